@@ -1,0 +1,54 @@
+"""The CloudEvents 1.0 envelope, in its structured JSON form.
+
+Every message in a stream is one of these. Readers ignore attributes they don't know, so that a newer writer can add some.
+"""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+TYPE_PREFIX = "dev.hostler"
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class Contract(BaseModel):
+    """Root of everything on the wire: immutable, and deaf to what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CloudEvent(Contract):
+    """Attributes that every event has.
+
+    Attributes:
+        id: UUIDv7, also the message id by which the stream recognises a publish that is tried again.
+        source: Who wrote it, such as `/hostler/scheduler/scheduler-1`.
+        specversion: Of CloudEvents.
+        type: `dev.hostler.<name>.v<version>`.
+        subject: Id of what it is about.
+        time: When it was written.
+        datacontenttype: Of `data`.
+        project: Whose it is.
+        correlationid: The request that led to it, so that one wish can be followed through every service.
+    """
+
+    id: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    specversion: Literal["1.0"] = "1.0"
+    type: str = Field(min_length=1)
+    subject: str = Field(min_length=1)
+    time: datetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    project: str
+    correlationid: str | None = None
+
+
+def event_type(name: str, version: int) -> str:
+    """Full type of an event, such as `dev.hostler.job.created.v1`."""
+    return f"{TYPE_PREFIX}.{name}.v{version}"
+
+
+def event_name(full_type: str) -> str:
+    """Short name in a full type: `job.created` of `dev.hostler.job.created.v1`."""
+    return full_type.removeprefix(f"{TYPE_PREFIX}.").rpartition(".v")[0]

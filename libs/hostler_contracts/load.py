@@ -1,0 +1,76 @@
+"""Load windows: what one router saw of one job during one period.
+
+Routers publish one per job and period on the METRICS stream, also when nothing happened, because a window of zeros is news
+(the job is idle) and no window at all is not (the router may be gone). Counts add up over routers and windows.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from hostler_contracts.envelope import CloudEvent, Contract
+from hostler_domain.errors import PermanentError
+
+
+class LoadWindow(Contract):
+    """One router's counts of one job.
+
+    Attributes:
+        router: Which router process.
+        job_id: Which job.
+        started_at: Begin of the period.
+        seconds: Length of the period.
+        arrivals: Requests that came.
+        completed: Requests answered in full, whatever the status said.
+        failed: Requests that ended in a 5xx or a broken answer; not in `completed`.
+        rejected: Requests turned away for want of a ready replica; not in `arrivals`' answers.
+        in_flight: Requests under way at the end of the period.
+        latency_ms: Whole requests that completed, as `hostler_domain.histogram` counts.
+        first_token_ms: Likewise, until the first byte of the answer's body.
+        prompt_tokens: As the runtimes said.
+        completion_tokens: Likewise.
+    """
+
+    router: str
+    job_id: str
+    started_at: datetime
+    seconds: float = Field(gt=0)
+    arrivals: int = Field(ge=0)
+    completed: int = Field(ge=0)
+    failed: int = Field(ge=0)
+    rejected: int = Field(default=0, ge=0)
+    in_flight: int = Field(ge=0)
+    latency_ms: Mapping[int, int] = Field(default_factory=dict)
+    first_token_ms: Mapping[int, int] = Field(default_factory=dict)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
+class LoadWindowV1(CloudEvent):
+    """`load.window`, version 1."""
+
+    type: Literal["dev.hostler.load.window.v1"] = "dev.hostler.load.window.v1"
+    data: LoadWindow
+
+
+class UndecodableWindow(PermanentError):
+    """Bytes that are no load window."""
+
+
+def encode_window(event: LoadWindowV1) -> bytes:
+    """The structured JSON form."""
+    return event.model_dump_json().encode()
+
+
+def decode_window(data: bytes) -> LoadWindowV1:
+    """The window in `data`.
+
+    Raises:
+        UndecodableWindow: there is none in it.
+    """
+    try:
+        return LoadWindowV1.model_validate_json(data)
+    except ValidationError as error:
+        raise UndecodableWindow(f"no load window: {error.error_count()} fields are wrong") from None

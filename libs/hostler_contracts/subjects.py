@@ -1,0 +1,73 @@
+"""Names on the wire, written once: streams, buckets and the subjects in them.
+
+Everything that publishes, subscribes or declares takes its names from here. A subject is made by a function that checks
+its tokens, because a project or an id with a dot or a wildcard in it would address somebody else's messages.
+"""
+
+import re
+
+ROOT = "hostler"
+
+JOBS = "JOBS"
+METRICS = "METRICS"
+
+JOBS_SUBJECTS = f"{ROOT}.jobs.>"
+METRICS_SUBJECTS = f"{ROOT}.metrics.>"
+
+BUCKET_PROJECTS = "projects"
+BUCKET_API_KEYS = "api_keys"
+BUCKET_MODEL_MASTERS = "model_masters"
+BUCKET_HARDWARE_PROFILES = "hardware_profiles"
+BUCKET_NODES = "nodes"
+BUCKET_AUTOSCALER = "autoscaler"
+BUCKET_LEASES = "leases"
+BUCKET_ROUTERS = "routers"
+BUCKET_SECRETS = "secrets"
+BUCKET_IDEMPOTENCY = "idempotency"
+
+_TOKEN = re.compile(r"^[A-Za-z0-9_-]{1,128}$")
+
+
+class BadToken(ValueError):
+    """A value that can't stand between the dots of a subject."""
+
+
+def token(value: str) -> str:
+    """`value` if it can be one token of a subject.
+
+    Raises:
+        BadToken: it holds anything but letters, digits, `_` and `-`, or is empty or longer than 128 characters.
+    """
+    if not _TOKEN.match(value):
+        raise BadToken(f"{value!r} can't be part of a subject: letters, digits, '_' and '-' only")
+    return value
+
+
+def event_token(event_name: str) -> str:
+    """The last token of an event's subject: `replica.ready` becomes `replica-ready`."""
+    return token(event_name.replace(".", "-"))
+
+
+def job_event(project: str, job_id: str, event_name: str) -> str:
+    """Subject of one event of one job, such as `hostler.jobs.default.0192….job-created`."""
+    return f"{ROOT}.jobs.{token(project)}.{token(job_id)}.{event_token(event_name)}"
+
+
+def job_events(project: str, job_id: str) -> str:
+    """Filter that takes every event of one job; the compare-and-set of an append is against the last of these."""
+    return f"{ROOT}.jobs.{token(project)}.{token(job_id)}.*"
+
+
+def job_events_any_project(job_id: str) -> str:
+    """Filter that takes every event of the job, whatever its project."""
+    return f"{ROOT}.jobs.*.{token(job_id)}.*"
+
+
+def metrics(project: str, job_id: str) -> str:
+    """Subject of the load windows of one job."""
+    return f"{ROOT}.metrics.{token(project)}.{token(job_id)}"
+
+
+def router_in_flight(router: str) -> str:
+    """Request subject at which one router says how many requests it still has on a replica."""
+    return f"{ROOT}.rpc.router.{token(router)}.in_flight"

@@ -1,0 +1,176 @@
+"""What can have happened to a job: one record per kind of event in its log.
+
+A change is a fact with a time, small and final; `evolve` folds it into the job. Who may write which is written in
+ARCHITECTURE.md: the api writes wishes, the scheduler placements, the provisioner what became of replicas, the autoscaler
+`JobScaled`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from hostler_domain.catalogue import ModelMaster
+from hostler_domain.job import JobSpec, Placement, Progress
+from hostler_domain.phases import PhaseReason
+from hostler_domain.replica_states import ReplicaReason
+
+
+@dataclass(frozen=True, slots=True)
+class JobCreated:
+    """A job was asked for and is valid."""
+
+    at: datetime
+    job_id: str
+    spec: JobSpec
+    master: ModelMaster | None
+    created_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobPending:
+    """Some replica of it has no place; `detail` holds every node and what it lacks."""
+
+    at: datetime
+    reason: PhaseReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobScaled:
+    """It shall have another number of replicas; `reasons` holds the numbers that led there."""
+
+    at: datetime
+    previous_replicas: int
+    desired_replicas: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JobFailed:
+    """It was given up: trying again by itself would be no use."""
+
+    at: datetime
+    reason: PhaseReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleteRequested:
+    """It shall go with everything that belongs to it."""
+
+    at: datetime
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeleted:
+    """Nothing of it runs or is stored any more but this history."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaScheduled:
+    """A new replica has a place."""
+
+    at: datetime
+    replica_id: str
+    placement: Placement
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaImporting:
+    """Its root disk is being made."""
+
+    at: datetime
+    replica_id: str
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaBooting:
+    """Its machine runs, its runtime does not answer yet."""
+
+    at: datetime
+    replica_id: str
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaLoading:
+    """Its runtime answers, the weights are not in."""
+
+    at: datetime
+    replica_id: str
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaReady:
+    """It serves at `endpoint_url`, for the first time or again."""
+
+    at: datetime
+    replica_id: str
+    endpoint_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaUnhealthy:
+    """It stopped answering its health checks."""
+
+    at: datetime
+    replica_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaDraining:
+    """It gets no new requests and ends when the last one is answered."""
+
+    at: datetime
+    replica_id: str
+    reason: ReplicaReason
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTerminating:
+    """Its machine is being taken down."""
+
+    at: datetime
+    replica_id: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTerminated:
+    """Nothing of it is left."""
+
+    at: datetime
+    replica_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaFailed:
+    """It ended, or was given up, by a fault."""
+
+    at: datetime
+    replica_id: str
+    reason: ReplicaReason
+    detail: str
+
+
+StartStep = ReplicaImporting | ReplicaBooting | ReplicaLoading
+"""How far a start has got."""
+
+ReplicaChange = (
+    ReplicaScheduled
+    | StartStep
+    | ReplicaReady
+    | ReplicaUnhealthy
+    | ReplicaDraining
+    | ReplicaTerminating
+    | ReplicaTerminated
+    | ReplicaFailed
+)
+JobChange = JobCreated | JobPending | JobScaled | JobFailed | JobDeleteRequested | JobDeleted
+Change = JobChange | ReplicaChange

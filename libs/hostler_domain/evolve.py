@@ -1,0 +1,260 @@
+"""Folding changes into a job: `evolve(job, change)` is the job after the change.
+
+Every service and every test that replays a log uses this one function, so the record in an event and the record that a
+fold arrives at are the same to the byte. What the phase becomes is derived here from the replicas, never set by a writer.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from hostler_domain.changes import (
+    Change,
+    JobCreated,
+    JobDeleted,
+    JobDeleteRequested,
+    JobFailed,
+    JobPending,
+    JobScaled,
+    ReplicaBooting,
+    ReplicaChange,
+    ReplicaDraining,
+    ReplicaFailed,
+    ReplicaImporting,
+    ReplicaLoading,
+    ReplicaReady,
+    ReplicaScheduled,
+    ReplicaTerminated,
+    ReplicaTerminating,
+    ReplicaUnhealthy,
+)
+from hostler_domain.errors import IllegalTransition
+from hostler_domain.job import ENDED_REPLICAS_KEPT, Condition, Job, JobStatus, Replica
+from hostler_domain.phases import DesiredPhase, JobPhase, PhaseEvent
+from hostler_domain.phases import transition as phase_transition
+from hostler_domain.replica_states import START_STATES, ReplicaEvent, ReplicaState
+from hostler_domain.replica_states import transition as replica_transition
+
+SCALED_TO_ZERO = "ScaledToZero"
+
+_EVENT_OF: dict[type[ReplicaChange], ReplicaEvent] = {
+    ReplicaScheduled: ReplicaEvent.SCHEDULED,
+    ReplicaImporting: ReplicaEvent.IMPORTING,
+    ReplicaBooting: ReplicaEvent.BOOTING,
+    ReplicaLoading: ReplicaEvent.LOADING,
+    ReplicaReady: ReplicaEvent.READY,
+    ReplicaUnhealthy: ReplicaEvent.UNHEALTHY,
+    ReplicaDraining: ReplicaEvent.DRAINING,
+    ReplicaTerminating: ReplicaEvent.TERMINATING,
+    ReplicaTerminated: ReplicaEvent.TERMINATED,
+    ReplicaFailed: ReplicaEvent.FAILED,
+}
+
+# Phases in which the replicas say where the job is; elsewhere a wish or a verdict stands.
+_FOLLOWS_REPLICAS = frozenset(
+    {
+        JobPhase.CREATING,
+        JobPhase.PENDING,
+        JobPhase.INITIALIZING,
+        JobPhase.RUNNING,
+        JobPhase.DEGRADED,
+        JobPhase.UPDATING,
+        JobPhase.RESUMING,
+        JobPhase.TERMINATING,
+        JobPhase.UNKNOWN,
+    }
+)
+
+
+def evolve(job: Job | None, change: Change) -> Job:
+    """The job after `change`.
+
+    Args:
+        job: The job before it; None only for `JobCreated`.
+        change: What happened.
+
+    Raises:
+        IllegalTransition: the change does not fit the job as it is.
+    """
+    match change:
+        case JobCreated():
+            if job is not None:
+                raise IllegalTransition(f"job {job.job_id} exists already")
+            return _created(change)
+        case _ if job is None:
+            raise IllegalTransition(f"{type(change).__name__} needs a job, and there is none")
+        case JobPending():
+            status = _phase(job.status, PhaseEvent.QUEUED, change.at)
+            return replace(
+                job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
+            )
+        case JobScaled():
+            scaled = replace(job, status=replace(job.status, desired_replicas=change.desired_replicas))
+            return _settle(scaled, change.at)
+        case JobFailed():
+            status = _phase(job.status, PhaseEvent.FAILED, change.at)
+            return replace(
+                job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
+            )
+        case JobDeleteRequested():
+            status = _phase(job.status, PhaseEvent.DELETE_REQUESTED, change.at)
+            return replace(job, status=replace(status, desired_phase=DesiredPhase.DELETED))
+        case JobDeleted():
+            if not all(replica.ended for replica in job.replicas):
+                raise IllegalTransition(f"job {job.job_id} still has replicas that hold something")
+            status = _phase(job.status, PhaseEvent.DELETED, change.at)
+            return replace(job, status=replace(status, replicas=()), deleted_at=change.at)
+        case _:
+            return _settle(_with_replica(job, change), change.at)
+
+
+def observed_phase(job: Job) -> PhaseEvent:
+    """What the replicas of a job that is meant to run amount to.
+
+    | wanted | ready              | placed           | ever ready | event  |
+    | ------ | ------------------ | ---------------- | ---------- | ------ |
+    | 0      | any                | any              | any        | READY  |
+    | > 0    | >= minimum         | any              | any        | READY  |
+    | > 0    | 0 < r < minimum    | any              | yes        | SHORT  |
+    | > 0    | otherwise          | >= minimum       | any        | PLACED |
+    | > 0    | otherwise          | < minimum        | any        | QUEUED |
+
+    The minimum is `min_replicas`, at least 1, and never more than is wanted. A job that served and has no ready replica
+    left is starting again, so it is Initializing or Pending once more and its start may fail for good.
+    """
+    wanted = job.wanted_replicas
+    if wanted == 0:
+        return PhaseEvent.READY
+    minimum = min(max(job.spec.scaling.min_replicas, 1), wanted)
+    ready = len(job.ready_replicas)
+    if ready >= minimum:
+        return PhaseEvent.READY
+    if ready > 0 and job.status.first_ready_at is not None:
+        return PhaseEvent.SHORT
+    return PhaseEvent.PLACED if len(job.active_replicas) >= minimum else PhaseEvent.QUEUED
+
+
+def _created(change: JobCreated) -> Job:
+    return Job(
+        job_id=change.job_id,
+        spec=change.spec,
+        master=change.master,
+        status=JobStatus(
+            phase=JobPhase.CREATING,
+            phase_since=change.at,
+            desired_phase=DesiredPhase.RUNNING,
+            desired_replicas=change.spec.scaling.initial_replicas,
+        ),
+        generation=1,
+        created_at=change.at,
+        created_by=change.created_by,
+    )
+
+
+def _phase(status: JobStatus, event: PhaseEvent, at: datetime) -> JobStatus:
+    """`status` in the phase that `event` leads to; a new phase starts without a reason."""
+    phase = phase_transition(status.phase, event)
+    if phase is status.phase:
+        return status
+    return replace(status, phase=phase, phase_since=at, phase_reason=None, phase_detail="")
+
+
+def _settle(job: Job, at: datetime) -> Job:
+    """`job` with its phase and conditions brought in line with its replicas."""
+    status = job.status
+    if status.phase in _FOLLOWS_REPLICAS and status.desired_phase is DesiredPhase.RUNNING:
+        event = observed_phase(job)
+        status = _phase(status, event, at)
+        if event is PhaseEvent.READY and job.wanted_replicas > 0:
+            status = replace(
+                status,
+                first_ready_at=status.first_ready_at or at,
+                phase_reason=None,
+                phase_detail="",
+            )
+    asleep = status.phase is JobPhase.RUNNING and job.wanted_replicas == 0
+    return replace(job, status=replace(status, conditions=_conditions(status.conditions, asleep, at)))
+
+
+def _conditions(before: tuple[Condition, ...], asleep: bool, at: datetime) -> tuple[Condition, ...]:
+    known = next((condition for condition in before if condition.type == SCALED_TO_ZERO), None)
+    if known is None and not asleep:
+        return before
+    if known is not None and known.status is asleep:
+        return before
+    others = tuple(condition for condition in before if condition.type != SCALED_TO_ZERO)
+    reason, message = (
+        ("Idle", "no requests; the next one wakes it") if asleep else ("Awake", "it has replicas")
+    )
+    return (*others, Condition(SCALED_TO_ZERO, asleep, reason, message, at))
+
+
+def _with_replica(job: Job, change: ReplicaChange) -> Job:
+    if isinstance(change, ReplicaScheduled):
+        if job.replica(change.replica_id) is not None:
+            raise IllegalTransition(f"replica {change.replica_id} exists already")
+        replica = Replica(
+            replica_id=change.replica_id,
+            generation=job.generation,
+            state=replica_transition(ReplicaState.PENDING, ReplicaEvent.SCHEDULED),
+            since=change.at,
+            placement=change.placement,
+            created_at=change.at,
+        )
+        return replace(job, status=replace(job.status, replicas=_kept((*job.replicas, replica))))
+    before = job.replica(change.replica_id)
+    if before is None:
+        raise IllegalTransition(f"job {job.job_id} has no replica {change.replica_id}")
+    after = _moved(before, change)
+    replicas = tuple(after if replica is before else replica for replica in job.replicas)
+    status = _failures(replace(job.status, replicas=_kept(replicas)), before, change)
+    return replace(job, status=status)
+
+
+def _moved(replica: Replica, change: ReplicaChange) -> Replica:
+    state = replica_transition(replica.state, _EVENT_OF[type(change)])
+    moved = replace(replica, state=state, since=replica.since if state is replica.state else change.at)
+    match change:
+        case ReplicaImporting() | ReplicaBooting() | ReplicaLoading():
+            return replace(moved, progress=change.progress)
+        case ReplicaReady():
+            return replace(
+                moved,
+                endpoint_url=change.endpoint_url,
+                ready_at=replica.ready_at or change.at,
+                progress=None,
+                detail="",
+            )
+        case ReplicaUnhealthy():
+            return replace(moved, detail=change.detail)
+        case ReplicaDraining():
+            return replace(moved, reason=change.reason, progress=None)
+        case ReplicaFailed():
+            return replace(moved, reason=change.reason, detail=change.detail, progress=None)
+        case ReplicaTerminating():
+            return replace(moved, detail=change.detail)
+        case _:
+            return moved
+
+
+def _failures(status: JobStatus, before: Replica, change: ReplicaChange) -> JobStatus:
+    """Starts that failed in a row: counted up by one that ends before it was ready, forgotten when one becomes ready."""
+    if isinstance(change, ReplicaReady):
+        return replace(status, start_failures=0)
+    if not isinstance(change, ReplicaFailed):
+        return status
+    starting = before.state in START_STATES
+    return replace(
+        status,
+        start_failures=status.start_failures + 1 if starting else status.start_failures,
+        last_failure_at=change.at,
+    )
+
+
+def _kept(replicas: tuple[Replica, ...]) -> tuple[Replica, ...]:
+    """All that live and the latest that ended, in order of their ids."""
+    ended = sorted(
+        (replica for replica in replicas if replica.ended), key=lambda each: (each.since, each.replica_id)
+    )
+    forgotten = {replica.replica_id for replica in ended[: max(len(ended) - ENDED_REPLICAS_KEPT, 0)]}
+    living = (replica for replica in replicas if replica.replica_id not in forgotten)
+    return tuple(sorted(living, key=lambda each: each.replica_id))

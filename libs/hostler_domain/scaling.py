@@ -1,0 +1,131 @@
+"""How many replicas a job may have, and what it is scaled against.
+
+Targets are a list and the largest answer wins. `target_rps` and `target_latency_p95_ms` of a request become one target
+each; Run:ai's single metric with threshold and percentage becomes one too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hostler_domain.errors import FieldError
+
+REPLICAS_MAX = 1000
+STABILISATION_WINDOW_SECONDS_MAX = 3600
+
+
+class ScalingMetric(StrEnum):
+    """What a target's threshold counts."""
+
+    THROUGHPUT = "throughput"
+    """Requests per second and replica."""
+    CONCURRENCY = "concurrency"
+    """Requests in flight per replica."""
+    LATENCY_P95 = "latency_p95"
+    """95th percentile of the whole request, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalingTarget:
+    """One thing to keep to.
+
+    Attributes:
+        metric: What is watched.
+        threshold: In the metric's unit.
+        percentage: Act at this share of the threshold, 1 to 100.
+    """
+
+    metric: ScalingMetric
+    threshold: float
+    percentage: int = 100
+
+    @property
+    def effective(self) -> float:
+        """The threshold at which to act, in the metric's unit."""
+        return self.threshold * self.percentage / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """Bounds and targets.
+
+    Attributes:
+        min_replicas: Kept warm; 0 lets the job sleep.
+        max_replicas: Never exceeded.
+        initial_replicas: At the first start.
+        activation_replicas: When leaving zero.
+        targets: What to scale against; none means that the count stays where it is put.
+        stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
+        scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
+    """
+
+    min_replicas: int = 1
+    max_replicas: int = 1
+    initial_replicas: int = 1
+    activation_replicas: int = 1
+    targets: tuple[ScalingTarget, ...] = ()
+    stabilisation_window_seconds: int = 300
+    scale_to_zero_after_seconds: int | None = None
+
+    def clamp(self, replicas: int) -> int:
+        """`replicas` brought within the bounds."""
+        return min(max(replicas, self.min_replicas), self.max_replicas)
+
+    def target(self, metric: ScalingMetric) -> ScalingTarget | None:
+        """The target for `metric`, if there is one."""
+        return next((target for target in self.targets if target.metric is metric), None)
+
+
+def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldError]:
+    """Everything that does not make sense in `scaling`; fields are named under `prefix`."""
+
+    def wrong(field: str, message: str) -> FieldError:
+        return FieldError(f"{prefix}.{field}", message)
+
+    if not 0 <= scaling.min_replicas <= REPLICAS_MAX:
+        yield wrong("min_replicas", f"must be from 0 to {REPLICAS_MAX}, got {scaling.min_replicas}")
+    if not 1 <= scaling.max_replicas <= REPLICAS_MAX:
+        yield wrong("max_replicas", f"must be from 1 to {REPLICAS_MAX}, got {scaling.max_replicas}")
+    if scaling.max_replicas < scaling.min_replicas:
+        yield wrong(
+            "max_replicas",
+            f"must be at least min_replicas ({scaling.min_replicas}), got {scaling.max_replicas}",
+        )
+    for field, value in (
+        ("initial_replicas", scaling.initial_replicas),
+        ("activation_replicas", scaling.activation_replicas),
+    ):
+        lowest = max(scaling.min_replicas, 1) if field == "activation_replicas" else scaling.min_replicas
+        if not lowest <= value <= scaling.max_replicas:
+            yield wrong(field, f"must be from {lowest} to max_replicas ({scaling.max_replicas}), got {value}")
+    if not 0 <= scaling.stabilisation_window_seconds <= STABILISATION_WINDOW_SECONDS_MAX:
+        yield wrong(
+            "stabilisation_window_seconds",
+            f"must be from 0 to {STABILISATION_WINDOW_SECONDS_MAX} seconds, got {scaling.stabilisation_window_seconds}",
+        )
+    if scaling.scale_to_zero_after_seconds is not None:
+        if scaling.scale_to_zero_after_seconds < 1:
+            yield wrong("scale_to_zero_after_seconds", "must be at least 1 second")
+        if scaling.min_replicas > 0:
+            yield wrong(
+                "scale_to_zero_after_seconds", "needs min_replicas 0: a job with a minimum stays warm"
+            )
+    yield from _target_errors(scaling, prefix)
+
+
+def _target_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:
+    seen: set[ScalingMetric] = set()
+    for number, target in enumerate(scaling.targets):
+        field = f"{prefix}.targets.{number}"
+        if target.metric in seen:
+            yield FieldError(f"{field}.metric", f"{target.metric} is given twice")
+        seen.add(target.metric)
+        if not 0 < target.threshold < 1e9:
+            yield FieldError(f"{field}.threshold", f"must be above 0, got {target.threshold:g}")
+        if not 1 <= target.percentage <= 100:
+            yield FieldError(f"{field}.percentage", f"must be from 1 to 100, got {target.percentage}")
+    if scaling.min_replicas == 0 and seen == {ScalingMetric.LATENCY_P95}:
+        yield FieldError(
+            f"{prefix}.targets",
+            "a job that may sleep (min_replicas 0) needs a throughput or concurrency target: nothing has a latency at zero",
+        )

@@ -1,0 +1,96 @@
+"""Serving an ASGI application inside a process that has other things to do.
+
+uvicorn does the work; what is added is that several processes may share a port (SO_REUSEPORT) and that signals stay with
+the chassis, which decides in what order things stop.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpServer:
+    """One application on one port.
+
+    Usage: `await start()`, then at the end `await stop()`.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        share_port: bool = False,
+        drain_timeout_seconds: float = 20.0,
+        headers: list[tuple[str, str]] | None = None,
+    ) -> None:
+        self._socket = _listening_socket(host, port, share=share_port)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            http="httptools",
+            ws="none",
+            server_header=False,
+            date_header=True,
+            proxy_headers=False,
+            timeout_graceful_shutdown=max(int(drain_timeout_seconds), 1),
+            timeout_keep_alive=75,
+            headers=headers or [],
+        )
+        self._server = _Server(config)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen; connections are accepted once this returns."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]), name="http")
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        listening.cancel()
+        if self._task.done():
+            await self._task
+
+    async def stop(self) -> None:
+        """Take no new connections, let answers under way finish within the drain timeout, then close."""
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        await self._task
+
+
+def _listening_socket(host: str, port: int, *, share: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if share and hasattr(socket, "SO_REUSEPORT"):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((host, port))
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener

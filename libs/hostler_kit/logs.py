@@ -1,0 +1,54 @@
+"""Structured logs: one object a line on standard output, or coloured text on a terminal.
+
+Lines of libraries that use the standard `logging` come out in the same form. Nothing here redacts: secrets are kept out by
+their types, which never show themselves.
+"""
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import FilteringBoundLogger, Processor
+
+Logger = FilteringBoundLogger
+
+
+def configure_logs(
+    *,
+    service: str,
+    level: Literal["debug", "info", "warning", "error"],
+    form: Literal["json", "console", "auto"],
+) -> Logger:
+    """Set up logging for this process and give its logger, with the service's name bound to it."""
+    console = form == "console" or (form == "auto" and sys.stdout.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if console
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "asyncio"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logger: Logger = structlog.get_logger().bind(service=service)
+    return logger

@@ -1,0 +1,153 @@
+"""The events on the wire: golden files decode and re-encode to the byte, schemas are as checked in, strangers are tolerated.
+
+`HOSTLER_WRITE_GOLDEN=1` writes golden files for kinds that have none; an existing one is never rewritten, because old messages
+must stay readable.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent as SdkEvent
+
+from hostler_contracts import codec, subjects
+from hostler_contracts.job_events import EVENT_MODELS, UnknownJobEventV0
+from hostler_contracts.schemas import SCHEMAS, file_name, full_type, schema_texts
+from hostler_domain.capacity import Resources
+from hostler_domain.changes import (
+    Change,
+    JobCreated,
+    JobDeleted,
+    JobDeleteRequested,
+    JobFailed,
+    JobPending,
+    JobScaled,
+    ReplicaBooting,
+    ReplicaDraining,
+    ReplicaFailed,
+    ReplicaImporting,
+    ReplicaLoading,
+    ReplicaReady,
+    ReplicaScheduled,
+    ReplicaTerminated,
+    ReplicaTerminating,
+    ReplicaUnhealthy,
+)
+from hostler_domain.evolve import evolve
+from hostler_domain.job import Placement, Progress
+from hostler_domain.phases import PhaseReason
+from hostler_domain.replica_states import ReplicaReason
+from tests.support.builders import JOB_ID, MASTER, NOW, at, fold, spec
+
+GOLDEN = Path(__file__).parent / "golden"
+
+MADE = JobCreated(at(0), JOB_ID, spec(minimum=0, initial=1), MASTER, "key-1")
+PLACED = ReplicaScheduled(at(1), "r1", Placement("local", "node-a", Resources(1, 2**30, 0)), ("packs best",))
+READY = ReplicaReady(at(5), "r1", "http://127.0.0.1:9999")
+DRAIN = ReplicaDraining(at(21), "r1", ReplicaReason.JOB_DELETED)
+GOING = JobDeleteRequested(at(20), "key-1")
+
+# Every kind of change, each with what came before it.
+EXAMPLES: list[tuple[list[Change], Change]] = [
+    ([], MADE),
+    ([MADE], JobPending(at(1), PhaseReason.NO_CAPACITY, "local/node-a: needs 1 CPU cores, 0 free")),
+    (
+        [MADE, PLACED, READY],
+        JobScaled(at(9), 1, 2, ("throughput: 14 rps / 10 rps per replica = 2 replicas",)),
+    ),
+    ([MADE, PLACED], JobFailed(at(9), PhaseReason.REPEATED_CRASH, "5 starts in a row failed")),
+    ([MADE, PLACED], GOING),
+    ([MADE, GOING], JobDeleted(at(30))),
+    ([MADE], PLACED),
+    ([MADE, PLACED], ReplicaImporting(at(2), "r1", Progress(0.25, "checking the model file"))),
+    ([MADE, PLACED], ReplicaBooting(at(3), "r1", Progress(None, "the process runs"))),
+    ([MADE, PLACED], ReplicaLoading(at(4), "r1", Progress(0.5, "loading weights"))),
+    ([MADE, PLACED], READY),
+    ([MADE, PLACED, READY], ReplicaUnhealthy(at(7), "r1", "3 health checks failed")),
+    ([MADE, PLACED, READY, GOING], DRAIN),
+    ([MADE, PLACED, READY, GOING, DRAIN], ReplicaTerminating(at(22), "r1", "")),
+    ([MADE, PLACED, READY, GOING, DRAIN], ReplicaTerminated(at(23), "r1")),
+    (
+        [MADE, PLACED],
+        ReplicaFailed(at(6), "r1", ReplicaReason.START_FAILED, "its process ended with status 1"),
+    ),
+]
+IDS = [type(change).__name__ for _, change in EXAMPLES]
+
+
+def event_of(before: list[Change], change: Change) -> codec.CloudEvent:
+    job = evolve(fold(*before) if before else None, change)
+    return codec.event_for(
+        change, job, event_id="0193-e", source="/hostler/test/1", time=NOW, correlation_id="req-1"
+    )
+
+
+@pytest.mark.parametrize(("before", "change"), EXAMPLES, ids=IDS)
+def test_the_golden_file_decodes_and_encodes_to_the_same_bytes(before: list[Change], change: Change) -> None:
+    event = event_of(before, change)
+    path = GOLDEN / file_name(type(event))
+    if not path.exists() and os.environ.get("HOSTLER_WRITE_GOLDEN") == "1":
+        path.write_bytes(codec.encode(event) + b"\n")
+    stored = path.read_bytes().rstrip()
+    assert codec.decode(stored) == event
+    assert codec.encode(codec.decode(stored)) == stored
+
+
+def test_every_kind_of_event_has_an_example() -> None:
+    assert {type(event_of(before, change)) for before, change in EXAMPLES} == set(EVENT_MODELS)
+
+
+@pytest.mark.parametrize("name", sorted(schema_texts()))
+def test_the_schema_is_the_one_that_is_checked_in(name: str) -> None:
+    assert (SCHEMAS / name).read_text() == schema_texts()[name], "run: python -m hostler_contracts.schemas"
+
+
+def test_no_schema_is_checked_in_without_a_model() -> None:
+    assert {path.name for path in SCHEMAS.iterdir()} == set(schema_texts())
+
+
+@pytest.mark.parametrize(("before", "change"), EXAMPLES, ids=IDS)
+def test_the_cloudevents_sdk_reads_it(before: list[Change], change: Change) -> None:
+    event = event_of(before, change)
+    read = JSONFormat().read(SdkEvent, codec.encode(event))
+    assert (read.get_id(), read.get_type(), read.get_subject()) == (event.id, event.type, JOB_ID)
+
+
+@pytest.mark.parametrize("model", EVENT_MODELS, ids=[model.__name__ for model in EVENT_MODELS])
+def test_the_subject_matches_the_grammar(model: type[codec.CloudEvent]) -> None:
+    subject = subjects.job_event(
+        "default", JOB_ID, full_type(model).removeprefix("dev.hostler.").rpartition(".v")[0]
+    )
+    assert len(subject.split(".")) == 5
+    assert subject.startswith("hostler.jobs.default.")
+
+
+def test_fields_that_are_not_known_are_ignored() -> None:
+    event = event_of([], MADE)
+    document = json.loads(codec.encode(event))
+    document["sampledrate"] = 1
+    document["data"]["weather"] = "fine"
+    document["data"]["job"]["mood"] = "good"
+    assert codec.decode(json.dumps(document).encode()) == event
+
+
+def test_an_event_of_a_newer_kind_still_gives_the_job() -> None:
+    event = event_of([], MADE)
+    newer = codec.encode(event).replace(b"dev.hostler.job.created.v1", b"dev.hostler.job.blessed.v3")
+    decoded = codec.decode(newer)
+    assert isinstance(decoded, UnknownJobEventV0)
+    assert decoded.data.job == fold(MADE)
+
+
+@pytest.mark.parametrize("poison", [b"", b"{", b"[]", b"null", b'{"type": "x"}', b"\xff\xfe"])
+def test_what_is_no_event_is_refused_without_repeating_it(poison: bytes) -> None:
+    with pytest.raises(codec.UndecodableEvent, match="no job event"):
+        codec.decode(poison)
+
+
+@pytest.mark.parametrize("bad", ["a.b", "*", ">", "", "a b", "ä"])
+def test_a_token_that_would_address_others_is_refused(bad: str) -> None:
+    with pytest.raises(subjects.BadToken):
+        subjects.job_event(bad, JOB_ID, "job.created")
