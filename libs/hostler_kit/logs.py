@@ -50,5 +50,7 @@ def configure_logs(
     root.setLevel(level.upper())
     for chatty in ("uvicorn", "uvicorn.error", "uvicorn.access", "nats", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logger: Logger = structlog.get_logger().bind(service=service)
+    # Bound to the context too, so that lines of modules with a logger of their own carry it.
+    structlog.contextvars.bind_contextvars(service=service)
+    logger: Logger = structlog.get_logger()
     return logger

@@ -1,0 +1,166 @@
+"""Every stream and bucket, declared once as data.
+
+The NATS adapter makes the server look like this when it connects, the memory twin starts out like this. Names and subjects
+come from `hostler_contracts.subjects`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hostler_bus.errors import BadSubject, UnknownBucket
+from hostler_bus.matching import is_literal, matches
+from hostler_contracts import subjects
+
+DUPLICATE_WINDOW_SECONDS = 120
+"""For so long a message id is remembered; longer than any append is retried."""
+
+MARKER_TTL_SECONDS = 15 * 60
+"""For so long the trace of an expired key stays, for watchers that were away."""
+
+
+class Storage(StrEnum):
+    """Where a stream lives."""
+
+    FILE = "file"
+    MEMORY = "memory"
+
+
+class WhenFull(StrEnum):
+    """What a stream does that has reached its limits."""
+
+    REFUSE_NEW = "new"
+    DROP_OLD = "old"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSpec:
+    """One stream.
+
+    Attributes:
+        name: Its name.
+        subjects: Patterns of the subjects that it takes.
+        storage: File or memory; one in memory is empty after a restart of its server.
+        when_full: What happens at its limits.
+        compressed: Whether the server compresses it (s2) on disk.
+        age_seconds_max: After which messages go; None for never.
+        messages_max: How many it holds; None for no limit.
+        bytes_max: How much it holds; None leaves it to the operator of the server.
+        messages_per_subject_max: How many it holds under one subject; None for no limit.
+        marker_ttl_seconds: Set where messages may carry a time to live: how long the trace of an expired one stays.
+        is_bucket: It carries a bucket: a message may replace the earlier ones of its subject, and none is deleted one by one.
+    """
+
+    name: str
+    subjects: tuple[str, ...]
+    storage: Storage = Storage.FILE
+    when_full: WhenFull = WhenFull.REFUSE_NEW
+    compressed: bool = False
+    age_seconds_max: int | None = None
+    messages_max: int | None = None
+    bytes_max: int | None = None
+    messages_per_subject_max: int | None = None
+    marker_ttl_seconds: int | None = None
+    is_bucket: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSpec:
+    """One bucket.
+
+    Attributes:
+        name: Its name.
+        with_ttl: Whether its values may carry a time to live.
+    """
+
+    name: str
+    with_ttl: bool = False
+
+    @property
+    def stream(self) -> StreamSpec:
+        """The stream that carries it, laid out as every NATS client expects a bucket."""
+        return StreamSpec(
+            name=bucket_stream(self.name),
+            subjects=(f"{bucket_prefix(self.name)}>",),
+            messages_per_subject_max=1,
+            marker_ttl_seconds=MARKER_TTL_SECONDS if self.with_ttl else None,
+            is_bucket=True,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything that has to be there.
+
+    Attributes:
+        streams: The streams.
+        buckets: The buckets.
+        replicas: How many servers hold each; None makes one and leaves an operator's change of it alone.
+    """
+
+    streams: tuple[StreamSpec, ...]
+    buckets: tuple[BucketSpec, ...]
+    replicas: int | None = None
+
+    @property
+    def all_streams(self) -> tuple[StreamSpec, ...]:
+        """The streams, also those that carry buckets."""
+        return (*self.streams, *(bucket.stream for bucket in self.buckets))
+
+    def stream_of(self, subject: str) -> StreamSpec:
+        """The stream that takes messages of this subject.
+
+        Raises:
+            BadSubject: none does, or it is no subject to store under.
+        """
+        if is_literal(subject):
+            for stream in self.all_streams:
+                if any(matches(pattern, subject) for pattern in stream.subjects):
+                    return stream
+        raise BadSubject(f"no stream takes the subject {subject!r}")
+
+    def check_bucket(self, name: str) -> str:
+        """`name`, if a bucket of that name is declared.
+
+        Raises:
+            UnknownBucket: none is.
+        """
+        if not any(bucket.name == name for bucket in self.buckets):
+            raise UnknownBucket(f"no bucket is called {name!r}")
+        return name
+
+
+def bucket_stream(bucket: str) -> str:
+    """Name of the stream that carries a bucket."""
+    return f"KV_{bucket}"
+
+
+def bucket_prefix(bucket: str) -> str:
+    """What comes before the key in the subjects of a bucket."""
+    return f"$KV.{bucket}."
+
+
+TOPOLOGY = Topology(
+    streams=(
+        # The log grows until the history of deleted jobs is purged; a full one must refuse, never forget.
+        StreamSpec(subjects.JOBS, (subjects.JOBS_SUBJECTS,), compressed=True),
+        StreamSpec(
+            subjects.METRICS,
+            (subjects.METRICS_SUBJECTS,),
+            storage=Storage.MEMORY,
+            when_full=WhenFull.DROP_OLD,
+            age_seconds_max=15 * 60,
+        ),
+    ),
+    buckets=(
+        BucketSpec(subjects.BUCKET_PROJECTS),
+        BucketSpec(subjects.BUCKET_API_KEYS),
+        BucketSpec(subjects.BUCKET_MODEL_MASTERS),
+        BucketSpec(subjects.BUCKET_HARDWARE_PROFILES),
+        BucketSpec(subjects.BUCKET_NODES),
+        BucketSpec(subjects.BUCKET_AUTOSCALER),
+        BucketSpec(subjects.BUCKET_LEASES, with_ttl=True),
+        BucketSpec(subjects.BUCKET_ROUTERS, with_ttl=True),
+        BucketSpec(subjects.BUCKET_SECRETS),
+        BucketSpec(subjects.BUCKET_IDEMPOTENCY, with_ttl=True),
+    ),
+)

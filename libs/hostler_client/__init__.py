@@ -1,0 +1,60 @@
+"""Python client of Hostler's native API, blocking and asynchronous.
+
+    from hostler_client import HostlerClient, NewJob
+
+    with HostlerClient.from_environment() as client:
+        job = client.jobs.create(NewJob(model="HuggingFaceTB/SmolLM2-135M-Instruct"))
+        client.jobs.wait(job.job_id, timeout_seconds=300)
+
+The command line, the demo and users' own programs call it. Models are asked through any OpenAI client at the router's
+address; this one manages jobs. The twins share everything but the sending: requests and answers are made and read in
+`jobs_api`, what to do with a failure is decided in `retrying`, and a wait is judged in `waiting`.
+"""
+
+from hostler_client.async_client import AsyncHostlerClient
+from hostler_client.connection import Connection, NotConfigured
+from hostler_client.errors import (
+    ApiError,
+    ClientError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    JobFailed,
+    NotFound,
+    Unauthorized,
+    Unavailable,
+    Unreachable,
+    WaitTimeout,
+)
+from hostler_client.models import Job, JobEvent, JobPage, NewJob, NewScaling, NewServing, NewTarget, Replica
+from hostler_client.retrying import RetryPolicy
+from hostler_client.sync_client import HostlerClient
+from hostler_client.waiting import Until
+
+__all__ = [
+    "ApiError",
+    "AsyncHostlerClient",
+    "ClientError",
+    "Conflict",
+    "Connection",
+    "Forbidden",
+    "HostlerClient",
+    "Invalid",
+    "Job",
+    "JobEvent",
+    "JobFailed",
+    "JobPage",
+    "NewJob",
+    "NewScaling",
+    "NewServing",
+    "NewTarget",
+    "NotConfigured",
+    "NotFound",
+    "Replica",
+    "RetryPolicy",
+    "Unauthorized",
+    "Unavailable",
+    "Unreachable",
+    "Until",
+    "WaitTimeout",
+]

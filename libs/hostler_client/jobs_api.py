@@ -1,0 +1,157 @@
+"""Requests of the jobs API and how their answers are read: the part that both clients share. No I/O.
+
+A `Call` is everything about one request; `read` turns the body of a good answer into a value.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, ValidationError
+
+from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
+from hostler_client.models import EventPage, Job, JobEvent, JobPage, NewJob
+
+ResultT = TypeVar("ResultT")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+EVENT_STREAM = "text/event-stream"
+
+
+class UnreadableAnswer(ClientError):
+    """An answer that is not what this client knows: something else listens there, or an API that is too new."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[ResultT]):
+    """One request. Each may be sent again: what changes something carries an idempotency key or names its target."""
+
+    method: str
+    path: str
+    read: Callable[[bytes], ResultT]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One answer; the names of its headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def create(job: NewJob, *, idempotency_key: str) -> Call[Job]:
+    """Ask for a job; the same key gives the same job however often it is sent."""
+    headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
+    return Call("POST", "/v1/jobs", _reader(Job), headers=headers, body=job.body())
+
+
+def get(job: str, *, project: str | None = None) -> Call[Job]:
+    """Read one job, by id or by name."""
+    return Call("GET", _job_path(job), _reader(Job), params=_given(project=project))
+
+
+def page(
+    *,
+    project: str | None = None,
+    phase: str | None = None,
+    include_deleted: bool = False,
+    after: str | None = None,
+    limit: int | None = None,
+) -> Call[JobPage]:
+    """Read one page of jobs."""
+    params = _given(
+        project=project,
+        phase=phase,
+        include_deleted="true" if include_deleted else None,
+        after=after,
+        limit=None if limit is None else str(limit),
+    )
+    return Call("GET", "/v1/jobs", _reader(JobPage), params=params)
+
+
+def delete(job: str) -> Call[Job]:
+    """Take a job down."""
+    return Call("DELETE", _job_path(job), _reader(Job))
+
+
+def events_page(job: str, *, after: int, limit: int | None = None) -> Call[EventPage]:
+    """Read one page of a job's history."""
+    params = _given(after=str(after) if after else None, limit=None if limit is None else str(limit))
+    return Call("GET", f"{_job_path(job)}/events", _reader(EventPage), params=params)
+
+
+def events_stream(job: str, *, after: int) -> Call[None]:
+    """Follow a job's history; the answer is a stream, to be read event by event with `read_event`."""
+    headers = {"Accept": EVENT_STREAM} | ({"Last-Event-ID": str(after)} if after else {})
+    return Call("GET", f"{_job_path(job)}/events", _read_nothing, headers=headers)
+
+
+def read_event(data: str) -> JobEvent:
+    """One event of a stream.
+
+    Raises:
+        UnreadableAnswer: it is not one.
+    """
+    return _reader(JobEvent)(data.encode())
+
+
+def problem(reply: Reply) -> ApiError:
+    """The exception that a refusal stands for, whoever wrote it: the API, or a proxy on the way."""
+    fields: dict[str, object] = {}
+    if "json" in reply.headers.get("content-type", ""):
+        try:
+            parsed = json.loads(reply.body)
+        except ValueError:
+            parsed = None
+        if isinstance(parsed, dict):
+            fields = parsed
+    request_id = fields.get("request_id") or reply.headers.get("x-request-id")
+    return kind_of(reply.status)(
+        status=reply.status,
+        title=str(fields.get("title") or "unexpected answer"),
+        detail=str(fields.get("detail") or ""),
+        errors=_field_problems(fields.get("errors")),
+        request_id=None if request_id is None else str(request_id),
+    )
+
+
+def _field_problems(errors: object) -> tuple[FieldProblem, ...]:
+    if not isinstance(errors, list):
+        return ()
+    return tuple(
+        FieldProblem(str(each.get("field", "")), str(each.get("message", "")))
+        for each in errors
+        if isinstance(each, dict)
+    )
+
+
+def _job_path(job: str) -> str:
+    return f"/v1/jobs/{quote(job, safe='')}"
+
+
+def _given(**params: str | None) -> dict[str, str]:
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _reader(model: type[ModelT]) -> Callable[[bytes], ModelT]:
+    def read(body: bytes) -> ModelT:
+        try:
+            return model.model_validate_json(body)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise UnreadableAnswer(
+                f"the answer is no {model.__name__} of Hostler's API ({where or 'body'}: {first['msg']})"
+            ) from None
+
+    return read
+
+
+def _read_nothing(body: bytes) -> None:
+    del body  # a stream is read event by event

@@ -1,0 +1,270 @@
+"""What the API takes and gives, as pydantic models.
+
+Answers are read leniently: a field or a word that a newer API adds is kept as it came and breaks nothing, so states and
+phases are text here. Requests are strict, because a mistyped field should fail where it was written.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue, SecretStr, model_validator
+
+from hostler_contracts.envelope import event_name
+from hostler_domain.replica_states import ENDED_STATES, ReplicaState
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class ScalingTarget(_Answer):
+    """One thing to keep to; the threshold is in the metric's unit."""
+
+    metric: str
+    threshold: float
+    percentage: int = 100
+
+
+class Scaling(_Answer):
+    """Bounds and targets."""
+
+    min_replicas: int
+    max_replicas: int
+    targets: tuple[ScalingTarget, ...] = ()
+    stabilisation_window_seconds: int = 300
+
+
+class JobSpec(_Answer):
+    """What the user wants."""
+
+    name: str
+    project: str
+    model: str
+    runtime: str
+    hardware_profile: str
+    gpu_count: int
+    scaling: Scaling
+
+
+class Placement(_Answer):
+    """Where a replica runs."""
+
+    cluster: str
+    node: str
+
+
+class Progress(_Answer):
+    """How far a start has got within its present state; `fraction` is None where nobody can tell."""
+
+    fraction: float | None = None
+    detail: str = ""
+
+
+class Replica(_Answer):
+    """One serving copy of a job."""
+
+    replica_id: str
+    state: str
+    since: datetime
+    created_at: datetime
+    placement: Placement | None = None
+    ready_at: datetime | None = None
+    progress: Progress | None = None
+    reason: str | None = None
+    detail: str = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it serves."""
+        return self.state == ReplicaState.READY
+
+    @property
+    def ended(self) -> bool:
+        """Whether it holds nothing any more."""
+        return self.state in ENDED_STATES
+
+
+class JobStatus(_Answer):
+    """How a job stands."""
+
+    phase: str
+    phase_since: datetime
+    phase_reason: str | None = None
+    phase_detail: str = ""
+    desired_phase: str = ""
+    desired_replicas: int
+    ready_replicas: int = 0
+    replicas: tuple[Replica, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _count_ready(cls, value: object) -> object:
+        """The record inside an event lacks the count that documents have."""
+        if isinstance(value, dict) and "ready_replicas" not in value:
+            ready = [each for each in value.get("replicas", ()) if each.get("state") == ReplicaState.READY]
+            return {**value, "ready_replicas": len(ready)}
+        return value
+
+
+class Job(_Answer):
+    """A job, read from a document of the API or from the record inside an event.
+
+    Attributes:
+        job_id: Its id.
+        name: Unique among the project's living jobs.
+        project: Who it belongs to.
+        model: What it serves.
+        spec: What the user wants.
+        status: How it stands.
+        generation: Counts the changes of `spec`.
+        created_at: When it was asked for.
+        deleted_at: When everything of it was gone.
+        revision: Sequence of its latest event.
+    """
+
+    job_id: str
+    name: str
+    project: str
+    model: str
+    spec: JobSpec
+    status: JobStatus
+    generation: int
+    created_at: datetime
+    created_by: str = ""
+    deleted_at: datetime | None = None
+    revision: int = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lift_names(cls, value: object) -> object:
+        """The record inside an event has these in its spec alone."""
+        if isinstance(value, dict) and isinstance(spec := value.get("spec"), dict):
+            return {key: spec[key] for key in ("name", "project", "model") if key in spec} | value
+        return value
+
+    @property
+    def phase(self) -> str:
+        """Where it is."""
+        return self.status.phase
+
+    @property
+    def living_replicas(self) -> tuple[Replica, ...]:
+        """Replicas that have not ended."""
+        return tuple(replica for replica in self.status.replicas if not replica.ended)
+
+
+class JobPage(_Answer):
+    """One page of jobs, newest first."""
+
+    data: tuple[Job, ...]
+    has_more: bool = False
+    next: str | None = None
+
+
+class EventData(_Answer):
+    """What happened, and the job after it."""
+
+    change: dict[str, JsonValue]
+    job: Job
+
+
+class JobEvent(_Answer):
+    """One event of a job's history: a CloudEvent and its place in the log."""
+
+    sequence: int
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    source: str
+    project: str
+    correlationid: str | None = None
+    data: EventData
+
+    @property
+    def name(self) -> str:
+        """Short name, such as `replica.ready`."""
+        return event_name(self.type)
+
+    @property
+    def job(self) -> Job:
+        """The job after it, at this event's revision."""
+        return self.data.job.model_copy(update={"revision": self.sequence})
+
+
+class EventPage(_Answer):
+    """One page of a history, oldest first."""
+
+    data: tuple[JobEvent, ...]
+    has_more: bool = False
+    next: int | None = None
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewTarget(_Request):
+    """A scaling target: `throughput` in requests/s per replica, `concurrency`, or `latency_p95` in ms."""
+
+    metric: str
+    threshold: float
+    percentage: int = 100
+
+
+class NewScaling(_Request):
+    """Bounds and targets; what is left out follows from `min_replicas`."""
+
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    initial_replicas: int | None = None
+    activation_replicas: int | None = None
+    targets: tuple[NewTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    scale_to_zero_after_seconds: int | None = None
+
+
+class NewServing(_Request):
+    """Arguments and environment of the runtime."""
+
+    args: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = None
+
+
+class NewTimeouts(_Request):
+    """How long to wait for a replica's start and for one request."""
+
+    initialization_seconds: int | None = None
+    request_seconds: int | None = None
+
+
+class NewJob(_Request):
+    """A job to create; what is left out is decided by the model master and the API's defaults."""
+
+    model: str
+    name: str | None = None
+    project: str | None = None
+    runtime: str | None = None
+    runtime_image: str | None = None
+    serving: NewServing | None = None
+    hardware_profile: str | None = None
+    gpu_count: int | None = None
+    scaling: NewScaling | None = None
+    target_rps: float | None = None
+    target_latency_p95_ms: float | None = None
+    location: str | None = None
+    labels: Mapping[str, str] | None = None
+    priority: int | None = None
+    preemptible: bool | None = None
+    endpoint_auth: str | None = None
+    timeouts: NewTimeouts | None = None
+    hf_token: SecretStr | None = None
+    """Sent once, kept sealed, never shown again."""
+
+    def body(self) -> bytes:
+        """What is sent: the given fields only. The one place where the token leaves its wrapping."""
+        fields = self.model_dump(mode="json", exclude_none=True)
+        if self.hf_token is not None:
+            fields["hf_token"] = self.hf_token.get_secret_value()
+        return json.dumps(fields).encode()

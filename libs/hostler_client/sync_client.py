@@ -1,0 +1,261 @@
+"""The blocking client. Its asynchronous twin is `async_client`; they differ in the sending alone."""
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from types import TracebackType
+from typing import Self
+
+import httpx2
+
+from hostler_client import http_options, jobs_api
+from hostler_client.connection import Connection, from_environment
+from hostler_client.errors import Unavailable, Unreachable
+from hostler_client.jobs_api import Call, ResultT
+from hostler_client.models import Job, JobEvent, JobPage, NewJob
+from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
+from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
+from hostler_domain.phases import JobPhase
+
+_DEADLINE_CHECK_SECONDS = 5.0
+"""A wait that blocks can't be interrupted, so that its streams are read in slices of at most this length."""
+
+
+class HostlerClient:
+    """The native API for ordinary programs. Close it, or use it in `with`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        timeout_seconds: float = 30.0,
+        retry: RetryPolicy | None = None,
+        transport: httpx2.BaseTransport | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.connection = connection
+        self._retry = retry or RetryPolicy()
+        self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
+        self._http = httpx2.Client(
+            base_url=connection.api_url,
+            timeout=http_options.timeout(timeout_seconds),
+            transport=transport,
+            verify=http_options.verify(connection.api_url),
+            trust_env=http_options.trust_env(connection.api_url),
+        )
+        self.jobs = Jobs(self, self._retry)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """The client that HOSTLER_API_URL and HOSTLER_API_KEY describe."""
+        return cls(from_environment())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def perform(self, call: Call[ResultT]) -> ResultT:
+        """Send a request, again where that may help, and read its answer."""
+        attempt = 1
+        while True:
+            outcome = self._send(call)
+            match decide(call, outcome, attempt=attempt, policy=self._retry, rng=self._rng):
+                case Done(value):
+                    return value
+                case again:
+                    time.sleep(again.delay_seconds)
+            attempt += 1
+
+    def stream(self, call: Call[None], *, deadline: float | None = None) -> Generator[JobEvent, None, None]:
+        """Send a request once and read the events of its answer until the stream ends.
+
+        Raises:
+            Unreachable: it broke, never came, or `deadline` (of the monotonic clock) has passed.
+        """
+        silence_seconds = SILENCE_SECONDS_MAX
+        if deadline is not None:
+            silence_seconds = min(_DEADLINE_CHECK_SECONDS, max(deadline - time.monotonic(), 0.001))
+        request = self._request(call, http_options.timeout(silence_seconds))
+        try:
+            response = self._http.send(request, stream=True)
+            with closing(response):
+                if response.status_code != httpx2.codes.OK:
+                    response.read()
+                    raise jobs_api.problem(http_options.reply(response))
+                if deadline is not None and isinstance(response.stream, httpx2.SyncByteStream):
+                    response.stream = _UntilDeadline(response.stream, deadline)
+                for sent in httpx2.EventSource(response):
+                    if sent.data:
+                        yield jobs_api.read_event(sent.data)
+        except httpx2.HTTPError as error:
+            raise Unreachable(http_options.unreachable_text(self.connection.api_url, error)) from None
+
+    def _send(self, call: Call[ResultT]) -> jobs_api.Reply | NoReply:
+        try:
+            return http_options.reply(self._http.send(self._request(call)))
+        except httpx2.HTTPError as error:
+            return NoReply(http_options.unreachable_text(self.connection.api_url, error))
+
+    def _request(self, call: Call[ResultT], timeout: httpx2.Timeout | None = None) -> httpx2.Request:
+        return self._http.build_request(
+            call.method,
+            call.path,
+            params=dict(call.params),
+            headers=http_options.headers(call, self.connection.headers),
+            content=call.body,
+            timeout=timeout or self._http.timeout,
+        )
+
+
+class Jobs:
+    """Jobs: create, read, delete, follow, wait."""
+
+    def __init__(self, client: HostlerClient, retry: RetryPolicy) -> None:
+        self._client = client
+        self._retry = retry
+
+    def create(self, job: NewJob, *, idempotency_key: str | None = None) -> Job:
+        """Ask for a job. It comes back at once; `wait` until it serves."""
+        return self._client.perform(
+            jobs_api.create(job, idempotency_key=idempotency_key or str(uuid.uuid4()))
+        )
+
+    def get(self, job: str, *, project: str | None = None) -> Job:
+        """One job, by id or by name."""
+        return self._client.perform(jobs_api.get(job, project=project))
+
+    def delete(self, job: str) -> Job:
+        """Take a job down with everything that belongs to it; its history stays."""
+        return self._client.perform(jobs_api.delete(job))
+
+    def page(
+        self,
+        *,
+        project: str | None = None,
+        phase: str | None = None,
+        include_deleted: bool = False,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> JobPage:
+        """One page of jobs, newest first."""
+        return self._client.perform(
+            jobs_api.page(
+                project=project, phase=phase, include_deleted=include_deleted, after=after, limit=limit
+            )
+        )
+
+    def list(
+        self, *, project: str | None = None, phase: str | None = None, include_deleted: bool = False
+    ) -> Iterator[Job]:
+        """All jobs, newest first, page by page as they are taken."""
+        after: str | None = None
+        while True:
+            page = self.page(project=project, phase=phase, include_deleted=include_deleted, after=after)
+            yield from page.data
+            if not page.has_more or page.next is None:
+                return
+            after = page.next
+
+    def events(self, job: str, *, after: int = 0) -> Iterator[JobEvent]:
+        """The history of a job up to now, oldest first, from behind the sequence `after`."""
+        while True:
+            page = self._client.perform(jobs_api.events_page(job, after=after))
+            yield from page.data
+            if not page.has_more or page.next is None:
+                return
+            after = page.next
+
+    def follow(self, job: str, *, after: int = 0) -> Generator[JobEvent, None, None]:
+        """The history of a job and what comes, until it is deleted; a broken stream is taken up where it was.
+
+        Raises:
+            Unreachable: it broke too often in a row.
+        """
+        breaks = 0
+        while True:
+            try:
+                with closing(self._client.stream(jobs_api.events_stream(job, after=after))) as events:
+                    for event in events:
+                        breaks, after = 0, event.sequence
+                        yield event
+                        if event.job.phase == JobPhase.DELETED:
+                            return
+                if self.get(job).phase == JobPhase.DELETED:
+                    return
+            except (Unreachable, Unavailable):
+                breaks += 1
+                if breaks >= self._retry.attempts:
+                    raise
+            time.sleep(self._retry.poll_interval_seconds)
+
+    def wait(
+        self,
+        job: str,
+        *,
+        until: Until = Until.READY,
+        timeout_seconds: float = 1800.0,
+        on_update: Callable[[Job], None] | None = None,
+    ) -> Job:
+        """The job once it has come to `until`; `on_update` is called with each state on the way.
+
+        A timeout may be noticed some seconds late, because reads block; the asynchronous twin is exact.
+
+        Raises:
+            JobFailed: it can't come there any more.
+            WaitTimeout: it did not come there in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        latest: Job | None = None
+        with closing(self._states(job, deadline)) as states:
+            for latest in states:
+                if on_update is not None:
+                    on_update(latest)
+                if is_over(latest, until):
+                    return latest
+        raise timed_out(job, until, timeout_seconds, latest)
+
+    def _states(self, job: str, deadline: float) -> Generator[Job, None, None]:
+        """The job as it is and after each event until the deadline: from its stream, and read anew when that breaks."""
+        document = self.get(job)
+        yield document
+        while time.monotonic() < deadline:
+            try:
+                call = jobs_api.events_stream(document.job_id, after=document.revision)
+                with closing(self._client.stream(call, deadline=deadline)) as events:
+                    for event in events:
+                        yield event.job
+            except (Unreachable, Unavailable):
+                pass  # the job is read below, and the stream tried again after it, until the time is up
+            time.sleep(max(min(self._retry.poll_interval_seconds, deadline - time.monotonic()), 0.0))
+            try:
+                document = self.get(document.job_id)
+            except (Unreachable, Unavailable):
+                continue
+            yield document
+
+
+class _UntilDeadline(httpx2.SyncByteStream):
+    """A body that ends in a timeout at the deadline even while keep-alives arrive."""
+
+    def __init__(self, body: httpx2.SyncByteStream, deadline: float) -> None:
+        self._body = body
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            yield chunk
+            if time.monotonic() >= self._deadline:
+                raise httpx2.ReadTimeout("the deadline of the wait has passed")
+
+    def close(self) -> None:
+        self._body.close()

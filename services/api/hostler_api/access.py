@@ -1,0 +1,89 @@
+"""Who may do what: a dependency on every route, so that a route without one can't be forgotten in a list of paths.
+
+Another project's job reads as one that does not exist.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from hostler_api.problems import Forbidden, Unauthorized
+from hostler_contracts.catalogue import ApiKey, Scope
+from hostler_contracts.credentials import Refused, authenticate, presented_key
+from hostler_kit.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The key that a request came with.
+
+    Attributes:
+        key: Its record.
+        request_id: Of this request; it becomes the correlation id of the events that follow.
+    """
+
+    key: ApiKey
+    request_id: str
+
+    @property
+    def admin(self) -> bool:
+        """Whether it may act for every project."""
+        return "admin" in self.key.scopes
+
+    def sees(self, project: str) -> bool:
+        """Whether things of `project` exist for it."""
+        return self.admin or project == self.key.project
+
+    def project(self, wanted: str | None) -> str:
+        """The project that a request is for.
+
+        Raises:
+            Forbidden: it is another one than the key's.
+        """
+        if wanted is None or wanted == self.key.project:
+            return self.key.project
+        if not self.admin:
+            raise Forbidden(f"the API key belongs to the project {self.key.project!r}")
+        return wanted
+
+
+class Gate:
+    """Checks callers against the known keys."""
+
+    def __init__(self, records: Mapping[str, ApiKey], clock: Clock) -> None:
+        self._records = records
+        self._clock = clock
+
+    def admit(
+        self, request: Request, scope: Scope, authorization: str | None, x_api_key: str | None
+    ) -> Caller:
+        """The caller of `request`.
+
+        Raises:
+            Unauthorized: there is no valid key.
+            Forbidden: the key lacks `scope`.
+        """
+        found = authenticate(
+            presented_key(authorization, x_api_key), self._records, scope, now=self._clock.now()
+        )
+        if isinstance(found, Refused):
+            raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
+        return Caller(found, request.state.request_id)
+
+
+def _needs(scope: Scope) -> Callable[[Request, str | None, str | None], Caller]:
+    def admit(
+        request: Request,
+        authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
+        x_api_key: Annotated[str | None, Header(include_in_schema=False)] = None,
+    ) -> Caller:
+        gate: Gate = request.app.state.gate
+        return gate.admit(request, scope, authorization, x_api_key)
+
+    return admit
+
+
+Reader = Annotated[Caller, Depends(_needs("jobs:read"))]
+Writer = Annotated[Caller, Depends(_needs("jobs:write"))]

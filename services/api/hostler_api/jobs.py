@@ -1,0 +1,208 @@
+"""What can be done with jobs, apart from HTTP: create, find, list, delete, read the history.
+
+A thin shell around the domain: load, decide, append. Reads come from the projection; what it does not have yet is looked up
+in the log itself, so that a job can be read at once after it was made, at whichever api.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from hostler_api.access import Caller
+from hostler_api.problems import IdempotencyMismatch
+from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
+from hostler_api.shipped import RUNTIMES
+from hostler_bus.errors import RevisionConflict, SequenceConflict
+from hostler_bus.job_log import JobEntry, JobLog
+from hostler_bus.port import Bus
+from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_contracts import subjects
+from hostler_contracts.envelope import CloudEvent
+from hostler_domain.catalogue import HardwareProfile, ModelMaster
+from hostler_domain.commands import CreateJob, DeleteJob, decide
+from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound
+from hostler_kit.clock import Clock
+from hostler_kit.ids import new_id
+from hostler_kit.secret_key import SecretKey
+
+IDEMPOTENCY_KEPT_SECONDS = 24 * 3600
+
+
+class JobService:
+    """The api's commands and queries."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        log: JobLog,
+        jobs: JobProjection,
+        masters: CatalogueProjection[ModelMaster],
+        profiles: CatalogueProjection[HardwareProfile],
+        secret_key: SecretKey,
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._jobs = jobs
+        self._masters = masters
+        self._profiles = profiles
+        self._secret_key = secret_key
+        self._clock = clock
+        self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
+        self._idempotency = bus.bucket(subjects.BUCKET_IDEMPOTENCY)
+
+    async def create(self, caller: Caller, request: JobRequest, idempotency_key: str | None) -> JobEntry:
+        """Make a job; with an idempotency key, the same one however often it is asked for.
+
+        Raises:
+            InvalidFields: the request makes no sense.
+            Conflict: a living job of the project has this name.
+            IdempotencyMismatch: the key came before with another request.
+        """
+        project = caller.project(request.project)
+        job_id = new_id()
+        if idempotency_key is not None:
+            job_id = await self._claim(project, idempotency_key, request, job_id)
+            known = await self._log.load(project, job_id)
+            if known is not None:
+                return known
+        name = self._name(project, request)
+        # The name is fixed by the job's id before the token is stored, so a retry finds the same secret.
+        secret = f"hf-token.{job_id}" if request.hf_token else None
+        spec = job_spec(
+            request,
+            Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
+            project=project,
+            name=name,
+            hf_token_secret=secret,
+        )
+        command = CreateJob(
+            self._clock.now(), job_id, spec, self._masters.records.get(request.model), caller.key.key_id
+        )
+        (change,) = decide(None, command)
+        if secret and request.hf_token:
+            sealed = self._secret_key.seal(secret, request.hf_token.get_secret_value())
+            await self._secrets.put(secret, sealed)
+        try:
+            entry = await self._log.append(None, change, correlation_id=caller.request_id)
+        except SequenceConflict:
+            # The same idempotent request won on another connection a moment ago.
+            existing = await self._log.load(project, job_id)
+            if existing is None:
+                raise
+            return existing
+        self._jobs.apply(entry)
+        return entry
+
+    async def get(self, caller: Caller, job: str, project: str | None = None) -> JobEntry:
+        """The job with this id, or the living one with this name in the caller's (or the given) project.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+        """
+        entry = self._jobs.get(job)
+        if entry is None:
+            with suppress(subjects.BadToken):
+                entry = await self._log.find(job)
+        if entry is None:
+            entry = self._named(project or caller.key.project, job)
+        if entry is None or not caller.sees(entry.job.spec.project):
+            raise NotFound(f"there is no job {job!r}")
+        return entry
+
+    def list(
+        self,
+        caller: Caller,
+        *,
+        project: str | None,
+        phase: str | None,
+        include_deleted: bool,
+        after: str | None,
+        limit: int,
+    ) -> tuple[tuple[JobEntry, ...], bool]:
+        """One page of jobs, newest first, and whether there are more."""
+        found = sorted(
+            (
+                entry
+                for entry in self._jobs.jobs.values()
+                if caller.sees(entry.job.spec.project)
+                and (project is None or entry.job.spec.project == project)
+                and (phase is None or entry.job.status.phase == phase)
+                and (include_deleted or not entry.job.deleted)
+                and (after is None or entry.job.job_id < after)
+            ),
+            key=lambda entry: entry.job.job_id,
+            reverse=True,
+        )
+        return tuple(found[:limit]), len(found) > limit
+
+    async def delete(self, caller: Caller, job: str) -> JobEntry:
+        """Ask for a job to go; one that is going or gone already stays as it is.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+        """
+        found = await self.get(caller, job)
+        command = DeleteJob(self._clock.now(), caller.key.key_id)
+        entry = await self._log.execute(
+            found.job.spec.project,
+            found.job.job_id,
+            lambda present: decide(present, command),
+            correlation_id=caller.request_id,
+        )
+        if entry is None:
+            raise NotFound(f"there is no job {job!r}")
+        self._jobs.apply(entry)
+        return entry
+
+    def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
+        """Stored events of a job, oldest first."""
+        return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
+
+    def _name(self, project: str, request: JobRequest) -> str:
+        taken = frozenset(
+            entry.job.spec.name
+            for entry in self._jobs.jobs.values()
+            if entry.job.spec.project == project and not entry.job.deleted
+        )
+        if request.name is None:
+            return free_name(name_from_model(request.model), taken)
+        if request.name in taken:
+            raise Conflict(f"the project {project!r} has a job named {request.name!r} already")
+        return request.name
+
+    def _named(self, project: str, name: str) -> JobEntry | None:
+        return next(
+            (
+                entry
+                for entry in self._jobs.jobs.values()
+                if entry.job.spec.name == name and entry.job.spec.project == project and not entry.job.deleted
+            ),
+            None,
+        )
+
+    async def _claim(self, project: str, idempotency_key: str, request: JobRequest, job_id: str) -> str:
+        """The job id that belongs to the idempotency key: `job_id` for the first, the first one's for all others.
+
+        The claim is made before the job: a crash between the two leaves a claim whose job the next try makes.
+        """
+        if not 1 <= len(idempotency_key) <= 255:
+            raise InvalidFields(FieldError("Idempotency-Key", "must have 1 to 255 characters"))
+        name = hashlib.sha256(f"{project}\n{idempotency_key}".encode()).hexdigest()
+        fingerprint = hashlib.sha256(request.model_dump_json(exclude={"hf_token"}).encode()).hexdigest()
+        claim = json.dumps({"job_id": job_id, "fingerprint": fingerprint}).encode()
+        try:
+            await self._idempotency.create(name, claim, ttl_seconds=IDEMPOTENCY_KEPT_SECONDS)
+        except RevisionConflict:
+            stored = await self._idempotency.get(name)
+            if stored is None:
+                raise HostlerError(
+                    "the idempotency key expired this moment; send the request again"
+                ) from None
+            first = json.loads(stored.value)
+            if first["fingerprint"] != fingerprint:
+                raise IdempotencyMismatch(
+                    "this Idempotency-Key came before with another request; use a new one"
+                ) from None
+            return str(first["job_id"])
+        return job_id

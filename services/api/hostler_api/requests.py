@@ -1,0 +1,210 @@
+"""Bodies of requests as users write them, and how they become the domain's records.
+
+`job_spec` is where a request, the model master and the defaults meet: what the user gave goes first, then the master's
+recommendation, then the default. It is pure; it collects every mistake instead of stopping at the first.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from hostler_domain.catalogue import HardwareProfile, ModelMaster
+from hostler_domain.commands import spec_errors
+from hostler_domain.errors import FieldError, InvalidFields
+from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+
+DEFAULT_HARDWARE_PROFILE = "gpu.a100"
+NAME_LENGTH_MAX = 63
+
+
+class RequestBody(BaseModel):
+    """Root of every body: a field that is not known is refused by name, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TargetRequest(RequestBody):
+    """One scaling target."""
+
+    metric: ScalingMetric
+    threshold: float
+    percentage: int = 100
+
+
+class ScalingRequest(RequestBody):
+    """Bounds and targets; what is left out follows from `min_replicas`."""
+
+    min_replicas: int = 1
+    max_replicas: int | None = None
+    initial_replicas: int | None = None
+    activation_replicas: int | None = None
+    targets: tuple[TargetRequest, ...] = ()
+    stabilisation_window_seconds: int = 300
+    scale_to_zero_after_seconds: int | None = None
+
+
+class ServingRequest(RequestBody):
+    """Arguments and environment of the runtime."""
+
+    args: Mapping[str, str] = Field(default_factory=dict, max_length=100)
+    env: Mapping[str, str] = Field(default_factory=dict, max_length=100)
+
+
+class TimeoutsRequest(RequestBody):
+    """How long to wait, in seconds."""
+
+    initialization_seconds: int = 1800
+    request_seconds: int = 600
+
+
+class JobRequest(RequestBody):
+    """A job to create. Only `model` is needed where a model master knows it."""
+
+    model: str = Field(max_length=200, examples=["HuggingFaceTB/SmolLM2-135M-Instruct"])
+    name: str | None = Field(default=None, max_length=NAME_LENGTH_MAX)
+    project: str | None = Field(default=None, max_length=63)
+    runtime: str | None = Field(default=None, max_length=63)
+    runtime_image: str | None = Field(default=None, max_length=500)
+    serving: ServingRequest = ServingRequest()
+    hardware_profile: str | None = Field(default=None, max_length=63)
+    gpu_count: int | None = None
+    scaling: ScalingRequest = ScalingRequest()
+    target_rps: float | None = None
+    target_latency_p95_ms: float | None = None
+    location: str | None = Field(default=None, max_length=63)
+    labels: Mapping[str, str] = Field(default_factory=dict, max_length=64)
+    priority: int = 150
+    preemptible: bool = False
+    endpoint_auth: EndpointAuth = EndpointAuth.KEY
+    timeouts: TimeoutsRequest = TimeoutsRequest()
+    hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the catalogues say about a request.
+
+    Attributes:
+        master: Model master of the model, if there is one.
+        profiles: Every hardware profile by name.
+        runtimes: Kinds of inference server that Hostler knows how to start.
+    """
+
+    master: ModelMaster | None
+    profiles: Mapping[str, HardwareProfile]
+    runtimes: tuple[str, ...]
+
+
+def job_spec(
+    request: JobRequest, known: Known, *, project: str, name: str, hf_token_secret: str | None
+) -> JobSpec:
+    """The spec of the job that `request` asks for.
+
+    Raises:
+        InvalidFields: something in it makes no sense; all of it is named.
+    """
+    master = known.master
+    errors: list[FieldError] = []
+    runtime = request.runtime or (master.runtime if master else None)
+    if runtime is None:
+        errors.append(
+            FieldError(
+                "runtime",
+                f"is needed, because no model master knows {request.model!r}; one of {_list(known.runtimes)}",
+            )
+        )
+    elif runtime not in known.runtimes:
+        errors.append(FieldError("runtime", f"must be one of {_list(known.runtimes)}, got {runtime!r}"))
+    profile = (
+        request.hardware_profile or (master.hardware_profile if master else None) or DEFAULT_HARDWARE_PROFILE
+    )
+    if profile not in known.profiles:
+        errors.append(
+            FieldError("hardware_profile", f"must be one of {_list(sorted(known.profiles))}, got {profile!r}")
+        )
+    spec = JobSpec(
+        name=name,
+        project=project,
+        model=request.model,
+        runtime=runtime or "",
+        runtime_image=request.runtime_image or (master.runtime_image if master else None),
+        serving=Serving(
+            args=master.merged_args(request.serving.args) if master else dict(request.serving.args),
+            env={**(master.env if master else {}), **request.serving.env},
+        ),
+        hardware_profile=profile,
+        gpu_count=_gpu_count(request, master, known.profiles.get(profile)),
+        scaling=_scaling(request, errors),
+        location=request.location,
+        labels=dict(request.labels),
+        priority=request.priority,
+        preemptible=request.preemptible,
+        endpoint_auth=request.endpoint_auth,
+        timeouts=Timeouts(request.timeouts.initialization_seconds, request.timeouts.request_seconds),
+        hf_token_secret=hf_token_secret,
+    )
+    errors.extend(spec_errors(spec, master))
+    if errors:
+        raise InvalidFields(*errors)
+    return spec
+
+
+def name_from_model(model: str) -> str:
+    """A job name made from a model id: `Qwen/Qwen3-32B` becomes `qwen3-32b`."""
+    last = model.rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:NAME_LENGTH_MAX].strip("-") or "job"
+
+
+def free_name(wanted: str, taken: frozenset[str]) -> str:
+    """`wanted`, or the first of `wanted-2`, `wanted-3`, ... that is not taken."""
+    if wanted not in taken:
+        return wanted
+    number = 2
+    while (candidate := f"{wanted[: NAME_LENGTH_MAX - 1 - len(str(number))]}-{number}") in taken:
+        number += 1
+    return candidate
+
+
+def _gpu_count(request: JobRequest, master: ModelMaster | None, profile: HardwareProfile | None) -> int:
+    if request.gpu_count is not None:
+        return request.gpu_count
+    if profile is not None and profile.gpu_model is None:
+        return 0
+    return max(master.gpu_count if master else 1, 1)
+
+
+def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
+    wanted = request.scaling
+    at_least_one = max(wanted.min_replicas, 1)
+    targets = [ScalingTarget(each.metric, each.threshold, each.percentage) for each in wanted.targets]
+    shorthands = (
+        ("target_rps", ScalingMetric.THROUGHPUT, request.target_rps),
+        ("target_latency_p95_ms", ScalingMetric.LATENCY_P95, request.target_latency_p95_ms),
+    )
+    for field, metric, threshold in shorthands:
+        if threshold is None:
+            continue
+        if targets and wanted.targets:
+            errors.append(FieldError(field, "can't be given together with scaling.targets"))
+        elif threshold <= 0:
+            errors.append(FieldError(field, f"must be above 0, got {threshold:g}"))
+        else:
+            targets.append(ScalingTarget(metric, threshold))
+    return Scaling(
+        min_replicas=wanted.min_replicas,
+        max_replicas=at_least_one if wanted.max_replicas is None else wanted.max_replicas,
+        initial_replicas=at_least_one if wanted.initial_replicas is None else wanted.initial_replicas,
+        activation_replicas=at_least_one
+        if wanted.activation_replicas is None
+        else wanted.activation_replicas,
+        targets=tuple(targets),
+        stabilisation_window_seconds=wanted.stabilisation_window_seconds,
+        scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
+    )
+
+
+def _list(names: "tuple[str, ...] | list[str]") -> str:
+    return ", ".join(names)

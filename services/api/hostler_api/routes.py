@@ -1,0 +1,145 @@
+"""The native API's routes: `/v1/jobs` and what hangs under it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from hostler_api.access import Caller, Reader, Writer
+from hostler_api.documents import JobDocument, JobList, job_document
+from hostler_api.events import EventFeed, event_json
+from hostler_api.jobs import JobService
+from hostler_api.problems import MEDIA_TYPE
+from hostler_api.requests import JobRequest
+from hostler_bus.job_log import JobEntry
+from hostler_domain.errors import FieldError, InvalidFields
+from hostler_domain.phases import JobPhase
+
+_PROBLEMS = {
+    status: {"description": text, "content": {MEDIA_TYPE: {}}}
+    for status, text in (
+        (400, "A field is wrong; each is named"),
+        (401, "The API key is missing or not valid"),
+        (403, "The API key may not do this"),
+        (404, "There is no such job for this caller"),
+        (409, "The name is taken"),
+        (422, "The idempotency key belongs to another request"),
+        (503, "It can't be done right now; see Retry-After"),
+    )
+}
+
+
+def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+    return {status: dict(_PROBLEMS[status]) for status in statuses}
+
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+
+
+def _service(request: Request) -> JobService:
+    service: JobService = request.app.state.jobs
+    return service
+
+
+def _answer(entry: JobEntry, status: int) -> Response:
+    headers = {"ETag": f'"{entry.seq}"'}
+    if status == 202:
+        headers["Location"] = f"/v1/jobs/{entry.job.job_id}"
+    return Response(
+        job_document(entry).model_dump_json(), status, headers=headers, media_type="application/json"
+    )
+
+
+@router.post(
+    "/jobs", status_code=202, response_model=JobDocument, responses=_problems(400, 401, 403, 409, 422, 503)
+)
+async def create_job(
+    request: Request,
+    body: JobRequest,
+    caller: Writer,
+    idempotency_key: Annotated[
+        str | None, Header(description="The same key gives the same job for 24 hours.")
+    ] = None,
+) -> Response:
+    """Serve a model. The answer comes at once; `status.phase` tells how far it is."""
+    return _answer(await _service(request).create(caller, body, idempotency_key), 202)
+
+
+@router.get("/jobs", responses=_problems(400, 401, 403))
+async def list_jobs(
+    request: Request,
+    caller: Reader,
+    project: str | None = None,
+    phase: JobPhase | None = None,
+    include_deleted: bool = False,
+    after: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> JobList:
+    """Jobs that the caller may see, newest first."""
+    entries, more = _service(request).list(
+        caller, project=project, phase=phase, include_deleted=include_deleted, after=after, limit=limit
+    )
+    return JobList(
+        data=tuple(job_document(entry) for entry in entries),
+        has_more=more,
+        next=entries[-1].job.job_id if more else None,
+    )
+
+
+@router.get("/jobs/{job}", response_model=JobDocument, responses=_problems(401, 403, 404))
+async def get_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Response:
+    """One job, by its id or by its name in the caller's project (or in `project`)."""
+    return _answer(await _service(request).get(caller, job, project), 200)
+
+
+@router.delete(
+    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=_problems(401, 403, 404, 503)
+)
+async def delete_job(request: Request, job: str, caller: Writer) -> Response:
+    """Take a job down with everything that belongs to it. Its history stays readable."""
+    return _answer(await _service(request).delete(caller, job), 202)
+
+
+@router.get("/jobs/{job}/events", responses=_problems(400, 401, 403, 404))
+async def job_events(
+    request: Request,
+    job: str,
+    caller: Reader,
+    accept: Annotated[str, Header(include_in_schema=False)] = "application/json",
+    last_event_id: Annotated[str | None, Header(description="Go on after this sequence.")] = None,
+    after: Annotated[int, Query(ge=0, description="Only events with a higher sequence.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 500,
+    follow: Annotated[bool, Query(description="Whether a stream goes on after the present end.")] = True,
+) -> Response:
+    """What happened to a job, oldest first: a page of JSON, or a stream with `Accept: text/event-stream`."""
+    entry = await _service(request).get(caller, job)
+    start = _sequence(last_event_id, after)
+    if "text/event-stream" in accept:
+        feed: EventFeed = request.app.state.feed
+        stream = feed.stream(entry, after_seq=start, follow=follow)
+        return StreamingResponse(
+            stream,
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+    return await _events_page(request, caller, entry, start, limit)
+
+
+async def _events_page(request: Request, caller: Caller, entry: JobEntry, start: int, limit: int) -> Response:
+    del caller  # admitted already; named so that no caller of this forgets to have one
+    data: list[dict[str, object]] = []
+    more = False
+    async for seq, event in _service(request).history(entry, start):
+        if len(data) == limit:
+            more = True
+            break
+        data.append(event_json(seq, event))
+    return JSONResponse({"data": data, "has_more": more, "next": data[-1]["sequence"] if more else None})
+
+
+def _sequence(last_event_id: str | None, after: int) -> int:
+    if last_event_id is None:
+        return after
+    if not last_event_id.isdecimal():
+        raise InvalidFields(FieldError("Last-Event-ID", "must be the sequence of an event, a whole number"))
+    return int(last_event_id)

@@ -1,0 +1,22 @@
+"""Settings of the api (`HOSTLER_API_...`)."""
+
+from pathlib import Path
+
+from pydantic_settings import SettingsConfigDict
+
+from hostler_kit.settings import OpsSettings
+
+
+class ApiSettings(OpsSettings):
+    """Settings of the api."""
+
+    model_config = SettingsConfigDict(env_prefix="HOSTLER_API_")
+
+    host: str = "127.0.0.1"
+    """Address on which the API is served."""
+    port: int = 8080
+    """Port on which it is served; several api processes may share one."""
+    admin_key_file: Path | None = None
+    """File with the bootstrap admin key; the key in it is made known at every start. None makes none known."""
+    events_idle_seconds: float = 15.0
+    """Time without an event after which a stream of events carries a comment, so that proxies keep it open."""

@@ -1,0 +1,145 @@
+"""What the provisioner's reconciler knows of the place where replicas run: values, and one port.
+
+A backend starts, observes and stops replicas; it decides nothing. Every call may be repeated: what is started or stopped is
+named by its replica id, and a backend keeps enough beside its replicas that a provisioner that was killed finds them again.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything needed to start one replica.
+
+    Attributes:
+        replica_id: The replica's name everywhere; letters, digits, `-` and `_`.
+        job_id: The job it serves.
+        project: The job's project.
+        model: Hugging Face id of the weights.
+        served_name: What callers put in `model`.
+        runtime: The kind of inference server.
+        args: Serving parameters by name, as the runtime's table knows them.
+        env: Extra environment of the runtime.
+        cpu_cores: Cores that the placement gives it.
+        memory_bytes: Memory that the placement gives it.
+        api_key: The replica's own key, which every request to it must carry.
+        hf_token: For backends that fetch the weights from the hub.
+    """
+
+    replica_id: str
+    job_id: str
+    project: str
+    model: str
+    served_name: str
+    runtime: str
+    args: tuple[tuple[str, str], ...]
+    env: tuple[tuple[str, str], ...]
+    cpu_cores: float
+    memory_bytes: int
+    api_key: str = field(repr=False)
+    hf_token: str | None = field(default=None, repr=False)
+
+
+class Step(StrEnum):
+    """How far a replica is, as its backend sees it."""
+
+    IMPORTING = "importing"
+    """Its disk or folder is being made and its weights are checked."""
+    BOOTING = "booting"
+    """Its machine or process runs, its server does not answer."""
+    LOADING = "loading"
+    """Its server answers, the weights are not in."""
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    """It was ready, and does not answer any more."""
+    GONE = "gone"
+    """It ended; what is left is its record, until it is stopped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedReplica:
+    """One replica as it is now.
+
+    Attributes:
+        replica_id: Its name.
+        job_id: The job it serves.
+        step: How far it is.
+        fraction: Of the step, from 0 to 1, where that is known.
+        endpoint_url: Where its server listens, once that is decided.
+        detail: A sentence for people; for one that is gone, its last words.
+        exit_code: Of one that is gone, when somebody saw it end; negative for a signal.
+        since: When it came to this step.
+    """
+
+    replica_id: str
+    job_id: str
+    step: Step
+    fraction: float | None
+    endpoint_url: str | None
+    detail: str
+    exit_code: int | None
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What a backend has to place replicas on.
+
+    Attributes:
+        hostname: The node's name.
+        cpu_cores: Cores this process may use.
+        memory_bytes: Memory this process may use.
+        runtimes: Kinds of inference server it can start.
+        models: Hugging Face ids whose weights it has.
+    """
+
+    hostname: str
+    cpu_cores: float
+    memory_bytes: int
+    runtimes: tuple[str, ...]
+    models: tuple[str, ...]
+
+
+class Backend(Protocol):
+    """The place where replicas run.
+
+    Attributes:
+        cluster: Its name in placements.
+        changed: Set whenever a replica came to another step or a good deal further; whoever waits on it clears it.
+    """
+
+    cluster: str
+    changed: asyncio.Event
+
+    async def node(self) -> NodeFacts:
+        """What there is to place replicas on."""
+        ...
+
+    async def start(self, launch: Launch) -> None:
+        """Begin to start a replica and return; a second call for the same replica does nothing.
+
+        Raises:
+            PermanentError: The launch can never work here; the message names the model, runtime, argument or variable.
+            TemporaryError: Not now.
+        """
+        ...
+
+    async def observe(self) -> tuple[ObservedReplica, ...]:
+        """Every replica there is, by id, also those of an earlier provisioner. Cheap: what is known already."""
+        ...
+
+    async def stop(self, replica_id: str, grace_seconds: float) -> None:
+        """End a replica, by force when the grace is over, and forget it; return when nothing is left of it."""
+        ...
+
+    async def logs(self, replica_id: str, max_lines: int) -> str:
+        """The last lines that a replica wrote; empty when there is none of that name."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every replica without stopping any."""
+        ...

@@ -1,0 +1,161 @@
+"""Carrying out a plan: each action on the backend and the log, at most one at a time per replica.
+
+Starts and ends take their time, so they run as tasks; while one runs its replica is busy and no plan touches it. An append that
+lost its race is dropped: the next look decides afresh.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from hostler_bus.errors import SequenceConflict
+from hostler_bus.job_log import JobLog
+from hostler_bus.port import Bus
+from hostler_bus.projection import JobProjection
+from hostler_contracts import subjects
+from hostler_domain.changes import Change, ReplicaFailed
+from hostler_domain.commands import FinishDelete, decide
+from hostler_domain.errors import IllegalTransition, PermanentError, TemporaryError
+from hostler_domain.job import Job, Replica
+from hostler_domain.replica_states import ReplicaReason
+from hostler_kit.clock import Clock
+from hostler_kit.logs import Logger
+from hostler_kit.secret_key import SecretKey
+from hostler_provisioner.backend import Backend, Launch
+from hostler_provisioner.plan import Action, EndReplica, FinishJob, Report, StartReplica
+
+
+class Effects:
+    """Applies actions."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        log: JobLog,
+        jobs: JobProjection,
+        backend: Backend,
+        secret_key: SecretKey,
+        clock: Clock,
+        logger: Logger,
+        *,
+        stop_grace_seconds: float,
+        done: Callable[[], None],
+    ) -> None:
+        """Make the hands of a provisioner; `done` is called whenever a task has ended, so that it looks again."""
+        self._log = log
+        self._jobs = jobs
+        self._backend = backend
+        self._secret_key = secret_key
+        self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
+        self._clock = clock
+        self._logger = logger
+        self._stop_grace_seconds = stop_grace_seconds
+        self._done = done
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """Replicas with an action under way."""
+        return frozenset(self._tasks)
+
+    async def apply(self, actions: tuple[Action, ...]) -> None:
+        """Carry out every action, or begin to."""
+        for action in actions:
+            match action:
+                case StartReplica():
+                    self._begin(action.replica_id, self._start(action))
+                case EndReplica():
+                    self._begin(action.replica_id, self._end(action))
+                case Report():
+                    await self._append(action.job_id, action.change)
+                case FinishJob():
+                    await self._finish(action.job_id)
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _begin(self, replica_id: str, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work, name=f"replica-{replica_id}")
+        self._tasks[replica_id] = task
+
+        def ended(finished: asyncio.Task[None]) -> None:
+            self._tasks.pop(replica_id, None)
+            error = None if finished.cancelled() else finished.exception()
+            if isinstance(error, TemporaryError):
+                self._logger.warning("replica.retry", replica=replica_id, reason=str(error))
+            elif error is not None:
+                self._logger.error(
+                    "replica.action_failed", replica=replica_id, reason=repr(error), exc_info=error
+                )
+            self._done()
+
+        task.add_done_callback(ended)
+
+    async def _start(self, action: StartReplica) -> None:
+        entry = self._jobs.get(action.job_id)
+        replica = entry.job.replica(action.replica_id) if entry else None
+        if entry is None or replica is None or replica.ended:
+            return
+        try:
+            launch = await self._launch(entry.job, replica)
+            self._logger.info(
+                "replica.start", job=action.job_id, replica=action.replica_id, runtime=launch.runtime
+            )
+            await self._backend.start(launch)
+        except PermanentError as error:
+            failed = ReplicaFailed(
+                self._clock.now(), action.replica_id, ReplicaReason.CANNOT_START, str(error)
+            )
+            await self._append(action.job_id, failed)
+
+    async def _launch(self, job: Job, replica: Replica) -> Launch:
+        spec = job.spec
+        token = None
+        if spec.hf_token_secret is not None:
+            sealed = await self._secrets.get(spec.hf_token_secret)
+            if sealed is None:
+                raise PermanentError("the job's Hugging Face token is not stored any more")
+            token = self._secret_key.open(spec.hf_token_secret, sealed.value)
+        return Launch(
+            replica_id=replica.replica_id,
+            job_id=job.job_id,
+            project=spec.project,
+            model=spec.model,
+            served_name=spec.model,
+            runtime=spec.runtime,
+            args=tuple(sorted(spec.serving.args.items())),
+            env=tuple(sorted(spec.serving.env.items())),
+            cpu_cores=replica.placement.taken.cpu_cores,
+            memory_bytes=replica.placement.taken.memory_bytes,
+            api_key=self._secret_key.replica_key(replica.replica_id),
+            hf_token=token,
+        )
+
+    async def _end(self, action: EndReplica) -> None:
+        self._logger.info("replica.end", job=action.job_id, replica=action.replica_id, reason=action.why)
+        await self._backend.stop(action.replica_id, self._stop_grace_seconds)
+        if action.then is not None:
+            await self._append(action.job_id, action.then)
+
+    async def _finish(self, job_id: str) -> None:
+        """Secrets first, the tombstone last: a crash between the two does the first again."""
+        entry = self._jobs.get(job_id)
+        if entry is None:
+            return
+        if entry.job.spec.hf_token_secret is not None:
+            await self._secrets.delete(entry.job.spec.hf_token_secret)
+        for change in decide(entry.job, FinishDelete(self._clock.now())):
+            await self._append(job_id, change)
+
+    async def _append(self, job_id: str, change: Change) -> None:
+        entry = self._jobs.get(job_id)
+        if entry is None:
+            return
+        try:
+            self._jobs.apply(await self._log.append(entry, change))
+        except SequenceConflict:
+            self._logger.debug("append.raced", job=job_id, change=type(change).__name__)
+            self._done()
+        except IllegalTransition as error:
+            # The job moved on while the action was under way, as when a replica that failed had been drained meanwhile.
+            self._logger.info("append.overtaken", job=job_id, change=type(change).__name__, reason=str(error))

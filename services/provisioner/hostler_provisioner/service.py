@@ -1,0 +1,136 @@
+"""The provisioner's shell: look at the jobs and at the backend, plan, apply; and report the node.
+
+One provisioner per cluster acts, by lease; the others hold themselves ready. Replicas keep serving while none does.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from hostler_bus.job_log import JobEntry
+from hostler_bus.leases import Lease
+from hostler_bus.port import Bus
+from hostler_bus.projection import JobProjection
+from hostler_contracts import catalogue, subjects
+from hostler_domain.capacity import Node, Resources
+from hostler_domain.errors import TemporaryError
+from hostler_domain.replica_states import ReplicaState
+from hostler_kit.clock import Clock
+from hostler_kit.logs import Logger
+from hostler_kit.reconcile import Reconciler
+from hostler_provisioner.backend import Backend, Step
+from hostler_provisioner.effects import Effects
+from hostler_provisioner.plan import Limits, View, plan
+from hostler_provisioner.routers import in_flight
+from hostler_provisioner.settings import ProvisionerSettings
+
+_DRAIN_LOOK_SECONDS = 0.2
+"""While something drains the routers are asked this often."""
+
+
+class Provisioner:
+    """Reconciles one cluster."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        jobs: JobProjection,
+        backend: Backend,
+        lease: Lease,
+        settings: ProvisionerSettings,
+        clock: Clock,
+        logger: Logger,
+        registry: CollectorRegistry,
+    ) -> None:
+        self._bus = bus
+        self._jobs = jobs
+        self._backend = backend
+        self._lease = lease
+        self._settings = settings
+        self._clock = clock
+        self._logger = logger
+        self._limits = Limits(settings.drain_timeout_seconds, settings.unhealthy_timeout_seconds)
+        self._effects: Effects | None = None
+        self._stopping = False
+        self._observed = Gauge(
+            "hostler_provisioner_replicas", "Replicas that the backend sees.", ("step",), registry=registry
+        )
+        self._actions = Counter(
+            "hostler_provisioner_actions_total", "Actions carried out.", ("action",), registry=registry
+        )
+        self.loop = Reconciler(self._look, resync_seconds=settings.resync_seconds, logger=logger)
+        jobs.on_change(self._changed)
+        jobs.on_caught_up(self.loop.note)
+
+    def use(self, effects: Effects) -> None:
+        """Act through `effects`, which was made to wake this provisioner's loop."""
+        self._effects = effects
+
+    def _changed(self, _: JobEntry) -> None:
+        self.loop.note()
+
+    async def _look(self) -> float | None:
+        if self._stopping or self._effects is None or not self._jobs.caught_up or not self._lease.held:
+            return None
+        observed = await self._backend.observe()
+        for step in Step:
+            self._observed.labels(step).set(sum(each.step is step for each in observed))
+        draining = {
+            replica.replica_id: entry.seq
+            for entry in self._jobs.jobs.values()
+            for replica in entry.job.replicas
+            if replica.state is ReplicaState.DRAINING and replica.placement.cluster == self._backend.cluster
+        }
+        view = View(
+            cluster=self._backend.cluster,
+            jobs=tuple(entry.job for entry in self._jobs.jobs.values()),
+            observed=observed,
+            in_flight=await in_flight(self._bus, draining),
+            busy=self._effects.busy,
+        )
+        actions = plan(view, self._limits, now=self._clock.now())
+        for action in actions:
+            self._actions.labels(type(action).__name__).inc()
+        await self._effects.apply(actions)
+        return _DRAIN_LOOK_SECONDS if draining else None
+
+    async def watch_backend(self) -> None:
+        """Wake the loop whenever the backend sees a replica change."""
+        while True:
+            await self._backend.changed.wait()
+            self._backend.changed.clear()
+            self.loop.note()
+
+    async def watch_lease(self) -> None:
+        """Wake the loop whenever the lease is won or lost."""
+        while True:
+            await self._lease.changed()
+            self.loop.note()
+
+    async def report_node(self) -> None:
+        """Write what the node has, again and again; the time in it is the node's sign of life."""
+        bucket = self._bus.bucket(subjects.BUCKET_NODES)
+        while True:
+            facts = await self._backend.node()
+            cores = self._settings.node_cpu_cores or facts.cpu_cores
+            node = Node(
+                name=facts.hostname,
+                cluster=self._backend.cluster,
+                capacity=Resources(cpu_cores=cores, memory_bytes=facts.memory_bytes, gpus=0),
+                gpu_model=None,
+                runtimes=facts.runtimes,
+                models=facts.models,
+                reported_at=self._clock.now(),
+            )
+            with suppress(TemporaryError):
+                await bucket.put(node.key, catalogue.NODES.encode(node))
+            await asyncio.sleep(self._settings.node_report_seconds)
+
+    async def stop_replicas(self) -> None:
+        """End every replica of the backend, all at once, and start none any more."""
+        self._stopping = True
+        observed = await self._backend.observe()
+        await asyncio.gather(
+            *(self._backend.stop(each.replica_id, self._settings.stop_grace_seconds) for each in observed)
+        )

@@ -1,0 +1,41 @@
+"""Settings of the provisioner (`HOSTLER_PROVISIONER_...`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from hostler_kit.settings import OpsSettings
+
+
+class ProvisionerSettings(OpsSettings):
+    """Settings of the provisioner."""
+
+    model_config = SettingsConfigDict(env_prefix="HOSTLER_PROVISIONER_")
+
+    cluster: str = "local"
+    """Name of the cluster whose replicas it runs, as placements name it."""
+    data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
+    """Folder under which the `local` backend keeps a folder per replica."""
+    instance: str = Field(default="", validation_alias="HOSTLER_INSTANCE")
+    """Mark that the replicas' processes carry, by which `hostler up` finds every process of its stack."""
+    model_paths: Mapping[str, Path] = Field(default_factory=dict)
+    """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file on this machine."""
+    node_cpu_cores: float | None = None
+    """CPU cores offered to replicas; all of the machine's where it is not set."""
+    stop_replicas_on_exit: bool = False
+    """Whether replicas end with the provisioner when it is told to stop. `hostler up` sets it; without it they keep serving and the
+    next provisioner adopts them."""
+    drain_timeout_seconds: float = 600.0
+    """Longest wait for the requests of a draining replica; those left after it fail."""
+    stop_grace_seconds: float = 10.0
+    """Time between asking a replica's process to end and ending it by force."""
+    unhealthy_timeout_seconds: float = 30.0
+    """A replica that was ready and has not answered for this long is given up and replaced."""
+    node_report_seconds: float = 10.0
+    """How often the node's capacity is written, which is also its sign of life."""
+    lease_seconds: int = 5
+    """Time to live of the leader's lease."""
+    resync_seconds: float = 2.0
+    """Longest time between two looks at everything."""

@@ -1,0 +1,90 @@
+"""One streamed answer as it passes through: which bytes the client gets, what was learnt from them, and whether it ended well.
+
+Pure; fed by the relay. An answer ends well with `[DONE]` and in no other way.
+"""
+
+from dataclasses import dataclass
+
+import pydantic_core
+
+from hostler_router.bodies import JsonObject, Usage, as_object, read_usage
+from hostler_router.openai_errors import BROKEN_OFF, ErrorReply
+from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of
+from hostler_router.upstream_errors import in_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What some bytes of the replica lead to.
+
+    Attributes:
+        out: For the client: whole events, maybe none.
+        speaks: Whether there is an event among them, not only comments.
+        done: The answer is complete.
+        error: The answer is broken and ends here.
+    """
+
+    out: bytes
+    speaks: bool = False
+    done: bool = False
+    error: ErrorReply | None = None
+
+
+class AnswerStream:
+    """Filters one answer."""
+
+    def __init__(self, *, strip_usage: bool, event_bytes_max: int) -> None:
+        """Start a filter.
+
+        Args:
+            strip_usage: The client did not ask for the usage: keep the event with nothing else in it from it.
+            event_bytes_max: Longest event.
+        """
+        self._strip_usage = strip_usage
+        self._splitter = EventSplitter(event_bytes_max)
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> Passed:
+        """Pass on what `data` completes."""
+        try:
+            events = self._splitter.feed(data)
+        except EventTooLong:
+            return Passed(b"", error=BROKEN_OFF)
+        return self._pass(events)
+
+    def close(self) -> Passed:
+        """The replica has closed the stream: without `[DONE]` before it, or now, that is a broken answer."""
+        passed = self._pass(self._splitter.close())
+        if passed.done or passed.error:
+            return passed
+        return Passed(passed.out, passed.speaks, error=BROKEN_OFF)
+
+    def _pass(self, events: list[bytes]) -> Passed:
+        out: list[bytes] = []
+        speaks = False
+        for event in events:
+            data = data_of(event)
+            if data is None:
+                out.append(event)
+                continue
+            if data == DONE:
+                return Passed(b"".join([*out, event]), speaks=True, done=True)
+            # Most events hold neither word, and need not be decoded. In a text they stand with escaped quotes.
+            if b'"usage"' in data or b'"error"' in data:
+                payload = _decoded(data)
+                if payload.get("error") and not payload.get("choices"):
+                    return Passed(b"".join(out), speaks, error=in_stream(payload))
+                usage = read_usage(payload)
+                self.usage = usage or self.usage
+                if usage and self._strip_usage and payload.get("choices") == []:
+                    continue
+            speaks = True
+            out.append(event)
+        return Passed(b"".join(out), speaks)
+
+
+def _decoded(data: bytes) -> JsonObject:
+    try:
+        return as_object(pydantic_core.from_json(data)) or {}
+    except ValueError:
+        return {}

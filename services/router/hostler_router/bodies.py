@@ -1,0 +1,124 @@
+"""What the router reads in bodies: three fields of a request, the usage of an answer. Everything else travels untouched.
+
+Pure; called by the inference handler and the relay.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import pydantic_core
+
+from hostler_router.openai_errors import Refused, invalid
+
+JsonObject = Mapping[str, object]
+_MODEL_LENGTH_MAX = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer, as the runtime counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for inference.
+
+    Attributes:
+        model: Which job, in any of the ways to name one.
+        stream: Whether the answer shall come as events.
+        strip_usage: The usage in the stream was asked for by the router, so the client does not get it.
+        body: What the replica gets.
+    """
+
+    model: str
+    stream: bool
+    strip_usage: bool
+    body: bytes
+
+
+def read_request(body: bytes, *, may_stream: bool) -> Asked:
+    """What is asked for.
+
+    The body stays as it came, but for a stream whose client does not want its usage: the runtime is asked for it all the
+    same, because load and bills are counted from it.
+
+    Raises:
+        Refused: it is no JSON object, or names no model.
+    """
+    try:
+        decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False))
+    except ValueError:
+        raise Refused(invalid("The request body is not valid JSON.", code="invalid_json")) from None
+    if decoded is None:
+        raise Refused(invalid("The request body must be a JSON object.", code="invalid_type"))
+    model = _model(decoded)
+    stream = _stream(decoded) if may_stream else False
+    if not stream:
+        return Asked(model, stream=False, strip_usage=False, body=body)
+    options = _stream_options(decoded)
+    if options.get("include_usage") is True:
+        return Asked(model, stream=True, strip_usage=False, body=body)
+    with_usage = {**decoded, "stream_options": {**options, "include_usage": True}}
+    encoded = json.dumps(with_usage, ensure_ascii=False, separators=(",", ":")).encode()
+    return Asked(model, stream=True, strip_usage=True, body=encoded)
+
+
+def read_usage(payload: JsonObject) -> Usage | None:
+    """The usage that an answer, or an event of one, carries; None without any."""
+    usage = as_object(payload.get("usage"))
+    if usage is None:
+        return None
+    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    if not _is_count(prompt) or not _is_count(completion):
+        return None
+    return Usage(prompt, completion)
+
+
+def as_object(value: object) -> JsonObject | None:
+    """`value` if it is a JSON object."""
+    return value if _is_object(value) else None
+
+
+def _model(decoded: JsonObject) -> str:
+    model = decoded.get("model")
+    if model is None:
+        raise Refused(
+            invalid("You must provide a model parameter.", code="missing_required_parameter", param="model")
+        )
+    if not isinstance(model, str):
+        raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model"))
+    if not 0 < len(model) <= _MODEL_LENGTH_MAX:
+        message = f"'model' must have 1 to {_MODEL_LENGTH_MAX} characters."
+        raise Refused(invalid(message, code="invalid_value", param="model"))
+    return model
+
+
+def _stream(decoded: JsonObject) -> bool:
+    stream = decoded.get("stream")
+    if stream is None or isinstance(stream, bool):
+        return bool(stream)
+    raise Refused(invalid("'stream' must be a boolean.", code="invalid_type", param="stream"))
+
+
+def _stream_options(decoded: JsonObject) -> JsonObject:
+    given = decoded.get("stream_options")
+    options = {} if given is None else as_object(given)
+    if options is None:
+        raise Refused(
+            invalid("'stream_options' must be an object.", code="invalid_type", param="stream_options")
+        )
+    return options
+
+
+def _is_object(value: object) -> TypeGuard[JsonObject]:
+    # JSON objects have only string keys, so the type is known once it is a dict.
+    return isinstance(value, dict)
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

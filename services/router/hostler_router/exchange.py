@@ -1,0 +1,58 @@
+"""What is known of one request while it passes through, for its log line and the counts at its end."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hostler_router.bodies import Usage
+
+
+class Outcome(StrEnum):
+    """How a request ended."""
+
+    ANSWERED = "answered"
+    """In full, whatever the status says, but for the ones below."""
+    REFUSED = "refused"
+    """By the router, for what is wrong with it."""
+    REJECTED = "rejected"
+    """For want of a ready replica."""
+    FAILED = "failed"
+    """With a 5xx, before anything of an answer was sent."""
+    BROKEN = "broken"
+    """In the middle of its answer, by the replica's fault or the time limit."""
+    CLIENT_GONE = "client_gone"
+    """Its client hung up."""
+    CUT = "cut"
+    """The router was stopped and could not wait any longer."""
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what became of it.
+
+    Attributes:
+        request_id: The client's own, or a new one.
+        route: The path as a label; few values.
+        started: When it came, by the monotonic clock.
+        job_id: The job that is meant, once known.
+        replica_id: The replica that was tried last.
+        stream: Whether events were asked for.
+        tries: How many replicas were asked.
+        replica_seconds: How long replicas were waited for.
+        body_seconds: How long the request body took to come.
+        first_event_seconds: When the first event went out, since the start; None before that.
+        usage: As the runtime said.
+        outcome: How it ended.
+    """
+
+    request_id: str
+    route: str
+    started: float
+    job_id: str = ""
+    replica_id: str = ""
+    stream: bool = False
+    tries: int = 0
+    replica_seconds: float = 0.0
+    body_seconds: float = 0.0
+    first_event_seconds: float | None = None
+    usage: Usage | None = None
+    outcome: Outcome = Outcome.ANSWERED

@@ -1,0 +1,35 @@
+"""The jobs of a caller as OpenAI's list of models.
+
+Pure; called by the application. `id` is the job's id, which is what `model` should say; `meta` is Hostler's own.
+"""
+
+import json
+from collections.abc import Iterable
+
+from hostler_router.table import Entry
+
+
+def models_list(entries: Iterable[Entry]) -> bytes:
+    """Every job as a model."""
+    return json.dumps({"object": "list", "data": [_model(entry) for entry in entries]}).encode()
+
+
+def one_model(entry: Entry) -> bytes:
+    """One job as a model."""
+    return json.dumps(_model(entry)).encode()
+
+
+def _model(entry: Entry) -> dict[str, object]:
+    return {
+        "id": entry.job_id,
+        "object": "model",
+        "created": int(entry.created_at.timestamp()),
+        "owned_by": entry.project,
+        "meta": {
+            "name": entry.name,
+            "project": entry.project,
+            "model": entry.model,
+            "phase": str(entry.phase),
+            "ready_replicas": len(entry.endpoints),
+        },
+    }

@@ -1,0 +1,208 @@
+"""Errors in OpenAI's shape, and the deliberate answer of each to "is it worth trying this again?".
+
+The stock client tries 408, 409, 429 and every 5xx again by itself unless `x-should-retry` says otherwise, so each error here
+says it. The router's README lists the codes.
+"""
+
+import json
+from dataclasses import dataclass, replace
+
+from hostler_domain.errors import HostlerError
+
+INVALID_REQUEST = "invalid_request_error"
+SERVER_ERROR = "server_error"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorReply:
+    """One error for a client.
+
+    Attributes:
+        status: HTTP status.
+        message: A sentence that says what to do about it.
+        type: OpenAI's coarse kind.
+        code: Stable word for programs; None where the runtime gave none.
+        param: Field of the request that is at fault.
+        retry_after_seconds: When another try may succeed.
+        should_retry: Whether a client should try again by itself.
+        headers: Further ones, such as `allow`.
+    """
+
+    status: int
+    message: str
+    type: str = INVALID_REQUEST
+    code: str | None = None
+    param: str | None = None
+    retry_after_seconds: int | None = None
+    should_retry: bool = False
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def body(self) -> bytes:
+        """The JSON document; one line, so that it may stand in an event too."""
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        return json.dumps({"error": error}).encode()
+
+    def all_headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Its headers but those that every reply has."""
+        retry_after = (
+            ()
+            if self.retry_after_seconds is None
+            else ((b"retry-after", str(self.retry_after_seconds).encode()),)
+        )
+        should_retry = (b"x-should-retry", b"true" if self.should_retry else b"false")
+        return (*self.headers, *retry_after, should_retry)
+
+
+class Refused(HostlerError):
+    """A request that ends with an error before it reached a replica."""
+
+    def __init__(self, reply: ErrorReply) -> None:
+        super().__init__(reply.message)
+        self.reply = reply
+
+
+def invalid(message: str, *, code: str, param: str | None = None) -> ErrorReply:
+    """400: the request itself is at fault."""
+    return ErrorReply(400, message, code=code, param=param)
+
+
+def bad_key(message: str) -> ErrorReply:
+    """401: no key, or one that is not accepted."""
+    return ErrorReply(
+        401, message, code="invalid_api_key", headers=((b"www-authenticate", b'Bearer realm="hostler"'),)
+    )
+
+
+def missing_scope(scope: str) -> ErrorReply:
+    """403: the key is good, but not for this."""
+    message = f"This API key lacks the scope {scope!r}; use another one or have it made with that scope."
+    return ErrorReply(403, message, type="permission_error", code="insufficient_scope")
+
+
+def unknown_model(model: str) -> ErrorReply:
+    """404: no job goes by that name, or not for this caller, who must not learn the difference."""
+    return ErrorReply(
+        404,
+        f"The model {_short(model)!r} does not exist or you do not have access to it.",
+        code="model_not_found",
+        param="model",
+    )
+
+
+def ambiguous_model(model: str, job_ids: tuple[str, ...]) -> ErrorReply:
+    """400: several jobs go by that name."""
+    return invalid(
+        f"{_short(model)!r} names {len(job_ids)} jobs; give the id of the one you mean: {', '.join(job_ids)}.",
+        code="model_ambiguous",
+        param="model",
+    )
+
+
+def unknown_route(method: str, path: str) -> ErrorReply:
+    """404: there is nothing at that path."""
+    return ErrorReply(404, f"There is no {method} {_short(path)} here.", code="unknown_url")
+
+
+def wrong_method(method: str, path: str, allowed: str) -> ErrorReply:
+    """405: there is something at that path, but not for that method."""
+    return ErrorReply(
+        405,
+        f"{_short(path)} does not take {_short(method)}; it takes {allowed}.",
+        code="method_not_allowed",
+        headers=((b"allow", allowed.encode()),),
+    )
+
+
+def body_too_large(body_bytes_max: int) -> ErrorReply:
+    """413: the body is over the limit."""
+    return ErrorReply(
+        413, f"The request body is larger than {body_bytes_max} bytes.", code="request_too_large"
+    )
+
+
+def encoded_body(encoding: str) -> ErrorReply:
+    """415: the body is compressed; nothing is decompressed here, because a small body may become a huge one."""
+    message = f"Request bodies must not be encoded, this one is ({_short(encoding)})."
+    return ErrorReply(415, message, code="unsupported_content_encoding")
+
+
+def body_too_slow(body_timeout_seconds: float) -> ErrorReply:
+    """408: the body did not arrive in time."""
+    message = f"The request body did not arrive within {body_timeout_seconds:g} seconds."
+    return ErrorReply(408, message, code="request_body_timeout")
+
+
+def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -> ErrorReply:
+    """503: the job has no ready replica."""
+    return ErrorReply(
+        503,
+        message,
+        type=SERVER_ERROR,
+        code="no_ready_replica",
+        retry_after_seconds=retry_after_seconds,
+        should_retry=should_retry,
+    )
+
+
+# Nobody answered, so nothing was run and trying again is safe.
+REPLICAS_UNREACHABLE = not_serving(
+    "No replica of this model could be reached; try again shortly.", retry_after_seconds=2, should_retry=True
+)
+# The replica had the request and lost it. Nothing of its answer was given out, so another try duplicates nothing.
+REPLICA_FAILED = ErrorReply(
+    502,
+    "The replica failed before it had answered; try again.",
+    type=SERVER_ERROR,
+    code="replica_failed",
+    should_retry=True,
+)
+# The replica does not take the router's key, or answers what no runtime answers: another try ends the same way.
+REPLICA_MISCONFIGURED = ErrorReply(
+    502,
+    "The replica gave an answer that the router can't use; its provisioner has to look at it.",
+    type=SERVER_ERROR,
+    code="replica_misconfigured",
+)
+BROKEN_OFF = replace(
+    REPLICA_FAILED, message="The replica failed in the middle of the answer, which ends here."
+)
+STALLED = replace(
+    REPLICA_FAILED,
+    message="The replica fell silent in the middle of the answer, which ends here.",
+    code="replica_stalled",
+    should_retry=False,
+)
+# It ran for as long as the job allows; another try would cost the same and most likely end the same.
+TIMED_OUT = ErrorReply(
+    504,
+    "The request took longer than the job's request timeout.",
+    type="timeout_error",
+    code="request_timeout",
+)
+ROUTER_STARTING = ErrorReply(
+    503,
+    "The router has not read the state of all jobs yet; try again shortly.",
+    type=SERVER_ERROR,
+    code="router_starting",
+    retry_after_seconds=1,
+    should_retry=True,
+)
+ROUTER_STOPPING = ErrorReply(
+    503,
+    "The router was stopped before the answer was complete; try again.",
+    type=SERVER_ERROR,
+    code="router_stopping",
+    retry_after_seconds=1,
+    should_retry=True,
+)
+INTERNAL = ErrorReply(
+    500,
+    "The router failed; its log has the details under this request id.",
+    type=SERVER_ERROR,
+    code="internal_error",
+)
+
+
+def _short(text: str) -> str:
+    """What a client sent, cut to a length that an error may repeat."""
+    return text if len(text) <= 200 else text[:200] + "..."

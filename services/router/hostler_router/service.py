@@ -1,0 +1,181 @@
+"""The router put together: projections in, requests through, windows out.
+
+Called by `__main__` and by the integration tests, which both hand in the adapters. Without the bus it goes on serving what it
+last knew; what it can't do then is publish windows.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry
+
+from hostler_bus.job_log import JobEntry
+from hostler_bus.port import Bus
+from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_contracts import subjects
+from hostler_contracts.catalogue import API_KEYS, ApiKey
+from hostler_kit.clock import Clock
+from hostler_kit.http import HttpServer
+from hostler_kit.logs import Logger
+from hostler_kit.ops import Check, Readiness
+from hostler_kit.secret_key import SecretKey
+from hostler_router.app import RouterApp
+from hostler_router.balance import Rng
+from hostler_router.inference import BodyLimits, Inference
+from hostler_router.metrics import RouterMetrics
+from hostler_router.outstanding import Outstanding
+from hostler_router.presence import Presence
+from hostler_router.relay import Relay, RelayLimits
+from hostler_router.replica_client import ReplicaClient
+from hostler_router.reporting import WindowReporter
+from hostler_router.running import Running
+from hostler_router.settings import RouterSettings
+from hostler_router.table import RouteTable
+from hostler_router.windows import WindowRecorder
+
+Spawn = Callable[[str, Coroutine[object, object, None]], None]
+_CLOSE_SECONDS = 5.0
+"""After the last answer: for clients to take it in and close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a router is given by its process.
+
+    Attributes:
+        name: Of this router, unique among all.
+        bus: Where jobs and keys come from.
+        secret_key: From which the replicas' keys are made.
+        registry: For its figures.
+        readiness: For its checks.
+        clock: The time.
+        rng: Decides between equal replicas.
+        logger: For everything it says.
+        drain_timeout_seconds: How long a stop waits for requests under way.
+    """
+
+    name: str
+    bus: Bus
+    secret_key: SecretKey
+    registry: CollectorRegistry
+    readiness: Readiness
+    clock: Clock
+    rng: Rng
+    logger: Logger
+    drain_timeout_seconds: float
+
+
+class Router:
+    """One router; to be made within the event loop."""
+
+    def __init__(self, given: Surroundings, settings: RouterSettings) -> None:
+        self._given = given
+        self._jobs = JobProjection()
+        self._keys: CatalogueProjection[ApiKey] = CatalogueProjection(subjects.BUCKET_API_KEYS, API_KEYS)
+        self._table = RouteTable()
+        self._running = Running()
+        self._metrics = RouterMetrics(given.registry)
+        recorder = WindowRecorder()
+        outstanding = Outstanding()
+        self._client = ReplicaClient(
+            key_of=given.secret_key.replica_key,
+            connect_timeout_seconds=settings.connect_timeout_seconds,
+            stall_timeout_seconds=settings.stall_timeout_seconds,
+            keep_alive_seconds=settings.replica_keep_alive_seconds,
+        )
+        relay = Relay(
+            self._client,
+            outstanding,
+            limits=RelayLimits(
+                answer_bytes_max=settings.answer_bytes_max,
+                event_bytes_max=settings.event_bytes_max,
+                retries_max=settings.retries_max,
+            ),
+            rng=given.rng,
+            clock=given.clock,
+            metrics=self._metrics,
+        )
+        inference = Inference(
+            self._table,
+            self._find_key,
+            relay,
+            limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_seconds),
+            recorder=recorder,
+            running=self._running,
+            metrics=self._metrics,
+            clock=given.clock,
+        )
+        self._presence = Presence(
+            given.bus,
+            outstanding,
+            seen_seq=lambda: self._jobs.seq,
+            name=given.name,
+            ttl_seconds=settings.presence_ttl_seconds,
+            clock=given.clock,
+            logger=given.logger,
+        )
+        self._reporter = WindowReporter(
+            given.bus,
+            self._table,
+            recorder,
+            name=given.name,
+            period_seconds=settings.metrics_period_seconds,
+            clock=given.clock,
+            metrics=self._metrics,
+            logger=given.logger,
+        )
+        app = RouterApp(
+            inference,
+            self._table,
+            self._find_key,
+            caught_up=lambda: self._jobs.caught_up and self._keys.caught_up,
+            readiness=given.readiness,
+            metrics=self._metrics,
+            clock=given.clock,
+            logger=given.logger,
+        )
+        self._server = HttpServer(
+            app,
+            host=settings.host,
+            port=settings.port,
+            share_port=True,
+            # The router ends what is left by itself, with an error that says so; this is for what does not end even then.
+            drain_timeout_seconds=given.drain_timeout_seconds + _CLOSE_SECONDS,
+        )
+        self._jobs.on_change(self._apply)
+        given.readiness.add("jobs", lambda: Check(self._jobs.caught_up, "the job log is being read"))
+        given.readiness.add("api_keys", lambda: Check(self._keys.caught_up, "the API keys are being read"))
+
+    @property
+    def port(self) -> int:
+        """Where requests are taken."""
+        return self._server.port
+
+    async def start(self, spawn: Spawn) -> None:
+        """Take requests; `spawn` runs what goes on beside them."""
+        spawn("jobs", self._jobs.run(self._given.bus))
+        spawn("api-keys", self._keys.run(self._given.bus))
+        await self._presence.enter()
+        spawn("presence", self._presence.run())
+        spawn("windows", self._reporter.run())
+        await self._server.start()
+        self._given.logger.info("router.listening", port=self.port)
+
+    async def stop(self) -> None:
+        """Take no more requests, finish those under way, end what is left with an error, publish the last windows."""
+        closing = asyncio.create_task(self._server.stop())
+        if not await self._running.wait_idle(self._given.drain_timeout_seconds):
+            cut = self._running.cut()
+            self._given.logger.warning("drain.cut", requests=cut)
+        await closing
+        await self._client.close()
+        await self._reporter.publish()
+        await self._presence.leave()
+
+    def _apply(self, entry: JobEntry) -> None:
+        if self._table.apply(entry.job) is None:
+            self._metrics.forget_job(entry.job.job_id)
+
+    def _find_key(self, key_hash: str) -> ApiKey | None:
+        return self._keys.records.get(key_hash)

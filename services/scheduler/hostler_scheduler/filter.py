@@ -1,0 +1,120 @@
+"""May this replica run on that node? Named predicates, each of which says no with a sentence.
+
+A predicate is *lasting* when nothing that replicas do will change its answer: a job that a lasting predicate keeps from every
+node waits for hardware, any other one waits for room.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from hostler_domain.capacity import Node, Resources
+from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.job import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What one replica asks of a node."""
+
+    spec: JobSpec
+    profile: HardwareProfile
+    needed: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A node, what is left of it, and the moment after which a report of it counts as fresh."""
+
+    node: Node
+    free: Resources
+    fresh_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a node does not take a replica.
+
+    Attributes:
+        predicate: Which one said no.
+        reason: As a sentence. It never holds an age, so that waiting alone makes no new sentence.
+        lasting: Whether it would say no on an empty node too.
+    """
+
+    predicate: str
+    reason: str
+    lasting: bool
+
+
+def refusals(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """Everything that speaks against the node; empty when it may take the replica."""
+    return tuple(refusal for predicate in PREDICATES for refusal in predicate(request, candidate))
+
+
+def runtime_supported(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The node can start this kind of inference server."""
+    if request.spec.runtime in candidate.node.runtimes:
+        return ()
+    can = ", ".join(sorted(candidate.node.runtimes)) or "nothing"
+    return (Refusal("runtime_supported", f"can't run {request.spec.runtime}, only {can}", lasting=True),)
+
+
+def model_available(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The node can get the weights."""
+    models = candidate.node.models
+    if models is None or request.spec.model in models:
+        return ()
+    return (Refusal("model_available", f"does not have the model {request.spec.model}", lasting=True),)
+
+
+def gpu_model_matches(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The node's GPUs are those that the hardware profile names; a profile without GPUs takes any node."""
+    wanted, there = request.profile.gpu_model, candidate.node.gpu_model
+    if wanted is None or wanted == there:
+        return ()
+    return (
+        Refusal(
+            "gpu_model_matches", f"has {f'{there} GPUs' if there else 'no GPU'}, not {wanted}", lasting=True
+        ),
+    )
+
+
+def large_enough(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The replica would fit if the node were empty."""
+    return tuple(
+        Refusal("large_enough", f"{shortage} even when empty", lasting=True)
+        for shortage in _without_free(candidate.node.capacity.shortages(request.needed))
+    )
+
+
+def room_left(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The replica fits beside those that are there; asked only of a node that is large enough."""
+    if candidate.node.capacity.shortages(request.needed):
+        return ()
+    return tuple(
+        Refusal("room_left", shortage, lasting=False) for shortage in candidate.free.shortages(request.needed)
+    )
+
+
+def reported_lately(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:  # noqa: ARG001  # all predicates are called alike
+    """The node's provisioner has been heard of, so that the node is likely to be there."""
+    if candidate.node.reported_at >= candidate.fresh_since:
+        return ()
+    at = candidate.node.reported_at.isoformat(timespec="seconds")
+    return (Refusal("reported_lately", f"has not been heard of since {at}", lasting=False),)
+
+
+Predicate = Callable[[Request, Candidate], tuple[Refusal, ...]]
+PREDICATES: tuple[Predicate, ...] = (
+    runtime_supported,
+    model_available,
+    gpu_model_matches,
+    large_enough,
+    room_left,
+    reported_lately,
+)
+
+
+def _without_free(shortages: tuple[str, ...]) -> tuple[str, ...]:
+    """The sentences of an empty node: all of it is free, so it *has* that much."""
+    return tuple(shortage.removesuffix(" free") for shortage in shortages)
