@@ -22,7 +22,7 @@ MODEL_MASTERS = (
         model="HuggingFaceTB/SmolLM2-135M-Instruct",
         runtime="llamacpp",
         parameters={
-            "n_ctx": Parameter("8192"),
+            "n_ctx": Parameter("2048"),
             "n_parallel": Parameter("4"),
         },
         hardware_profile="cpu.small",

@@ -65,7 +65,7 @@ def decide(
                 f"{current} is outside the bounds {scaling.min_replicas} to {scaling.max_replicas}: now {within}",
             ),
         )
-    fleet = Fleet(current, ready, settled=latency_since(state) is not None)
+    fleet = Fleet(current, ready, _settled_seconds(state, now))
     proposals = tuple(propose(target, load, fleet) for target in scaling.targets)
     if current == 0:
         return _asleep(scaling, state, load, proposals, now)
@@ -80,6 +80,11 @@ def latency_since(state: ScalerState) -> datetime | None:
     if state.settled_at is None:
         return None
     return state.settled_at + timedelta(seconds=LATENCY_SETTLE_SECONDS)
+
+
+def _settled_seconds(state: ScalerState, now: datetime) -> float | None:
+    since = latency_since(state)
+    return (now - since).total_seconds() if since is not None and since <= now else None
 
 
 def _settled(state: ScalerState, current: int, ready: int, now: datetime) -> ScalerState:
@@ -160,7 +165,9 @@ def _awake(
         waits = f"held at {current}: {need} would do, but there are {valid_seconds:.0f} s of data, not yet {window_seconds} s"
         return state, Decision(current, (waits, *sentences), hold=True)
     if state.peak >= current:
-        keeps = f"stays at {current}: {need} would do now, but within {window_seconds} s {state.peak} were needed"
+        keeps = (
+            f"stays at {current}: {need} would do now, but within {window_seconds} s {state.peak} were needed"
+        )
         return state, Decision(current, (keeps, *sentences))
     down = f"down from {current} to {state.peak}, the most that was needed within {window_seconds} s"
     return _changed(state), Decision(state.peak, (down, *sentences))

@@ -6,7 +6,7 @@ Pure; `policy.decide` takes the largest.
 import math
 from dataclasses import dataclass
 
-from hostler_autoscaler.observe import Load
+from hostler_autoscaler.observe import LOOK_BACK_SECONDS, Load
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
 
 THROUGHPUT_SLACK = 0.05
@@ -16,7 +16,9 @@ LATENCY_COMPLETIONS_MIN = 5
 LATENCY_STEP_MAX = 2.0
 """Latency says that more is needed, not how much, so at most twice as many at a time."""
 LATENCY_CALM_SHARE = 0.7
+"""Of the threshold: one replica fewer is thought of below it."""
 LATENCY_AFTER_SHARE = 0.9
+"""Of the threshold: where the latency may come to when one replica goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,12 @@ class Fleet:
     Attributes:
         desired: How many are asked for.
         ready: How many serve.
-        settled: Whether all of them have served for long enough that latencies speak of them.
+        settled_seconds: For how long latencies have spoken of all of them; None while some start or have just started.
     """
 
     desired: int
     ready: int
-    settled: bool
+    settled_seconds: float | None
 
 
 def propose(target: ScalingTarget, load: Load, fleet: Fleet) -> Proposal:
@@ -71,29 +73,29 @@ def _concurrency(target: ScalingTarget, load: Load) -> Proposal:
 
 
 def _latency(target: ScalingTarget, load: Load, fleet: Fleet) -> Proposal:
-    """More while it is too slow, one fewer while it is fast enough that the others can take its share, else as it is.
+    """More while it is too slow, one fewer while the others can take its share, else as it is.
 
-    | settled | p95 of enough requests            | proposal                              |
-    | ------- | --------------------------------- | ------------------------------------- |
-    | no      | any                               | as it is: more are starting already   |
-    | yes     | too few, and none under way       | one fewer                             |
-    | yes     | too few, some under way           | as it is                              |
-    | yes     | above the threshold               | ready * p95 / threshold, at most twice|
-    | yes     | calm, also with one fewer         | one fewer                             |
-    | yes     | between                           | as it is                              |
+    | settled for | p95 of enough requests            | proposal                                |
+    | ----------- | --------------------------------- | --------------------------------------- |
+    | not at all  | any                               | as it is: more are starting already     |
+    | any time    | above the threshold               | ready * p95 / threshold, at most twice  |
+    | < look-back | any other                         | as it is                                |
+    | >= look-back| too few, and none under way       | one fewer                               |
+    | >= look-back| well below, also with one fewer   | one fewer                               |
+    | >= look-back| any other                         | as it is                                |
     """
-    stay = fleet.desired
-    if not fleet.settled:
+    stay, fewer = fleet.desired, max(fleet.desired - 1, min(fleet.desired, 1))
+    if fleet.settled_seconds is None:
         return Proposal(
             stay,
-            f"latency: not judged while replicas start or have just started ({fleet.ready} of {fleet.desired} ready)",
+            f"latency: not judged while replicas start or have just started, {fleet.ready} of {fleet.desired} are ready",
         )
-    fewer = max(fleet.desired - 1, min(fleet.desired, 1))
+    judged = fleet.settled_seconds >= LOOK_BACK_SECONDS
     if load.p95_ms is None or load.completions < LATENCY_COMPLETIONS_MIN:
-        few = f"latency: {load.completions} completed requests are too few for a p95"
-        if load.in_flight:
-            return Proposal(stay, f"{few}, {load.in_flight} are under way: as it is")
-        return Proposal(fewer, f"{few} and none is under way: {_replicas(fewer)}")
+        few = f"latency: {load.completions} completed requests are too few for a p95, {load.in_flight} are under way"
+        if judged and load.in_flight == 0:
+            return Proposal(fewer, f"{few}: {_replicas(fewer)}")
+        return Proposal(stay, f"{few}: as it is")
     p95 = f"latency: p95 {load.p95_ms:.0f} ms"
     if load.p95_ms > target.effective:
         factor = min(load.p95_ms / target.effective, LATENCY_STEP_MAX)
@@ -105,9 +107,9 @@ def _latency(target: ScalingTarget, load: Load, fleet: Fleet) -> Proposal:
     # The load of the replica that goes falls on those that stay.
     afterwards = load.p95_ms * fleet.desired / max(fewer, 1)
     calm = load.p95_ms < LATENCY_CALM_SHARE * target.effective
-    if calm and afterwards <= LATENCY_AFTER_SHARE * target.effective:
+    if judged and calm and afterwards <= LATENCY_AFTER_SHARE * target.effective:
         return Proposal(fewer, f"{p95}, well below {target.effective:g} ms: {_replicas(fewer)}")
-    return Proposal(stay, f"{p95}, near enough to {target.effective:g} ms: as it is")
+    return Proposal(stay, f"{p95}, not above {target.effective:g} ms: as it is")
 
 
 def _replicas(number: int) -> str:

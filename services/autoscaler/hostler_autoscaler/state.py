@@ -4,7 +4,7 @@ A small value: samples are merged, so that an hour's window is no larger than fi
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 MERGE_SECONDS_MIN = 5
 SAMPLES_MAX = 60
@@ -44,9 +44,13 @@ class ScalerState:
     slept_at: datetime | None = None
 
     def with_sample(self, replicas: int, *, window_seconds: int, now: datetime) -> "ScalerState":
-        """With one more sample, and without those that have left the window."""
-        step = max(MERGE_SECONDS_MIN, window_seconds / SAMPLES_MAX)
-        begin = now - timedelta(seconds=now.timestamp() % step)
+        """With one more sample, and without those that have left the window.
+
+        A step that lies in the window only in part counts as a whole, so a scale-down may come a step late, never early.
+        """
+        step = max(MERGE_SECONDS_MIN, window_seconds // SAMPLES_MAX)
+        whole = int(now.timestamp())
+        begin = datetime.fromtimestamp(whole - whole % step, UTC)
         oldest = now - timedelta(seconds=window_seconds + step)
         kept = [sample for sample in self.samples if sample.at > oldest]
         if kept and kept[-1].at >= begin:

@@ -25,8 +25,9 @@ from hostler_provisioner.plan import Limits, View, plan
 from hostler_provisioner.routers import in_flight
 from hostler_provisioner.settings import ProvisionerSettings
 
-_DRAIN_LOOK_SECONDS = 0.2
-"""While something drains the routers are asked this often."""
+_MOVING_LOOK_SECONDS = 0.2
+"""While something drains the routers are asked this often, while something starts its progress is looked at."""
+_STARTING = (Step.IMPORTING, Step.BOOTING, Step.LOADING)
 
 
 class Provisioner:
@@ -53,6 +54,7 @@ class Provisioner:
         self._limits = Limits(settings.drain_timeout_seconds, settings.unhealthy_timeout_seconds)
         self._effects: Effects | None = None
         self._stopping = False
+        self._acting = False
         self._observed = Gauge(
             "hostler_provisioner_replicas", "Replicas that the backend sees.", ("step",), registry=registry
         )
@@ -71,8 +73,13 @@ class Provisioner:
         self.loop.note()
 
     async def _look(self) -> float | None:
+        if not self._lease.held and self._acting:
+            # Whoever leads now needs the backend; it is opened again with the next observation.
+            self._acting = False
+            await self._backend.close()
         if self._stopping or self._effects is None or not self._jobs.caught_up or not self._lease.held:
             return None
+        self._acting = True
         observed = await self._backend.observe()
         for step in Step:
             self._observed.labels(step).set(sum(each.step is step for each in observed))
@@ -93,7 +100,8 @@ class Provisioner:
         for action in actions:
             self._actions.labels(type(action).__name__).inc()
         await self._effects.apply(actions)
-        return _DRAIN_LOOK_SECONDS if draining else None
+        moving = draining or any(each.step in _STARTING for each in observed)
+        return _MOVING_LOOK_SECONDS if moving else None
 
     async def watch_backend(self) -> None:
         """Wake the loop whenever the backend sees a replica change."""

@@ -31,7 +31,7 @@ def pick(
         candidates: Replicas that serve.
         outstanding: Requests under way by replica id; absent means none.
         rng: Decides between equals, so that idle replicas take turns.
-        exclude: Ids of replicas that are not to be picked: tried already, or about to drain.
+        exclude: Ids of replicas that are not to be picked, because they were tried.
     """
     eligible = [endpoint for endpoint in candidates if endpoint.replica_id not in exclude]
     if not eligible:

@@ -1,12 +1,11 @@
-"""How many requests this router has on each replica, and which replicas get no more.
+"""How many requests this router has on each replica.
 
 The relay counts, the balancer reads, and the provisioner asks through `presence` before it takes a draining replica down.
+Picking a replica and counting the request on it happen without a pause between, so a replica that is picked no more and
+counts zero stays at zero.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Final
-
-_AVOIDED_MAX: Final = 4096
+from collections.abc import Mapping
 
 
 class Outstanding:
@@ -14,17 +13,11 @@ class Outstanding:
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._avoided: dict[str, None] = {}
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Requests under way; a replica without any is absent."""
         return self._counts
-
-    @property
-    def avoided(self) -> Collection[str]:
-        """Replicas that get no more requests."""
-        return self._avoided.keys()
 
     def begin(self, replica_id: str) -> None:
         """A request goes to the replica."""
@@ -39,12 +32,5 @@ class Outstanding:
             del self._counts[replica_id]
 
     def left_on(self, replica_id: str) -> int:
-        """Requests still on a replica that is being drained.
-
-        Who asks is about to take the replica down, which this router may not have heard yet; from now on it is avoided, so
-        that an answer of zero stays true. Replica ids are never used again, so the oldest may be forgotten.
-        """
-        self._avoided[replica_id] = None
-        while len(self._avoided) > _AVOIDED_MAX:
-            del self._avoided[next(iter(self._avoided))]
+        """Requests still under way on the replica."""
         return self._counts.get(replica_id, 0)

@@ -111,7 +111,7 @@ class Relay:
                 candidates(),
                 outstanding=self._outstanding.counts,
                 rng=self._rng,
-                exclude=tried.union(self._outstanding.avoided),
+                exclude=tried,
             )
             if endpoint is None:
                 break

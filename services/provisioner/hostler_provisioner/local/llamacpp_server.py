@@ -144,6 +144,8 @@ def _complaint_about(model: Path) -> str:
 def _why_not_started(launch: LaunchFile, error: RuntimeError) -> str:
     """The library says only that it failed; a port that is taken can be told apart."""
     with socket.socket() as probe:
+        # Connections that this server itself has just closed do not make the port taken; a listener does.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", launch["port"]))
         except OSError as taken:

@@ -1,0 +1,56 @@
+"""Runs an autoscaler: `python -m hostler_autoscaler`.
+
+Reads the settings, builds the adapters, and leaves the rest to the chassis. Of several, one acts at a time.
+"""
+
+from contextlib import AsyncExitStack
+
+from hostler_autoscaler.service import Autoscaler
+from hostler_autoscaler.settings import AutoscalerSettings
+from hostler_bus.connection import open_bus
+from hostler_bus.job_log import JobLog
+from hostler_bus.leases import hold
+from hostler_bus.projection import JobProjection
+from hostler_kit.service import Chassis, run_service
+from hostler_kit.settings import PlatformSettings
+
+
+def main() -> None:
+    """Run until told to stop."""
+    platform, settings = PlatformSettings(), AutoscalerSettings()
+
+    async def start(chassis: Chassis) -> None:
+        bus = await open_bus(chassis, platform)
+        jobs = JobProjection(chassis.logger)
+        leadership = AsyncExitStack()
+        lease = await leadership.enter_async_context(
+            hold(
+                bus,
+                "autoscaler",
+                holder=chassis.name,
+                ttl_seconds=settings.lease_seconds,
+                clock=chassis.clock,
+            )
+        )
+        chassis.on_stop("lease", leadership.aclose)
+        autoscaler = Autoscaler(
+            bus,
+            jobs,
+            JobLog(bus, source=f"/hostler/autoscaler/{chassis.name}", clock=chassis.clock),
+            lease,
+            settings,
+            clock=chassis.clock,
+            logger=chassis.logger,
+            registry=chassis.registry,
+        )
+        chassis.readiness.add("projections", autoscaler.ready)
+        chassis.spawn("jobs", jobs.run(bus))
+        chassis.spawn("windows", autoscaler.follow_windows())
+        chassis.spawn("lease", autoscaler.watch_lease())
+        chassis.spawn("decide", autoscaler.loop.run())
+
+    run_service("autoscaler", platform, settings, start)
+
+
+if __name__ == "__main__":
+    main()
