@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 
 from hostler_bus.errors import BusError, BusUnavailable, SequenceConflict
 from hostler_bus.kv import StoredBucket
+from hostler_bus.nats_calls import heed
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.nats_follow import NatsFollower
 from hostler_bus.nats_link import Link, LinkOptions
@@ -124,8 +125,8 @@ class NatsBus:
             wire[Header.EXPECTED_LAST_SUBJECT_SEQUENCE.value] = str(expect.seq)
             wire["Nats-Expected-Last-Subject-Sequence-Subject"] = expect.subjects
 
-        async def one_try(js: JetStreamContext, timeout_seconds: float) -> Appended:
-            ack = await js.publish(subject, data, timeout=timeout_seconds, headers=dict(wire))
+        async def one_try(js: JetStreamContext) -> Appended:
+            ack = await js.publish(subject, data, timeout=_TRY_SECONDS, headers=dict(wire))
             return Appended(ack.seq, bool(ack.duplicate))
 
         try:
@@ -154,7 +155,7 @@ class NatsBus:
         """Send without waiting for anything."""
         client = await self.link.client(0)
         try:
-            await client.publish(subject, data)
+            await heed(client.publish(subject, data))
         except FOREIGN as error:
             raise translate(error, f"publish to {subject}") from error
 
@@ -190,7 +191,7 @@ class NatsBus:
         served = NatsServed(subject, queue, handler, self._served.discard)
         client = await self.link.client(_READ_SECONDS)
         try:
-            await served.attach(client)
+            await heed(served.attach(client))
         except FOREIGN as error:
             raise translate(error, f"serving {subject}") from error
         self._served.add(served)
@@ -212,7 +213,7 @@ class NatsBus:
             await served.attach(client)
 
     async def _until_answered(
-        self, doing: str, deadline_seconds: float, one_try: Callable[[JetStreamContext, float], Awaitable[T]]
+        self, doing: str, deadline_seconds: float, one_try: Callable[[JetStreamContext], Awaitable[T]]
     ) -> T:
         """What the first answered try gives; `BusUnavailable` when none was until the deadline."""
         loop = asyncio.get_running_loop()
@@ -221,7 +222,8 @@ class NatsBus:
             left = until - loop.time()
             client = await self.link.client(left)
             try:
-                return await one_try(client.jetstream(), max(min(_TRY_SECONDS, left), _PAUSE_SECONDS))
+                timeout_seconds = max(min(_TRY_SECONDS, left), _PAUSE_SECONDS)
+                return await self.link.call(one_try(client.jetstream()), timeout_seconds)
             except NotFoundError:
                 raise
             except FOREIGN as foreign:
@@ -237,13 +239,8 @@ class NatsBus:
         deadline_seconds: float,
     ) -> RawStreamMsg | None:
         """A message of a stream, or None where there is none."""
-
-        async def limited(js: JetStreamContext, timeout_seconds: float) -> RawStreamMsg:
-            async with asyncio.timeout(timeout_seconds):
-                return await one_try(js)
-
         try:
-            return await self._until_answered(doing, deadline_seconds, limited)
+            return await self._until_answered(doing, deadline_seconds, one_try)
         except NotFoundError as error:
             if error.err_code == _NO_STREAM:
                 raise translate(error, doing) from error

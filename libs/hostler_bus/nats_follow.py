@@ -21,6 +21,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 from hostler_bus.errors import BusClosed, BusUnavailable
 from hostler_bus.follow_cursor import Cursor, StreamView, delivered, opened, opening
 from hostler_bus.kv import InterruptedFollow
+from hostler_bus.nats_calls import heed
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.nats_link import Link
 from hostler_bus.port import CaughtUp, FromSequence, LastPerSubject, Message, SinceTime, Start
@@ -106,13 +107,14 @@ class NatsFollower:
         client = await self._link.client(_PULL_SECONDS)
         doing = f"following {self._stream}"
         try:
-            info = await client.jetstream(timeout=_CALL_SECONDS).stream_info(self._stream)
+            info = await self._link.call(client.jetstream().stream_info(self._stream), _CALL_SECONDS)
             if info.created is None:
                 raise BusUnavailable(f"{doing}: the server does not tell when the stream was made")
             view = StreamView(info.created, info.state.last_seq)
             session = _Session(client, self._stream)
             try:
-                pending = await session.open(self._subjects, opening(self._cursor, view))
+                opened_session = session.open(self._subjects, opening(self._cursor, view))
+                pending = await self._link.call(opened_session, _CALL_SECONDS)
             except BaseException:
                 await session.close()
                 raise
@@ -184,7 +186,7 @@ class _Session:
             case SinceTime(time):
                 config.deliver_policy = DeliverPolicy.BY_START_TIME
                 config.opt_start_time = time
-        info = await self._client.jetstream(timeout=_CALL_SECONDS).add_consumer(self._stream, config)
+        info = await self._client.jetstream().add_consumer(self._stream, config)
         await self._pull(_BATCH)
         return info.num_pending or 0
 
@@ -247,7 +249,7 @@ class _Session:
     async def _refill(self) -> None:
         if self._outstanding < _REFILL_BELOW:
             try:
-                await self._pull(_BATCH - self._outstanding)
+                await heed(self._pull(_BATCH - self._outstanding))
             except FOREIGN as error:
                 self._over = True
                 raise _Lost from error

@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import nats.errors
@@ -17,12 +18,15 @@ import structlog
 from nats.aio.client import Client
 
 from hostler_bus.errors import BusClosed, BusError, BusRefused, BusUnavailable
+from hostler_bus.nats_calls import heed
 
 _BACKOFF_SECONDS_MIN = 0.05
 _BACKOFF_SECONDS_MAX = 2.0
 _CONNECT_TIMEOUT_SECONDS = 2
 _DRAIN_TIMEOUT_SECONDS = 5
 _PING_INTERVAL_SECONDS = 5
+
+T = TypeVar("T")
 
 log = structlog.get_logger("hostler.bus")
 
@@ -68,6 +72,7 @@ class Link:
         self._on_connected = on_connected
         self._client: Client | None = None
         self._up = asyncio.Event()
+        self._gone = asyncio.Event()
         self._closing = False
         self._reviving: asyncio.Task[None] | None = None
         self.on_lost: set[Callable[[], None]] = set()
@@ -127,6 +132,24 @@ class Link:
             raise BusUnavailable(f"not connected to NATS at {self._options.address}")
         return self._client
 
+    async def call(self, call: Awaitable[T], timeout_seconds: float) -> T:
+        """What a call of the library gives; `TimeoutError` when time runs out or the connection is lost.
+
+        Without this a call waits out its time for the answer of a server that is gone.
+        """
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout_seconds) as limit:
+
+            def give_up() -> None:
+                if not limit.expired():
+                    limit.reschedule(loop.time())
+
+            self.on_lost.add(give_up)
+            try:
+                return await heed(call)
+            finally:
+                self.on_lost.discard(give_up)
+
     async def close(self) -> None:
         """Finish what was begun, as far as the server lets us, and disconnect."""
         if self._closing:
@@ -139,41 +162,49 @@ class Link:
         self._tell_lost()
         client, self._client = self._client, None
         if client is not None:
-            # A drain also waits for the server, which may be gone by now; then there is nothing left to finish.
-            with suppress(nats.errors.Error, OSError, TimeoutError):
-                async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS + 1):
-                    await client.drain()
-            await _discard(client)
+            await self._drain(client)
         self._up.set()  # wakes those that wait, who then see that it is closed
 
+    async def _drain(self, client: Client) -> None:
+        """Drain the client; where the server is gone or falls silent, there is nothing left to finish."""
+        drain = asyncio.ensure_future(client.drain())
+        gone = asyncio.ensure_future(self._gone.wait())
+        await asyncio.wait((drain, gone), timeout=_DRAIN_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await _discard(client)  # first, because an unfinished drain would wait for the server once more
+        for task in (drain, gone):
+            task.cancel()
+        await asyncio.gather(drain, gone, return_exceptions=True)
+
     async def _open(self) -> None:
-        client = Client()
+        client, gone = Client(), asyncio.Event()
 
         async def closed() -> None:
+            gone.set()
             if client is self._client:
                 self._lost()
 
         try:
-            await client.connect(
-                servers=self._options.url.split(","),
-                user=self._options.user,
-                password=self._options.password,
-                name=self._options.name,
-                inbox_prefix=self._options.inbox_prefix,
-                error_cb=self._note_error,
-                closed_cb=closed,
-                allow_reconnect=False,
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-                ping_interval=_PING_INTERVAL_SECONDS,
-                drain_timeout=_DRAIN_TIMEOUT_SECONDS,
-                pending_size=0,  # nothing is kept for a later connection: what is retried is retried by its message id
+            await heed(
+                client.connect(
+                    servers=self._options.url.split(","),
+                    user=self._options.user,
+                    password=self._options.password,
+                    name=self._options.name,
+                    inbox_prefix=self._options.inbox_prefix,
+                    error_cb=self._note_error,
+                    closed_cb=closed,
+                    allow_reconnect=False,
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+                    ping_interval=_PING_INTERVAL_SECONDS,
+                    drain_timeout=_DRAIN_TIMEOUT_SECONDS,
+                    pending_size=0,  # nothing is kept for a later connection: what is retried is retried by its message id
+                )
             )
-            await client.flush(
-                _CONNECT_TIMEOUT_SECONDS
-            )  # a client can be made whose handshake was not finished
-            await self._on_connected(client)
+            # A client can be made whose handshake was not finished; then this fails.
+            await heed(client.flush(_CONNECT_TIMEOUT_SECONDS))
+            await heed(self._on_connected(client))
         except (nats.errors.Error, OSError, TimeoutError) as error:
             await _discard(client)
             if "authorization violation" in str(error).lower():
@@ -185,7 +216,7 @@ class Link:
         except BaseException:
             await _discard(client)
             raise
-        self._client = client
+        self._client, self._gone = client, gone
         if client.is_closed:  # lost again in between, when nobody listened yet
             self._lost()
         else:

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from hostler_bus.errors import HandlerFailed, NoResponder, RequestTimeout
+from hostler_bus.nats_calls import heed
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.port import Handler
 
@@ -26,7 +27,7 @@ log = structlog.get_logger("hostler.bus")
 async def ask(client: Client, subject: str, data: bytes, timeout_seconds: float) -> bytes:
     """One request; see `Bus.request`."""
     try:
-        reply = await client.request(subject, data, timeout=timeout_seconds)
+        reply = await heed(client.request(subject, data, timeout=timeout_seconds))
     except nats.errors.NoRespondersError as error:
         raise NoResponder(f"nobody serves {subject}") from error
     except TimeoutError as error:

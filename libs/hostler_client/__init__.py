@@ -26,7 +26,8 @@ from hostler_client.errors import (
     Unreachable,
     WaitTimeout,
 )
-from hostler_client.models import Job, JobEvent, JobPage, NewJob, NewScaling, NewServing, NewTarget, Replica
+from hostler_client.models import Job, JobEvent, JobPage, Replica
+from hostler_client.new_job import NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
 from hostler_client.waiting import Until
@@ -48,6 +49,7 @@ __all__ = [
     "NewScaling",
     "NewServing",
     "NewTarget",
+    "NewTimeouts",
     "NotConfigured",
     "NotFound",
     "Replica",

@@ -11,10 +11,11 @@ from typing import Self
 import httpx2
 
 from hostler_client import http_options, jobs_api
-from hostler_client.connection import Connection, from_environment
+from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import Job, JobEvent, JobPage, NewJob
+from hostler_client.models import Job, JobEvent, JobPage
+from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
@@ -25,14 +26,15 @@ class AsyncHostlerClient:
 
     def __init__(
         self,
-        connection: Connection,
         *,
+        api_url: str,
+        api_key: str | None = None,
         timeout_seconds: float = 30.0,
         retry: RetryPolicy | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.connection = connection
+        self.connection = connection = Connection(base_url(api_url, "api_url"), api_key)
         self._retry = retry or RetryPolicy()
         self._rng = rng or random.Random()  # noqa: S311 - jitter, no secret
         self._http = httpx2.AsyncClient(
@@ -47,7 +49,12 @@ class AsyncHostlerClient:
     @classmethod
     def from_environment(cls) -> Self:
         """The client that HOSTLER_API_URL and HOSTLER_API_KEY describe."""
-        return cls(from_environment())
+        return cls.to(from_environment())
+
+    @classmethod
+    def to(cls, connection: Connection) -> Self:
+        """The client for a connection."""
+        return cls(api_url=connection.api_url, api_key=connection.api_key)
 
     async def __aenter__(self) -> Self:
         return self

@@ -12,7 +12,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
-from hostler_client.models import EventPage, Job, JobEvent, JobPage, NewJob
+from hostler_client.models import EventPage, Job, JobEvent, JobPage
+from hostler_client.new_job import NewJob
 
 ResultT = TypeVar("ResultT")
 ModelT = TypeVar("ModelT", bound=BaseModel)

@@ -62,7 +62,7 @@ def authenticate(
     record = find(key_hash)
     if record is None or not hmac.compare_digest(record.key_hash, key_hash):
         return bad_key("This API key is unknown.")
-    if False:
+    if not record.valid_at(now):
         return bad_key(f"This API key {'was revoked' if record.revoked_at else 'has expired'}.")
     if not record.allows(_SCOPE):
         return missing_scope(_SCOPE)

@@ -1,0 +1,73 @@
+# What people and CI type. Each recipe is one or two plain commands, so everything also works without make.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/sh
+
+BIN := .venv/bin
+SETUP := scripts/setup_environment.sh
+CODE := libs services cli tests scripts
+# uv comes with the development environment; one on the PATH does as well.
+UV = $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+RUN_SOURCES := --extra embedded --group embedded pyproject.toml
+DEV_SOURCES := --group dev -c requirements.txt
+# uv alone, pinned as in the development lock, for machines that have none.
+UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
+ARGS ?=
+
+export PYTHON INSTALLER
+
+.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean
+
+help: ## Show these targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with what Hostler needs to run (PYTHON=..., INSTALLER=pip).
+	@$(SETUP) run
+
+setup-dev: ## Make .venv with the tools for development as well.
+	@$(SETUP) dev
+
+demo: setup ## Start the stack, deploy the small model, ask it one question (STOP=1 stops the stack).
+	@$(BIN)/python scripts/demo.py $(if $(STOP),--stop)
+
+up: setup ## Run the stack in the foreground (ARGS='--scale router=2').
+	@$(BIN)/hostler up $(ARGS)
+
+down: setup ## Stop the stack.
+	@$(BIN)/hostler down $(ARGS)
+
+test: setup-dev lint ## Everything that must pass: lint, types, layers, all tests.
+	@$(BIN)/pytest $(ARGS)
+
+test-unit: setup-dev ## The tests without servers; seconds.
+	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+
+fmt: setup-dev ## Format the code and mend what ruff can mend.
+	@$(BIN)/ruff format $(wildcard $(CODE))
+	@$(BIN)/ruff check --fix $(wildcard $(CODE))
+
+lint: setup-dev ## Format, lint, types and import rules, changing nothing.
+	@$(BIN)/ruff format --check $(wildcard $(CODE))
+	@$(BIN)/ruff check $(wildcard $(CODE))
+	@$(BIN)/mypy $(wildcard libs services cli scripts)
+	@$(BIN)/lint-imports
+
+lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer versions).
+	@$(COMPILE) $(RUN_SOURCES) -o requirements.txt
+	@$(COMPILE) $(DEV_SOURCES) -o requirements-dev.txt
+	@$(UV_LINES) requirements-dev.txt > requirements-uv.txt
+
+# The present pins are the wish for the new ones, so a newer release alone changes nothing.
+lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
+	@mkdir -p build && cp requirements.txt build/lock-run.txt && cp requirements-dev.txt build/lock-dev.txt
+	@$(COMPILE) $(RUN_SOURCES) -o build/lock-run.txt && diff -u requirements.txt build/lock-run.txt
+	@$(COMPILE) $(DEV_SOURCES) -o build/lock-dev.txt && diff -u requirements-dev.txt build/lock-dev.txt
+	@$(UV_LINES) requirements-dev.txt | diff -u requirements-uv.txt -
+
+check: lock-check test ## What must pass before a change is handed in.
+
+clean: ## Remove caches and build outputs; .venv and the stack's data stay.
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
+	@find libs services cli tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,82 @@
+"""The `hostler` command: all of its parts registered, and the one place where errors become text and exit codes.
+
+What a command needs beyond its options is imported when it runs: most of them never load the API client, and `--help` loads
+nothing.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from hostler_cli import stack_commands
+from hostler_cli.chat import chat
+from hostler_cli.deploy import deploy
+from hostler_cli.failures import explain
+from hostler_cli.jobs import jobs_app
+from hostler_cli.output import say
+
+_EPILOG = (
+    "Exit codes: 0 ok, 1 failure, 2 wrong usage or a request that is not valid, 3 not found, 4 not allowed, 5 conflict, "
+    "6 timeout, 130 interrupted."
+)
+
+
+class _HostlerGroup(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]  # typer hides the parent of its Context
+        try:
+            return super().invoke(ctx)
+        except Exception as error:  # the outermost place: what nobody explains goes on with its traceback
+            failure = explain(error)
+            if failure is None:
+                raise
+            sys.stdout.flush()
+            for line in failure.lines:
+                say(line)
+            raise typer.Exit(failure.code) from None
+
+
+app = typer.Typer(
+    name="hostler",
+    cls=_HostlerGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        print(f"hostler {version('hostler')}")
+    except PackageNotFoundError:
+        print("hostler, run from its source without being installed")
+    raise typer.Exit
+
+
+@app.callback()
+def hostler(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Run open models as managed inference jobs.
+
+    Start a stack on this machine with `hostler up --detach`, serve a model with `hostler deploy MODEL --wait`, and talk to it
+    with `hostler chat JOB`.
+    """
+    del version  # its callback has done everything
+
+
+app.command()(deploy)
+app.add_typer(jobs_app, name="jobs")
+app.command()(chat)
+stack_commands.register(app)

@@ -1,0 +1,162 @@
+"""`hostler deploy`: a model becomes a managed inference job."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.exit_codes import ExitCode
+from hostler_cli.failures import CliError
+from hostler_cli.output import Output, OutputFormat, print_columns, print_json, say
+
+if TYPE_CHECKING:
+    # The client is loaded when a command runs, not when its options are declared.
+    from hostler_client import Job
+
+FROM_STDIN = "-"
+
+
+def deploy(
+    model: Annotated[str, typer.Argument(help="Hugging Face id of the model.", metavar="MODEL")],
+    *,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the job; made from the model where it is left out.")
+    ] = None,
+    project: Annotated[str | None, typer.Option(help="Project that it belongs to.")] = None,
+    gpu: Annotated[
+        str | None,
+        typer.Option(
+            "--gpu",
+            "-g",
+            metavar="PROFILE",
+            help="Hardware profile; by default what the model's master recommends, else gpu.a100.",
+        ),
+    ] = None,
+    gpu_count: Annotated[int | None, typer.Option(min=0, help="GPUs per replica.")] = None,
+    min_replicas: Annotated[int, typer.Option(min=0, help="Replicas that are kept warm.")] = 1,
+    max_replicas: Annotated[
+        int | None,
+        typer.Option(min=1, help="Replicas that are never exceeded; by default as many as the minimum."),
+    ] = None,
+    target_rps: Annotated[
+        float, typer.Option(help="Requests per second and replica at which to scale up.")
+    ] = 10.0,
+    target_latency: Annotated[
+        float, typer.Option(metavar="MS", help="95th percentile of the latency at which to scale up.")
+    ] = 5000.0,
+    stabilisation: Annotated[
+        int, typer.Option(metavar="SECONDS", help="A scale-down follows the highest need of this window.")
+    ] = 300,
+    hf_token: Annotated[
+        str | None,
+        typer.Option(
+            "--hf-token",
+            "-t",
+            envvar="HF_TOKEN",
+            metavar="TOKEN",
+            help="Hugging Face token for gated models. Others can see it among the processes: better set HF_TOKEN, or give - and write it to stdin.",
+        ),
+    ] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Inference server; by default the model master's.")
+    ] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="Argument of the runtime; repeatable.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Environment variable of the runtime; repeatable."),
+    ] = None,
+    wait: Annotated[
+        bool,
+        typer.Option("--wait", "-w", help="Return when a replica serves; 6 on a timeout, 1 when it fails."),
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long --wait waits.")
+    ] = 1800.0,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Serve a model behind an OpenAI-compatible endpoint."""
+    args, variables = pairs(arg, "--arg"), pairs(env, "--env")
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from pydantic import SecretStr
+
+    from hostler_client import HostlerClient, NewJob, NewScaling, NewServing, Until
+
+    token = _read_token() if hf_token == FROM_STDIN else hf_token
+    wanted = NewJob(
+        model=model,
+        name=name,
+        project=project,
+        runtime=runtime,
+        serving=NewServing(args=args or None, env=variables or None) if args or variables else None,
+        hardware_profile=gpu,
+        gpu_count=gpu_count,
+        scaling=NewScaling(
+            min_replicas=min_replicas, max_replicas=max_replicas, stabilisation_window_seconds=stabilisation
+        ),
+        target_rps=target_rps,
+        target_latency_p95_ms=target_latency,
+        hf_token=SecretStr(token) if token else None,
+    )
+    with HostlerClient.to(connection) as client:
+        job = client.jobs.create(wanted)
+    say(f"job {job.name} ({job.job_id}) serves {job.model} on {job.spec.hardware_profile}")
+    if wait:
+        from hostler_cli.waits import wait_for
+
+        job = wait_for(connection, job, Until.READY, timeout)
+    print_jobs([job], output, single=True)
+    say(
+        f"next: `hostler chat {job.name}`"
+        if wait
+        else f"next: `hostler jobs get {job.name}` or `hostler jobs events -f {job.name}`"
+    )
+
+
+def print_jobs(jobs: "Sequence[Job]", output: OutputFormat, *, single: bool = False) -> None:
+    """Print jobs as asked for; `single` is for commands about exactly one."""
+    from hostler_cli import job_text
+
+    match output:
+        case OutputFormat.JSON:
+            print_json(jobs[0] if single else jobs)
+        case OutputFormat.NAME | OutputFormat.ID:
+            for job in jobs:
+                print(job.name if output is OutputFormat.NAME else job.job_id)
+        case OutputFormat.TABLE:
+            now = datetime.now(UTC)
+            print_columns(job_text.JOB_HEADINGS, (job_text.job_row(job, now) for job in jobs))
+
+
+def pairs(given: list[str] | None, flag: str) -> dict[str, str]:
+    """Read NAME=VALUE arguments.
+
+    Raises:
+        CliError: one has no name or no `=`.
+    """
+    found: dict[str, str] = {}
+    for each in given or []:
+        name, equals, value = each.partition("=")
+        if not name or not equals:
+            raise CliError(f"{flag} {each}: write NAME=VALUE", code=ExitCode.USAGE)
+        found[name] = value
+    return found
+
+
+def _read_token() -> str:
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        token = getpass("Hugging Face token: ")
+    else:
+        token = sys.stdin.readline()
+    if not token.strip():
+        raise CliError("--hf-token -: nothing came from stdin", code=ExitCode.USAGE)
+    return token.strip()

@@ -1,0 +1,75 @@
+"""What the API takes, as pydantic models: strict, because a mistyped field should fail where it was written."""
+
+import json
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NewTarget(_Request):
+    """A scaling target: `throughput` in requests/s per replica, `concurrency`, or `latency_p95` in ms."""
+
+    metric: str
+    threshold: float
+    percentage: int = 100
+
+
+class NewScaling(_Request):
+    """Bounds and targets; what is left out follows from `min_replicas`."""
+
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    initial_replicas: int | None = None
+    activation_replicas: int | None = None
+    targets: tuple[NewTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    scale_to_zero_after_seconds: int | None = None
+
+
+class NewServing(_Request):
+    """Arguments and environment of the runtime."""
+
+    args: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = None
+
+
+class NewTimeouts(_Request):
+    """How long to wait for a replica's start and for one request."""
+
+    initialization_seconds: int | None = None
+    request_seconds: int | None = None
+
+
+class NewJob(_Request):
+    """A job to create; what is left out is decided by the model master and the API's defaults."""
+
+    model: str
+    name: str | None = None
+    project: str | None = None
+    runtime: str | None = None
+    runtime_image: str | None = None
+    serving: NewServing | None = None
+    hardware_profile: str | None = None
+    gpu_count: int | None = None
+    scaling: NewScaling | None = None
+    target_rps: float | None = None
+    target_latency_p95_ms: float | None = None
+    location: str | None = None
+    labels: Mapping[str, str] | None = None
+    priority: int | None = None
+    preemptible: bool | None = None
+    endpoint_auth: str | None = None
+    timeouts: NewTimeouts | None = None
+    hf_token: SecretStr | None = None
+    """Sent once, kept sealed, never shown again."""
+
+    def body(self) -> bytes:
+        """What is sent: the given fields only. The one place where the token leaves its wrapping."""
+        fields = self.model_dump(mode="json", exclude_none=True)
+        if self.hf_token is not None:
+            fields["hf_token"] = self.hf_token.get_secret_value()
+        return json.dumps(fields).encode()

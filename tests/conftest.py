@@ -1,0 +1,38 @@
+"""Fixtures that more than one kind of test uses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.manual_clock import ManualClock
+from tests.support.nats_server import NatsServer
+
+
+@pytest.fixture(scope="session")
+def shared_nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def nats_server(shared_nats_server: NatsServer) -> NatsServer:
+    """A real server with nothing in it. Don't stop it: other tests use the same process."""
+    await shared_nats_server.wipe()
+    return shared_nats_server
+
+
+@pytest.fixture
+def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A real server for this test alone, to be killed, frozen and started again."""
+    server = NatsServer(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def manual_clock() -> ManualClock:
+    return ManualClock()

@@ -1,0 +1,72 @@
+from hostler_contracts.load import LoadWindow
+from hostler_domain.histogram import bucket
+from hostler_router.bodies import Usage
+from hostler_router.windows import WindowRecorder
+from tests.support.builders import NOW
+
+
+def cut(recorder: WindowRecorder, *job_ids: str) -> list[LoadWindow]:
+    return recorder.cut(job_ids, router="router-1", started_at=NOW, seconds=5.0)
+
+
+def test_a_job_without_requests_has_a_window_of_zeros() -> None:
+    assert cut(WindowRecorder(), "job-1") == [
+        LoadWindow(
+            router="router-1",
+            job_id="job-1",
+            started_at=NOW,
+            seconds=5.0,
+            arrivals=0,
+            completed=0,
+            failed=0,
+            rejected=0,
+            in_flight=0,
+        )
+    ]
+
+
+def test_a_window_holds_what_happened_to_its_job() -> None:
+    recorder = WindowRecorder()
+    for _ in range(4):
+        recorder.arrived("job-1")
+    recorder.first_token("job-1", 30)
+    recorder.completed("job-1", 100)
+    recorder.completed("job-1", 101)
+    recorder.used("job-1", Usage(10, 20))
+    recorder.used("job-1", Usage(1, 2))
+    recorder.failed("job-1")
+    for _ in range(3):
+        recorder.left("job-1")
+    recorder.rejected("job-1")
+    recorder.arrived("job-2")
+
+    window, other = cut(recorder, "job-1", "job-2")
+
+    assert (window.arrivals, window.completed, window.failed, window.rejected) == (5, 2, 1, 1)
+    assert window.in_flight == 1
+    assert window.latency_ms == {bucket(100): 2}
+    assert window.first_token_ms == {bucket(30): 1}
+    assert (window.prompt_tokens, window.completion_tokens) == (11, 22)
+    assert (other.arrivals, other.in_flight) == (1, 1)
+
+
+def test_counting_starts_anew_but_what_is_in_flight_stays() -> None:
+    recorder = WindowRecorder()
+    recorder.arrived("job-1")
+    cut(recorder, "job-1")
+
+    (second,) = cut(recorder, "job-1")
+    assert (second.arrivals, second.in_flight) == (0, 1)
+
+    recorder.left("job-1")
+    (third,) = cut(recorder, "job-1")
+    assert third.in_flight == 0
+
+
+def test_an_earlier_window_does_not_change_afterwards() -> None:
+    recorder = WindowRecorder()
+    recorder.completed("job-1", 10)
+    (first,) = cut(recorder, "job-1")
+    recorder.completed("job-1", 10)
+    assert first.completed == 1
+    assert first.latency_ms == {bucket(10): 1}
