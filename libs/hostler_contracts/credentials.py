@@ -5,23 +5,27 @@ its shape and checksum are looked at first, so that garbage never reaches a look
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_domain.api_keys import checksum_ok, hash_key
+
+_KEY_LENGTH_MAX: Final = 256
 
 
 class Refusal(StrEnum):
     """Why a caller is turned away."""
 
-    MISSING = "no API key was sent: use the header 'Authorization: Bearer <key>'"
-    MALFORMED = "the API key is not one of Hostler's: it should begin with 'hsk_' and end with its checksum"
-    UNKNOWN = "the API key is not known"
-    ENDED = "the API key has expired or was revoked"
-    SCOPE = "the API key does not have the scope that this needs"
+    MISSING = "You didn't provide an API key; send it as 'Authorization: Bearer hsk_...'."
+    MALFORMED = "This is not an API key of Hostler: it is mistyped or belongs to another service."
+    UNKNOWN = "This API key is unknown."
+    REVOKED = "This API key was revoked."
+    EXPIRED = "This API key has expired."
+    SCOPE = "This API key does not have the scope that this needs."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,34 +41,34 @@ class Refused:
 
 
 def presented_key(authorization: str | None, x_api_key: str | None) -> str | None:
-    """The key in the two headers that may carry it; `Authorization` goes first."""
-    if authorization:
-        scheme, _, value = authorization.partition(" ")
-        return value.strip() if scheme.lower() == "bearer" else ""
-    return x_api_key.strip() if x_api_key else None
+    """The key in the two headers that may carry it; `Authorization: Bearer` goes first, another scheme there counts as none."""
+    scheme, _, credentials = (authorization or "").strip().partition(" ")
+    if scheme.lower() == "bearer" and credentials.strip():
+        return credentials.strip()
+    return (x_api_key or "").strip() or None
 
 
 def authenticate(
-    key: str | None, records: Mapping[str, ApiKey], scope: Scope, *, now: datetime
+    key: str | None, find: Callable[[str], ApiKey | None], scope: Scope, *, now: datetime
 ) -> ApiKey | Refused:
     """The record of the key that was presented.
 
     Args:
         key: What `presented_key` gave.
-        records: Known keys by the SHA-256 of the key, in hex.
+        find: Gives the stored record by the SHA-256 of the key, in hex.
         scope: What the caller is about to do.
         now: For the expiry.
     """
-    if not key:
-        return Refused(Refusal.MISSING if key is None else Refusal.MALFORMED)
-    if not checksum_ok(key):
+    if key is None:
+        return Refused(Refusal.MISSING)
+    if len(key) > _KEY_LENGTH_MAX or not checksum_ok(key):
         return Refused(Refusal.MALFORMED)
     hashed = hash_key(key)
-    record = records.get(hashed)
+    record = find(hashed)
     if record is None or not hmac.compare_digest(record.key_hash, hashed):
         return Refused(Refusal.UNKNOWN)
     if not record.valid_at(now):
-        return Refused(Refusal.ENDED)
+        return Refused(Refusal.REVOKED if record.revoked_at else Refusal.EXPIRED)
     if not record.allows(scope):
         return Refused(Refusal.SCOPE)
     return record

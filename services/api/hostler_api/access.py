@@ -66,7 +66,7 @@ class Gate:
             Forbidden: the key lacks `scope`.
         """
         found = authenticate(
-            presented_key(authorization, x_api_key), self._records, scope, now=self._clock.now()
+            presented_key(authorization, x_api_key), self._records.get, scope, now=self._clock.now()
         )
         if isinstance(found, Refused):
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)

@@ -1,21 +1,20 @@
 """Who is asking: an API key to a caller, or to the error that says why not.
 
-Pure; called once per request. The checksum in a key turns mistyped and made-up keys away before anything is looked up, and
-the look-up is by hash, so the key itself is compared with nothing.
+Pure; called once per request. What makes a key good is the same at every door of Hostler (`hostler_contracts.credentials`);
+here it gets OpenAI's words.
 """
 
-import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from hostler_contracts import credentials
 from hostler_contracts.catalogue import ApiKey
-from hostler_domain.api_keys import checksum_ok, hash_key
+from hostler_contracts.credentials import Refused, presented_key
 from hostler_router.openai_errors import ErrorReply, bad_key, missing_scope
 
 _SCOPE: Final = "inference"
-_KEY_LENGTH_MAX: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +52,10 @@ def authenticate(
         find: Gives the stored record by the key's hash.
         now: For expiry.
     """
-    key = presented_key(headers)
-    if key is None:
-        return bad_key("You didn't provide an API key; send it as 'Authorization: Bearer hsk_...'.")
-    if len(key) > _KEY_LENGTH_MAX or not checksum_ok(key):
-        return bad_key("This is not an API key of Hostler: it is mistyped or belongs to another service.")
-    key_hash = hash_key(key)
-    record = find(key_hash)
-    if record is None or not hmac.compare_digest(record.key_hash, key_hash):
-        return bad_key("This API key is unknown.")
-    if not record.valid_at(now):
-        return bad_key(f"This API key {'was revoked' if record.revoked_at else 'has expired'}.")
-    if not record.allows(_SCOPE):
-        return missing_scope(_SCOPE)
-    return Caller(record.key_id, Viewer(record.project, admin="admin" in record.scopes))
-
-
-def presented_key(headers: Mapping[bytes, bytes]) -> str | None:
-    """The key in `Authorization: Bearer` or `X-API-Key`; the first wins where both are given."""
-    scheme, _, credentials = headers.get(b"authorization", b"").strip().partition(b" ")
-    if scheme.lower() == b"bearer" and credentials.strip():
-        return credentials.strip().decode("latin-1")
-    plain = headers.get(b"x-api-key", b"").strip()
-    return plain.decode("latin-1") if plain else None
+    key = presented_key(
+        headers.get(b"authorization", b"").decode("latin-1"), headers.get(b"x-api-key", b"").decode("latin-1")
+    )
+    found = credentials.authenticate(key, find, _SCOPE, now=now)
+    if isinstance(found, Refused):
+        return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
+    return Caller(found.key_id, Viewer(found.project, admin="admin" in found.scopes))

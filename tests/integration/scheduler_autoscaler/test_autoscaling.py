@@ -1,0 +1,234 @@
+"""From load windows on METRICS to `job.scaled` in JOBS, and on to replicas."""
+
+from datetime import timedelta
+
+import pytest
+
+from hostler_autoscaler.memory import SCALER_STATES
+from hostler_autoscaler.service import Autoscaler
+from hostler_autoscaler.state import ScalerState
+from hostler_contracts import subjects
+from hostler_contracts.load import LoadWindow
+from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobScaled
+from hostler_domain.evolve import evolve
+from hostler_domain.job import Job
+from tests.integration.scheduler_autoscaler.site import Running, Site, now
+from tests.support.builders import JOB_ID, created, ready, scheduled
+from tests.support.eventually import eventually
+
+UP = "throughput: 24 rps over 60 s / 10 rps per replica = 3 replicas"
+
+
+async def serving(site: Site, replicas: int = 1, **fields: object) -> None:
+    """A job with so many replicas that serve; its target is 10 rps per replica."""
+    names = [f"r{number}" for number in range(replicas)]
+    await site.append(
+        created(initial=replicas, **fields), *map(scheduled, names), *(ready(name) for name in names)
+    )
+
+
+async def ticks(running: Running, number: int = 3) -> None:
+    """Let the autoscaler decide a few times more."""
+
+    def decided() -> float:
+        name = "hostler_autoscaler_decisions_total"
+        return sum(running.count(name, direction=each) for each in ("up", "down", "stay", "hold"))
+
+    before = decided()
+    await eventually(lambda: decided() >= before + number)
+
+
+def desired(site: Site) -> int | None:
+    job = site.job()
+    return None if job is None else job.status.desired_replicas
+
+
+async def remember(site: Site, state: ScalerState) -> None:
+    await site.bus.bucket(subjects.BUCKET_AUTOSCALER).put(JOB_ID, SCALER_STATES.encode(state))
+
+
+def calm_for(seconds: float, *, away_seconds: float = 2) -> ScalerState:
+    since = now() - timedelta(seconds=seconds)
+    seen = now() - timedelta(seconds=away_seconds)
+    return ScalerState(observed_at=seen, valid_since=since, settled_at=since, active_at=since)
+
+
+async def test_load_leads_to_more_replicas_with_the_reasons_in_the_log(site: Site):
+    await site.report_here()
+    async with site.scheduler(), site.autoscaler() as autoscaler:
+        await site.append(created())
+        await site.until_active(1)
+        await site.make_ready()
+        await site.minute(rps=16)
+        await site.minute(rps=8, router="router-2")
+        await site.until_active(3)
+        change = await site.last_change(JobScaled)
+        assert isinstance(change, JobScaled)
+        assert change.desired_replicas == 3
+        assert UP in change.reasons
+        await eventually(lambda: autoscaler.count("hostler_autoscaler_desired_replicas", job=JOB_ID) == 3)
+        assert autoscaler.service.ready().detail == "leader"
+
+
+async def test_windows_from_before_the_start_are_replayed(site: Site):
+    await serving(site)
+    await site.minute(rps=24)
+    async with site.autoscaler():
+        await eventually(lambda: desired(site) == 3)
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert UP in change.reasons
+
+
+async def test_an_autoscaler_that_comes_back_says_the_same_and_appends_nothing(site: Site):
+    await serving(site)
+    await site.minute(rps=24)
+    for _ in range(2):
+        async with site.autoscaler() as running:
+            await eventually(lambda: desired(site) == 3)
+            await ticks(running)
+    assert (await site.events()).count("job.scaled") == 1
+
+
+async def test_the_events_of_the_log_fold_to_the_job_that_the_last_one_carries(site: Site):
+    await site.report_here()
+    async with site.scheduler(), site.autoscaler():
+        await site.append(created())
+        await site.until_active(1)
+        await site.make_ready()
+        await site.minute(rps=24)
+        await site.until_active(3)
+    folded: Job | None = None
+    carried: Job | None = None
+    async for _, event in site.log.history("default", JOB_ID):
+        folded = evolve(folded, event.data.change)  # type: ignore[attr-defined]  # every job event has data
+        carried = event.data.job  # type: ignore[attr-defined]  # as above
+        assert folded == carried
+    assert folded == site.job()
+
+
+@pytest.mark.parametrize(
+    ("state", "replicas"),
+    [(None, 3), (calm_for(3600), 1), (calm_for(3600, away_seconds=60), 3), (calm_for(200), 3)],
+    ids=["nothing remembered", "a window and more", "too long ago", "less than a window"],
+)
+async def test_what_was_remembered_decides_whether_it_may_go_down(site: Site, state, replicas):
+    await serving(site, 3)
+    if state is not None:
+        await remember(site, state)
+    await site.minute(rps=1)
+    async with site.autoscaler() as running:
+        await ticks(running)
+        assert desired(site) == replicas
+
+
+async def test_what_is_learnt_is_stored(site: Site):
+    await serving(site, 2)
+    await site.minute(rps=12)
+    async with site.autoscaler() as running:
+        await ticks(running)
+    entry = await site.bus.bucket(subjects.BUCKET_AUTOSCALER).get(JOB_ID)
+    assert entry is not None
+    state = SCALER_STATES.decode(entry.value)
+    assert [sample.replicas for sample in state.samples] == [2]
+    assert state.valid_since is not None
+
+
+async def test_without_windows_it_holds(site: Site):
+    await serving(site, 3)
+    await remember(site, calm_for(3600))
+    async with site.autoscaler() as running:
+        await eventually(lambda: running.count("hostler_autoscaler_decisions_total", direction="hold") >= 3)
+        assert desired(site) == 3
+
+
+async def test_a_sleeping_job_wakes_by_a_request_that_was_turned_away(site: Site):
+    await site.report_here()
+    await site.append(created(minimum=0, initial=0))
+    await site.minute(rps=0)
+    async with site.scheduler(), site.autoscaler() as running:
+        await ticks(running)
+        assert desired(site) == 0
+        await site.load(
+            LoadWindow(
+                router="router-1",
+                job_id=JOB_ID,
+                started_at=now() - timedelta(seconds=5),
+                seconds=5,
+                arrivals=1,
+                completed=0,
+                failed=0,
+                rejected=1,
+                in_flight=0,
+            )
+        )
+        await site.until_active(1)
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert change.reasons[0] == "awake with 1: a request came"
+
+
+async def test_a_message_that_is_no_window_is_passed_over(site: Site):
+    await serving(site)
+    await site.bus.append(subjects.metrics("default", JOB_ID), b"not a window", msg_id="1")
+    await site.minute(rps=24)
+    async with site.autoscaler():
+        await eventually(lambda: desired(site) == 3)
+
+
+async def test_the_memory_of_a_deleted_job_goes(site: Site):
+    await site.append(created())
+    bucket = site.bus.bucket(subjects.BUCKET_AUTOSCALER)
+    async with site.autoscaler() as running:
+        await ticks(running)
+        assert await bucket.keys() == (JOB_ID,)
+        await site.append(JobDeleteRequested(now(), "key-1"), JobDeleted(now()))
+        gone = False
+
+        def forgotten() -> bool:
+            return (
+                running.registry.get_sample_value("hostler_autoscaler_desired_replicas", {"job": JOB_ID})
+                is None
+            )
+
+        await eventually(forgotten)
+        gone = await bucket.keys() == ()
+        assert gone
+
+
+async def test_of_two_autoscalers_one_acts_and_the_other_takes_over(site: Site):
+    await serving(site)
+    async with site.autoscaler("stays") as other:
+        async with site.autoscaler("goes") as one:
+            await eventually(lambda: one.lease.held != other.lease.held)
+            await site.minute(rps=15)
+            await eventually(lambda: desired(site) == 2)
+        await eventually(lambda: other.lease.held)
+        await site.minute(rps=24, router="router-2")
+        await eventually(lambda: desired(site) == 3)
+    assert (await site.events()).count("job.scaled") == 2
+
+
+async def test_a_decision_for_a_job_that_changed_meanwhile_is_dropped(site: Site, monkeypatch):
+    """Between the decision and the append, somebody else scales the job: that stands until the next tick decides again."""
+    await serving(site)
+    async with site.autoscaler() as running:
+        service = running.service
+        assert isinstance(service, Autoscaler)
+        execute, seen = service._log.execute, []
+
+        async def late_execute(project, job_id, decide, **more):
+            if not seen:
+                await site.append(JobScaled(now(), 1, 2, ("by hand",)))
+            entry = await execute(project, job_id, decide, **more)
+            seen.append(entry.job.status.desired_replicas)
+            return entry
+
+        monkeypatch.setattr(service._log, "execute", late_execute)
+        await site.minute(rps=24)
+        await eventually(lambda: desired(site) == 3)
+        await eventually(lambda: len(seen) == 2)
+    assert seen == [2, 3]
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert change.previous_replicas == 2
