@@ -116,7 +116,7 @@ def _load_clients() -> None:
 
 def _show(data_dir: Path, started_at: float) -> int:
     from hostler_cli.context import Flags, find
-    from hostler_cli.failures import explain
+    from hostler_cli.failures import CliError, explain
     from hostler_client import ClientError, HostlerClient, Until
 
     try:
@@ -129,7 +129,7 @@ def _show(data_dir: Path, started_at: float) -> int:
                 job = wait_for(connection, job, Until.READY, READY_TIMEOUT_SECONDS)
             code = _ask(connection, job, started_at)
             _print_history(client, job)
-    except ClientError as error:
+    except (CliError, ClientError) as error:
         failure = explain(error)
         for line in failure.lines if failure else ():
             print(line, file=sys.stderr)

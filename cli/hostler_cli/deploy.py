@@ -107,7 +107,7 @@ def deploy(
     )
     with HostlerClient.to(connection) as client:
         job = client.jobs.create(wanted)
-    say(f"job {job.name} ({job.job_id}) serves {job.model} on {job.spec.hardware_profile}")
+    say(f"job {job.name} ({job.job_id}): {job.model} on {job.spec.hardware_profile}")
     if wait:
         from hostler_cli.waits import wait_for
 

@@ -62,7 +62,7 @@ CODE_OF_STATUS = {
 HINT_OF_STATUS = {
     401: "set HOSTLER_API_KEY, or give --api-key-file, with a key of this installation",
     403: "ask for a key with the scope that this needs, or for the right project",
-    404: "`hostler jobs list` shows what there is; --project NAME looks in another project",
+    404: "`hostler jobs list` shows what there is; with --project NAME, what another project has",
     409: "`hostler jobs list` shows what is there; choose another --name, or delete the other job first",
     502: "try again in a moment; `hostler status` and `hostler doctor` tell how the services are",
     503: "try again in a moment; `hostler status` and `hostler doctor` tell how the services are",

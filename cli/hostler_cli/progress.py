@@ -114,7 +114,13 @@ def rendered(job: Job, now: datetime) -> "Group":
     table = Table.grid(padding=(0, 2))
     for replica in job.living_replicas:
         fraction = replica.progress.fraction if replica.progress and not replica.ready else None
-        bar = ProgressBar(total=1.0, completed=1.0 if replica.ready else fraction or 0.0, width=_BAR_WIDTH)
+        bar = ProgressBar(
+            total=1.0,
+            completed=1.0 if replica.ready else fraction or 0.0,
+            width=_BAR_WIDTH,
+            complete_style="yellow",
+            finished_style="green",
+        )
         detail = (
             replica.progress.detail
             if replica.progress and not replica.ready

@@ -141,7 +141,8 @@ class Link:
         async with asyncio.timeout(timeout_seconds) as limit:
 
             def give_up() -> None:
-                if not limit.expired():
+                draining = self._closing and not self._gone.is_set()  # then what was begun may finish
+                if not draining and not limit.expired():
                     limit.reschedule(loop.time())
 
             self.on_lost.add(give_up)

@@ -34,12 +34,17 @@ class ManualClock:
         heapq.heappush(self._sleepers, (self._elapsed + seconds, next(self._order), woken))
         await woken
 
+    def jump(self, seconds: float) -> None:
+        """Let `seconds` pass without waking anyone, as in a process that was frozen."""
+        self._elapsed += seconds
+
     async def advance(self, seconds: float) -> None:
         """Let `seconds` pass, stopping at every sleeper's moment on the way."""
         await settle()
         until = self._elapsed + seconds
         while self._sleepers and self._sleepers[0][0] <= until:
-            self._elapsed, _, woken = heapq.heappop(self._sleepers)
+            when, _, woken = heapq.heappop(self._sleepers)
+            self._elapsed = max(self._elapsed, when)
             if not woken.done():
                 woken.set_result(None)
                 await settle()

@@ -18,6 +18,9 @@ import nats
 import pytest
 
 USER = "hostler"
+MUTE_USER = "mute"
+"""One who may do anything but append to the log."""
+
 PASSWORD = "only-for-tests"
 
 _READY_SECONDS = 10.0
@@ -26,7 +29,12 @@ _CONFIG = """
 listen: "127.0.0.1:{port}"
 server_name: "test"
 jetstream {{ store_dir: "{store}", max_memory_store: 64MB, max_file_store: 1GB }}
-authorization {{ user: "{user}", password: "{password}" }}
+authorization {{
+  users: [
+    {{ user: "{user}", password: "{password}" }}
+    {{ user: "{mute}", password: "{password}", permissions: {{ publish: {{ deny: ["hostler.jobs.>"] }} }} }}
+  ]
+}}
 """
 
 
@@ -54,7 +62,9 @@ class NatsServer:
         self._config = folder / "nats.conf"
         self._config.touch(mode=0o600)
         self._config.write_text(
-            _CONFIG.format(port=self.port, store=folder / "jetstream", user=USER, password=PASSWORD)
+            _CONFIG.format(
+                port=self.port, store=folder / "jetstream", user=USER, password=PASSWORD, mute=MUTE_USER
+            )
         )
         self._process: subprocess.Popen[bytes] | None = None
 

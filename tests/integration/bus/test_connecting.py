@@ -9,7 +9,7 @@ from hostler_bus.errors import BusRefused, BusUnavailable, StreamFull
 from hostler_bus.nats_bus import NatsBus, connect
 from hostler_bus.topology import TOPOLOGY, Storage, StreamSpec, Topology
 from hostler_contracts import subjects
-from tests.support.nats_server import NatsServer
+from tests.support.nats_server import MUTE_USER, NatsServer
 
 pytestmark = pytest.mark.integration
 
@@ -104,4 +104,14 @@ async def test_a_stream_that_is_missing_is_reported_as_unavailable(nats_server: 
     )
     with pytest.raises(BusUnavailable):
         await bus.append(EVENT, b"", msg_id="1", deadline_seconds=0.3)
+    await bus.drain()
+
+
+async def test_a_denied_permission_is_silence_and_the_error_says_what_the_server_said(
+    nats_server: NatsServer,
+) -> None:
+    bus = await connect(nats_server.url, user=MUTE_USER, password=nats_server.password, name="test")
+    with pytest.raises(BusUnavailable, match=r"(?i)permissions violation"):
+        await bus.append(EVENT, b"", msg_id="1", deadline_seconds=0.5)
+    assert bus.link.error_count > 0
     await bus.drain()

@@ -45,6 +45,7 @@ class Running:
     lease: Lease
     service: Scheduler | Autoscaler
     registry: CollectorRegistry
+    jobs: JobProjection
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
@@ -139,7 +140,9 @@ class Site:
         return job
 
     @asynccontextmanager
-    async def scheduler(self, name: str = "scheduler-1") -> AsyncIterator[Running]:
+    async def scheduler(
+        self, name: str = "scheduler-1", *, follows_jobs: bool = True, turns: bool = True
+    ) -> AsyncIterator[Running]:
         bus, registry = MemoryBus(self.server), CollectorRegistry()
         known = Projections(
             JobProjection(),
@@ -157,14 +160,11 @@ class Site:
                 logger=structlog.get_logger(),
                 registry=registry,
             )
-            async with tasks(
-                known.jobs.run(bus),
-                known.nodes.run(bus),
-                known.profiles.run(bus),
-                scheduler.watch_lease(),
-                scheduler.loop.run(),
-            ):
-                yield Running(lease, scheduler, registry)
+            work = [known.nodes.run(bus), known.profiles.run(bus), scheduler.watch_lease()]
+            work += [known.jobs.run(bus)] if follows_jobs else []
+            work += [scheduler.loop.run()] if turns else []
+            async with tasks(*work):
+                yield Running(lease, scheduler, registry, known.jobs)
 
     @asynccontextmanager
     async def autoscaler(self, name: str = "autoscaler-1") -> AsyncIterator[Running]:
@@ -183,7 +183,7 @@ class Site:
             async with tasks(
                 jobs.run(bus), autoscaler.follow_windows(), autoscaler.watch_lease(), autoscaler.loop.run()
             ):
-                yield Running(lease, autoscaler, registry)
+                yield Running(lease, autoscaler, registry, jobs)
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """From load windows on METRICS to `job.scaled` in JOBS, and on to replicas."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -65,7 +66,10 @@ async def test_load_leads_to_more_replicas_with_the_reasons_in_the_log(site: Sit
         change = await site.last_change(JobScaled)
         assert isinstance(change, JobScaled)
         assert change.desired_replicas == 3
-        assert UP in change.reasons
+        assert re.search(
+            r"throughput: 2\d[\d.]* rps over 60 s / 10 rps per replica = 3 replicas",
+            "; ".join(change.reasons),
+        )
         await eventually(lambda: autoscaler.count("hostler_autoscaler_desired_replicas", job=JOB_ID) == 3)
         assert autoscaler.service.ready().detail == "leader"
 
@@ -108,14 +112,16 @@ async def test_the_events_of_the_log_fold_to_the_job_that_the_last_one_carries(s
 
 
 @pytest.mark.parametrize(
-    ("state", "replicas"),
-    [(None, 3), (calm_for(3600), 1), (calm_for(3600, away_seconds=60), 3), (calm_for(200), 3)],
+    ("calm_seconds", "away_seconds", "replicas"),
+    [(None, 0, 3), (3600, 2, 1), (3600, 60, 3), (200, 2, 3)],
     ids=["nothing remembered", "a window and more", "too long ago", "less than a window"],
 )
-async def test_what_was_remembered_decides_whether_it_may_go_down(site: Site, state, replicas):
+async def test_what_was_remembered_decides_whether_it_may_go_down(
+    site: Site, calm_seconds: float | None, away_seconds: float, replicas: int
+):
     await serving(site, 3)
-    if state is not None:
-        await remember(site, state)
+    if calm_seconds is not None:
+        await remember(site, calm_for(calm_seconds, away_seconds=away_seconds))
     await site.minute(rps=1)
     async with site.autoscaler() as running:
         await ticks(running)
@@ -183,17 +189,9 @@ async def test_the_memory_of_a_deleted_job_goes(site: Site):
         await ticks(running)
         assert await bucket.keys() == (JOB_ID,)
         await site.append(JobDeleteRequested(now(), "key-1"), JobDeleted(now()))
-        gone = False
-
-        def forgotten() -> bool:
-            return (
-                running.registry.get_sample_value("hostler_autoscaler_desired_replicas", {"job": JOB_ID})
-                is None
-            )
-
-        await eventually(forgotten)
-        gone = await bucket.keys() == ()
-        assert gone
+        gauge, labels = "hostler_autoscaler_desired_replicas", {"job": JOB_ID}
+        await eventually(lambda: running.registry.get_sample_value(gauge, labels) is None)
+        assert await bucket.keys() == ()
 
 
 async def test_of_two_autoscalers_one_acts_and_the_other_takes_over(site: Site):

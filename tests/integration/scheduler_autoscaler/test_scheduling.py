@@ -158,6 +158,24 @@ async def test_a_plan_that_was_overtaken_is_dropped_and_made_anew(site: Site, mo
     assert len(job_now.active_replicas) == 1
 
 
+async def test_what_it_wrote_counts_before_it_comes_round(site: Site):
+    """The log is not followed here: all that the scheduler knows of its own appends is what it put in itself."""
+    await site.report_here()
+    await site.append(created(initial=2))
+    async with site.scheduler(follows_jobs=False, turns=False) as running:
+        scheduler = running.service
+        assert isinstance(scheduler, Scheduler)
+        entry = await site.log.load("default", JOB_ID)
+        assert entry is not None
+        running.jobs.apply(entry)
+        running.jobs.caught_up = True
+        await eventually(lambda: scheduler.ready().detail == "leader")
+        for _ in range(3):
+            await scheduler.look()
+        assert running.count("hostler_scheduler_overtaken_total") == 0
+    assert (await site.events()).count("replica.scheduled") == 2
+
+
 async def test_without_the_lease_nothing_is_written(site: Site):
     await site.report_here()
     async with (

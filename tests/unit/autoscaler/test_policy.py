@@ -177,6 +177,12 @@ def test_low_latency_gives_back_one_replica_per_window():
     assert all(later - earlier >= 300 for earlier, later in pairwise(downs))
 
 
+def test_low_latency_gives_nothing_back_before_a_minute_of_it_was_seen():
+    run = Run(scaling(P95, stabilisation_window_seconds=0), current=2).go(74, lambda *_: load(9, p95_ms=100))
+    assert run.changes == []
+    assert run.go(10, lambda *_: load(9, p95_ms=100)).current == 1
+
+
 def test_a_replica_is_kept_when_the_others_could_not_take_its_share():
     assert Run(scaling(P95), current=2).go(1000, lambda *_: load(9, p95_ms=600)).current == 2
 

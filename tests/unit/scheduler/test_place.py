@@ -202,6 +202,19 @@ def test_a_job_that_has_its_minimum_is_not_told_that_it_waits_for_more():
     assert plan_of([job], [node("node-a", cpu_cores=1)]).actions == ()
 
 
+def test_a_job_that_serves_with_fewer_than_its_minimum_is_not_told_that_it_waits():
+    names = ("r1", "r2")
+    job = fold(
+        created(initial=2, minimum=2),
+        *(scheduled(name) for name in names),
+        *(ready(name) for name in names),
+        failed("r2", reason=ReplicaReason.LOST),
+    )
+    assert job.status.phase is JobPhase.DEGRADED
+    plan = plan_of([job], [node("node-a", cpu_cores=1)], now=at(10))
+    assert (plan.actions, plan.look_again_at) == ((), None)
+
+
 def test_what_there_is_room_for_is_placed_and_the_rest_waits():
     actions = plan_of([new_job(initial=3, minimum=3)], [node(cpu_cores=2)]).actions
     assert [type(action) for action in actions] == [ScheduleReplica, ScheduleReplica, HoldJob]

@@ -1,0 +1,255 @@
+"""The commands as they are typed, against a real server on loopback that answers as the api does."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from hostler_cli.app import app
+from hostler_domain.changes import JobDeleted, JobDeleteRequested
+from tests.support.builders import JOB_ID, MODEL, at, created, ready, scheduled
+from tests.unit.client.fake_api import KEY, FakeApi, problem
+
+
+@dataclass
+class Shell:
+    """Types commands."""
+
+    environ: dict[str, str | None]
+
+    def __call__(self, *arguments: str, stdin: str | None = None, **environ: str) -> Result:
+        result = CliRunner().invoke(app, list(arguments), input=stdin, env=self.environ | environ)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+        return result
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def shell(api: FakeApi, tmp_path: Path) -> Iterator[Shell]:
+    with api.served() as url:
+        yield Shell(
+            {
+                "HOSTLER_API_URL": url,
+                "HOSTLER_API_KEY": KEY,
+                "HOSTLER_ROUTER_URL": None,
+                "HOSTLER_DATA_DIR": str(tmp_path),
+                "HF_TOKEN": None,
+            }
+        )
+
+
+def test_a_deploy_sends_what_was_said_and_the_documented_defaults(shell: Shell, api: FakeApi) -> None:
+    done = shell("deploy", MODEL, "--name", "demo", "--arg", "n_ctx=2048", "--env", "A=b=c", "-o", "name")
+    assert (done.exit_code, done.stdout) == (0, "demo\n")
+    assert api.bodies("POST") == [
+        {
+            "model": MODEL,
+            "name": "demo",
+            "serving": {"args": {"n_ctx": "2048"}, "env": {"A": "b=c"}},
+            "scaling": {"min_replicas": 1, "stabilisation_window_seconds": 300},
+            "target_rps": 10.0,
+            "target_latency_p95_ms": 5000.0,
+        }
+    ]
+
+
+def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> None:
+    options = "-g gpu.h100 --gpu-count 2 --min-replicas 2 --max-replicas 4 --target-rps 3 --target-latency 900 --stabilisation 60 --runtime vllm --project p"
+    assert shell("deploy", MODEL, *options.split()).exit_code == 0
+    assert api.bodies("POST") == [
+        {
+            "model": MODEL,
+            "project": "p",
+            "runtime": "vllm",
+            "hardware_profile": "gpu.h100",
+            "gpu_count": 2,
+            "scaling": {"min_replicas": 2, "max_replicas": 4, "stabilisation_window_seconds": 60},
+            "target_rps": 3.0,
+            "target_latency_p95_ms": 900.0,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "environ"),
+    [
+        pytest.param(["--hf-token", "-"], "hf_secret\n", {}, id="stdin"),
+        pytest.param([], None, {"HF_TOKEN": "hf_secret"}, id="environment"),
+        pytest.param(["-t", "hf_secret"], None, {}, id="argument"),
+    ],
+)
+def test_a_token_is_sent_and_never_printed(
+    shell: Shell, api: FakeApi, arguments: list[str], stdin: str | None, environ: dict[str, str]
+) -> None:
+    done = shell("deploy", MODEL, *arguments, stdin=stdin, **environ)
+    assert api.bodies("POST")[0]["hf_token"] == "hf_secret"
+    assert "hf_secret" not in done.output
+
+
+def test_a_deploy_that_waits_tells_each_step_on_stderr_and_the_job_on_stdout(
+    shell: Shell, api: FakeApi
+) -> None:
+    api.add(created(), scheduled(), ready(), told=1)
+    api.refusals = []
+    done = shell("jobs", "get", "demo", "-o", "json")
+    assert json.loads(done.stdout)["status"]["ready_replicas"] == 0
+    waited = shell("jobs", "events", "demo", "-o", "json")
+    assert len(json.loads(waited.stdout)) == 1
+
+
+def test_a_deploy_that_waits_too_long_ends_with_6(shell: Shell) -> None:
+    done = shell("deploy", MODEL, "--name", "slow", "--wait", "--timeout", "0.2")
+    assert done.exit_code == 6
+    assert "was not ready within 0.2 s; it is Creating" in done.stderr
+    assert "hostler jobs events slow" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(["deploy"], 2, "MODEL", id="no model"),
+        pytest.param(["deploy", MODEL, "--arg", "x"], 2, "NAME=VALUE", id="an argument without value"),
+        pytest.param(["deploy", MODEL, "--hf-token", "-"], 2, "nothing came", id="an empty token"),
+        pytest.param(["jobs", "get", "nothing"], 3, "no job 'nothing'", id="unknown job"),
+        pytest.param(["jobs", "delete", "nothing"], 3, "request id: req-1", id="unknown job to delete"),
+        pytest.param(["jobs", "list", "--api-key-file", "/nowhere"], 2, "/nowhere", id="no such key file"),
+        pytest.param(["jobs", "frobnicate"], 2, "frobnicate", id="unknown command"),
+        pytest.param(
+            ["chat", "demo", "-p", " ", "--router-url", "http://127.0.0.1:1"], 2, "empty", id="empty prompt"
+        ),
+        pytest.param(
+            ["chat", "demo", "-p", "hi", "--router-url", "ftp://x"], 1, "--router-url", id="no http address"
+        ),
+    ],
+)
+def test_what_goes_wrong_has_its_code_and_its_words(
+    shell: Shell, arguments: list[str], code: int, said: str
+) -> None:
+    done = shell(*arguments)
+    assert done.exit_code == code
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_wrong_key_ends_with_4(shell: Shell) -> None:
+    done = shell("jobs", "list", HOSTLER_API_KEY="hsk_other")
+    assert done.exit_code == 4
+    assert "HOSTLER_API_KEY" in done.stderr
+
+
+def test_a_taken_name_ends_with_5(shell: Shell, api: FakeApi) -> None:
+    api.add(created())
+    assert shell("deploy", MODEL, "--name", "demo").exit_code == 5
+
+
+def test_a_refused_field_is_named(shell: Shell, api: FakeApi) -> None:
+    errors = [{"field": "scaling.max_replicas", "message": "must be at least 3"}]
+    api.refusals = [problem(400, "The request is not valid", errors=errors)]
+    done = shell("deploy", MODEL)
+    assert done.exit_code == 2
+    assert "  scaling.max_replicas: must be at least 3" in done.stderr
+
+
+def test_nothing_to_talk_to_says_what_to_do(shell: Shell) -> None:
+    done = shell("jobs", "list", HOSTLER_API_URL="")
+    assert done.exit_code == 1
+    assert "hostler up" in done.stderr
+
+
+def test_a_named_folder_without_a_stack_is_not_replaced_by_the_environment(
+    shell: Shell, tmp_path: Path
+) -> None:
+    done = shell("jobs", "list", "--data-dir", str(tmp_path / "other"))
+    assert done.exit_code == 1
+    assert str(tmp_path / "other") in done.stderr
+
+
+def test_a_key_can_come_from_a_file(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    done = shell("jobs", "list", "--api-key-file", str(tmp_path / "key"), HOSTLER_API_KEY="")
+    assert done.exit_code == 0
+
+
+def test_a_list_shows_every_page_in_each_form(shell: Shell, api: FakeApi) -> None:
+    for number in range(3):
+        api.add(created(name=f"job-{number}"), scheduled(), ready())
+    table = shell("jobs", "list").stdout.splitlines()
+    assert table[0].split() == ["NAME", "PHASE", "READY", "MODEL", "PROFILE", "AGE", "ID"]
+    assert [line.split()[:3] for line in table[1:]] == [
+        [f"job-{number}", "Running", "1/1"] for number in range(3)
+    ]
+    assert [job["name"] for job in json.loads(shell("jobs", "list", "-o", "json").stdout)] == [
+        "job-0",
+        "job-1",
+        "job-2",
+    ]
+    assert shell("jobs", "list", "-o", "name", "--limit", "2").stdout == "job-0\njob-1\n"
+    assert shell("jobs", "list", "-o", "id", "--limit", "1").stdout == f"{JOB_ID}\n"
+
+
+def test_an_empty_list_is_said_to_people_and_is_data_for_programs(shell: Shell) -> None:
+    people, program = shell("jobs", "list"), shell("jobs", "list", "-o", "json")
+    assert (people.stdout, program.stdout) == ("", "[]\n")
+    assert "hostler deploy" in people.stderr
+
+
+def test_a_job_is_shown_with_its_replicas(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    text = shell("jobs", "get", "demo").stdout
+    assert f"id        {JOB_ID}" in text
+    assert text.splitlines()[-1].split()[:2] == ["r1", "Ready"]
+
+
+def test_a_delete_off_a_terminal_asks_nobody_and_can_wait(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), JobDeleted(at(200)), told=1)
+    done = shell("jobs", "delete", "demo", "--wait")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[1].split()[:2] == ["demo", "Deleted"]
+    assert "demo Deleted" in done.stderr
+
+
+def test_a_history_is_shown_as_a_table_and_as_data(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    table = shell("jobs", "events", "demo").stdout.splitlines()
+    assert [line.split()[0] for line in table] == ["SEQUENCE", "1", "2", "3"]
+    events = json.loads(shell("jobs", "events", "demo", "--after", "1", "-o", "json").stdout)
+    assert [event["type"] for event in events] == [
+        "dev.hostler.replica.scheduled.v1",
+        "dev.hostler.replica.ready.v1",
+    ]
+
+
+def test_a_followed_history_ends_with_the_job(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), JobDeleteRequested(at(1), "key-1"), JobDeleted(at(2)), told=1)
+    lines = shell("jobs", "events", "-f", "demo", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["sequence"] for line in lines] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["jobs", "--help"],
+        ["deploy", "-h"],
+        ["chat", "--help"],
+        ["jobs", "events", "--help"],
+    ],
+    ids=" ".join,
+)
+def test_help_needs_no_installation(shell: Shell, arguments: list[str]) -> None:
+    done = shell(*arguments, HOSTLER_API_URL="", HOSTLER_API_KEY="")
+    assert done.exit_code == 0
+    assert "hostler" in done.stdout
+
+
+def test_exit_codes_are_documented_in_the_help(shell: Shell) -> None:
+    assert "6 timeout" in " ".join(shell("--help").stdout.split())
