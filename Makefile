@@ -15,6 +15,8 @@ DEV_SOURCES := --group dev -c requirements.txt
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
+# Since when the time to the first token counts, the making of the environment included.
+export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 

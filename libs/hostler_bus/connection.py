@@ -1,5 +1,6 @@
-"""From a service's settings to its bus."""
+"""From a service's settings to its bus, and to the lease of one that leads."""
 
+from hostler_bus.leases import Lease, hold
 from hostler_bus.nats_bus import connect
 from hostler_bus.port import Bus
 from hostler_kit.ops import Check
@@ -26,3 +27,9 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings) -> Bus:
         "bus", lambda: Check(bus.connected, "" if bus.connected else "NATS can't be reached")
     )
     return bus
+
+
+async def campaign(chassis: Chassis, bus: Bus, name: str, *, ttl_seconds: int) -> Lease:
+    """The lease `name`, campaigned for from now on and given back when the service stops."""
+    held = hold(bus, name, holder=chassis.name, ttl_seconds=ttl_seconds, clock=chassis.clock)
+    return await chassis.enter("lease", held)

@@ -73,6 +73,9 @@ class Link:
         self._client: Client | None = None
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._calls = 0
         self._closing = False
         self._reviving: asyncio.Task[None] | None = None
         self.on_lost: set[Callable[[], None]] = set()
@@ -86,11 +89,6 @@ class Link:
     def connected(self) -> bool:
         """Whether there is a connection at this moment."""
         return self._up.is_set() and not self._closing
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed for good."""
-        return self._closing
 
     async def connect(self, timeout_seconds: float) -> None:
         """Connect for the first time.
@@ -146,10 +144,15 @@ class Link:
                     limit.reschedule(loop.time())
 
             self.on_lost.add(give_up)
+            self._calls += 1
+            self._idle.clear()
             try:
                 return await heed(call)
             finally:
                 self.on_lost.discard(give_up)
+                self._calls -= 1
+                if not self._calls:
+                    self._idle.set()
 
     async def close(self) -> None:
         """Finish what was begun, as far as the server lets us, and disconnect."""
@@ -158,23 +161,19 @@ class Link:
         self._closing = True
         if self._reviving is not None:
             self._reviving.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._reviving
-        self._tell_lost()
-        client, self._client = self._client, None
+            await asyncio.wait((self._reviving,))
+        self._tell_lost()  # ends the follows; calls may still finish
+        client = self._client
         if client is not None:
-            await self._drain(client)
-        self._up.set()  # wakes those that wait, who then see that it is closed
-
-    async def _drain(self, client: Client) -> None:
-        """Drain the client; where the server is gone or falls silent, there is nothing left to finish."""
-        drain = asyncio.ensure_future(client.drain())
-        gone = asyncio.ensure_future(self._gone.wait())
-        await asyncio.wait((drain, gone), timeout=_DRAIN_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        await _discard(client)  # first, because an unfinished drain would wait for the server once more
-        for task in (drain, gone):
-            task.cancel()
-        await asyncio.gather(drain, gone, return_exceptions=True)
+            with suppress(nats.errors.Error, OSError, TimeoutError):
+                async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
+                    await self._idle.wait()
+                    await heed(client.flush())
+            await _discard(client)
+        self._client = None
+        self._gone.set()
+        self._tell_lost()  # whatever call is still waiting waits for nothing
+        self._up.set()  # wakes those that wait for a connection, who then see that it is closed
 
     async def _open(self) -> None:
         client, gone = Client(), asyncio.Event()
@@ -227,6 +226,7 @@ class Link:
         self._client = None
         self._up.clear()
         if self._closing:
+            self._tell_lost()
             return
         log.warning("bus.lost", address=self._options.address, reason=self.last_error)
         self._tell_lost()

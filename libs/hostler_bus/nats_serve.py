@@ -5,7 +5,7 @@ have to wait for a timeout to learn it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import nats.errors
 import structlog
@@ -19,6 +19,7 @@ from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.port import Handler
 
 _FINISH_SECONDS = 5.0
+_CALL_SECONDS = 2.0
 _FAILED_HEADER = "Nats-Service-Error"
 
 log = structlog.get_logger("hostler.bus")
@@ -77,7 +78,9 @@ class NatsServed:
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             try:
-                await subscription.drain()  # type: ignore[no-untyped-call]  # the library left this one without types
+                async with asyncio.timeout(_CALL_SECONDS):
+                    drain: Awaitable[None] = subscription.drain()  # type: ignore[no-untyped-call]  # left without types
+                    await heed(drain)
             except FOREIGN as error:
                 log.debug("bus.serve_close", subject=self._subject, reason=str(error))
         if self._at_hand:

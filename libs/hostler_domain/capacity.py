@@ -68,6 +68,7 @@ class Node:
         runtimes: Kinds of inference server that can be started here.
         models: Hugging Face ids that can be served here; None means any that the runtime can fetch.
         reported_at: When the provisioner last said so.
+        location: Site that it stands at, as its operator names it.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Node:
     runtimes: tuple[str, ...]
     models: tuple[str, ...] | None
     reported_at: datetime
+    location: str | None = None
 
     @property
     def key(self) -> str:

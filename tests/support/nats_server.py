@@ -87,6 +87,8 @@ class NatsServer:
     def freeze(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        while self._answers(timeout_seconds=0.2):  # it stops a little later than it is told to
+            pass
 
     def thaw(self) -> None:
         assert self._process is not None
@@ -100,8 +102,9 @@ class NatsServer:
             await js.delete_stream(info.config.name or "")
         await client.close()
 
-    def _answers(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+    def _answers(self, timeout_seconds: float = 1.0) -> bool:
+        address = ("127.0.0.1", self.port)
+        with suppress(OSError), socket.create_connection(address, timeout=timeout_seconds) as connection:
             return connection.recv(5) == b"INFO "
         return False
 

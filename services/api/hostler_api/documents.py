@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, computed_field
 
 from hostler_bus.job_log import JobEntry
-from hostler_domain.job import Condition, JobSpec, Placement, Progress, Replica
+from hostler_domain.job import Condition, JobSpec, Placement, Progress
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaReason, ReplicaState
 
@@ -13,7 +13,7 @@ from hostler_domain.replica_states import ReplicaReason, ReplicaState
 class Document(BaseModel):
     """Root of every answer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class ReplicaDocument(Document):
@@ -40,11 +40,16 @@ class StatusDocument(Document):
     phase_since: datetime
     desired_phase: DesiredPhase
     desired_replicas: int
-    ready_replicas: int
     start_failures: int
     first_ready_at: datetime | None
     conditions: tuple[Condition, ...]
     replicas: tuple[ReplicaDocument, ...]
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own way of a property that is written out
+    @property
+    def ready_replicas(self) -> int:
+        """How many replicas serve."""
+        return sum(replica.state is ReplicaState.READY for replica in self.replicas)
 
 
 class JobDocument(Document):
@@ -73,44 +78,17 @@ class JobList(Document):
 
 def job_document(entry: JobEntry) -> JobDocument:
     """The document of a job."""
-    job, status = entry.job, entry.job.status
+    job = entry.job
     return JobDocument(
         job_id=job.job_id,
         name=job.spec.name,
         project=job.spec.project,
         model=job.spec.model,
         spec=job.spec,
-        status=StatusDocument(
-            phase=status.phase,
-            phase_reason=status.phase_reason,
-            phase_detail=status.phase_detail,
-            phase_since=status.phase_since,
-            desired_phase=status.desired_phase,
-            desired_replicas=status.desired_replicas,
-            ready_replicas=len(job.ready_replicas),
-            start_failures=status.start_failures,
-            first_ready_at=status.first_ready_at,
-            conditions=status.conditions,
-            replicas=tuple(_replica_document(replica) for replica in status.replicas),
-        ),
+        status=StatusDocument.model_validate(job.status),
         generation=job.generation,
         created_at=job.created_at,
         created_by=job.created_by,
         deleted_at=job.deleted_at,
         revision=entry.seq,
-    )
-
-
-def _replica_document(replica: Replica) -> ReplicaDocument:
-    return ReplicaDocument(
-        replica_id=replica.replica_id,
-        state=replica.state,
-        since=replica.since,
-        generation=replica.generation,
-        placement=replica.placement,
-        progress=replica.progress,
-        reason=replica.reason,
-        detail=replica.detail,
-        created_at=replica.created_at,
-        ready_at=replica.ready_at,
     )

@@ -3,13 +3,10 @@
 Reads the settings, builds the adapters, and leaves the rest to the chassis. Of several, one acts at a time.
 """
 
-from contextlib import AsyncExitStack
-
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
-from hostler_bus.leases import hold
 from hostler_bus.projection import JobProjection
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
@@ -22,17 +19,7 @@ def main() -> None:
     async def start(chassis: Chassis) -> None:
         bus = await open_bus(chassis, platform)
         jobs = JobProjection(chassis.logger)
-        leadership = AsyncExitStack()
-        lease = await leadership.enter_async_context(
-            hold(
-                bus,
-                "autoscaler",
-                holder=chassis.name,
-                ttl_seconds=settings.lease_seconds,
-                clock=chassis.clock,
-            )
-        )
-        chassis.on_stop("lease", leadership.aclose)
+        lease = await campaign(chassis, bus, "autoscaler", ttl_seconds=settings.lease_seconds)
         autoscaler = Autoscaler(
             bus,
             jobs,

@@ -1,8 +1,7 @@
 """Runs a provisioner with the `local` backend: `python -m hostler_provisioner`."""
 
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
-from hostler_bus.leases import hold
 from hostler_bus.projection import JobProjection
 from hostler_kit.ops import Check
 from hostler_kit.secret_key import require_secret_key
@@ -34,15 +33,8 @@ def main() -> None:
         chassis.on_stop("backend", backend.close)
         bus = await open_bus(chassis, platform)
         jobs = JobProjection(chassis.logger)
-        lease = await chassis.enter(
-            "lease",
-            hold(
-                bus,
-                f"provisioner-{settings.cluster}",
-                holder=chassis.name,
-                ttl_seconds=settings.lease_seconds,
-                clock=chassis.clock,
-            ),
+        lease = await campaign(
+            chassis, bus, f"provisioner-{settings.cluster}", ttl_seconds=settings.lease_seconds
         )
         provisioner = Provisioner(
             bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, chassis.registry

@@ -130,6 +130,7 @@ class Provisioner:
                 runtimes=facts.runtimes,
                 models=facts.models,
                 reported_at=self._clock.now(),
+                location=self._settings.location,
             )
             with suppress(TemporaryError):
                 await bucket.put(node.key, catalogue.NODES.encode(node))

@@ -18,6 +18,8 @@ class ProvisionerSettings(OpsSettings):
     """Name of the cluster whose replicas it runs, as placements name it."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
     """Folder under which the `local` backend keeps a folder per replica."""
+    location: str | None = None
+    """Site of the cluster, which a job may ask for, such as `dallas`."""
     instance: str = Field(default="", validation_alias="HOSTLER_INSTANCE")
     """Mark that the replicas' processes carry, by which `hostler up` finds every process of its stack."""
     model_paths: Mapping[str, Path] = Field(default_factory=dict)

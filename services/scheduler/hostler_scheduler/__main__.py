@@ -3,11 +3,8 @@
 Reads the settings, builds the adapters, and leaves the rest to the chassis. Of several, one acts at a time.
 """
 
-from contextlib import AsyncExitStack
-
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
-from hostler_bus.leases import hold
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_kit.ids import new_id
@@ -30,17 +27,7 @@ def main() -> None:
                 subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES, chassis.logger
             ),
         )
-        leadership = AsyncExitStack()
-        lease = await leadership.enter_async_context(
-            hold(
-                bus,
-                "scheduler",
-                holder=chassis.name,
-                ttl_seconds=settings.lease_seconds,
-                clock=chassis.clock,
-            )
-        )
-        chassis.on_stop("lease", leadership.aclose)
+        lease = await campaign(chassis, bus, "scheduler", ttl_seconds=settings.lease_seconds)
         scheduler = Scheduler(
             known,
             JobLog(bus, source=f"/hostler/scheduler/{chassis.name}", clock=chassis.clock),

@@ -67,6 +67,14 @@ def model_available(request: Request, candidate: Candidate) -> tuple[Refusal, ..
     return (Refusal("model_available", f"does not have the model {request.spec.model}", lasting=True),)
 
 
+def at_location(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The node stands at the site that the job asks for."""
+    wanted, there = request.spec.location, candidate.node.location
+    if wanted is None or wanted == there:
+        return ()
+    return (Refusal("at_location", f"is at {there or 'no named location'}, not at {wanted}", lasting=True),)
+
+
 def gpu_model_matches(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
     """The node's GPUs are those that the hardware profile names; a profile without GPUs takes any node."""
     wanted, there = request.profile.gpu_model, candidate.node.gpu_model
@@ -108,6 +116,7 @@ Predicate = Callable[[Request, Candidate], tuple[Refusal, ...]]
 PREDICATES: tuple[Predicate, ...] = (
     runtime_supported,
     model_available,
+    at_location,
     gpu_model_matches,
     large_enough,
     room_left,

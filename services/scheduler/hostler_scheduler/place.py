@@ -166,11 +166,13 @@ class _Room:
             return _unplaceable(refused)
         points, key = best
         node = self._nodes[key]
-        reasons = (
-            f"{key} scored {points:.2f}, the best of the {len(self._nodes) - len(refused)} nodes that can take it",
-            f"{len(refused)} of {len(self._nodes)} nodes can't take it",
+        able = len(self._nodes) - len(refused)
+        reason = (
+            f"{key} scored {points:.2f}, the best of {able} of {len(self._nodes)} nodes that can take it"
+            if len(self._nodes) > 1
+            else f"{key} is the only node"
         )
-        return Placement(cluster=node.cluster, node=node.name, taken=request.needed), reasons
+        return Placement(cluster=node.cluster, node=node.name, taken=request.needed), (reason,)
 
     def _take(self, job_id: str, placement: Placement, *, active: bool) -> None:
         key = placement.node_key

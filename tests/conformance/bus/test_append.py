@@ -138,3 +138,12 @@ async def test_what_is_published_to_a_stream_is_kept_without_an_answer(bus: Bus)
                 if isinstance(item, Message):
                     assert (item.subject, item.data) == (subjects.metrics("p", "job1"), b"load")
                     break
+
+
+async def test_drain_lets_an_append_at_hand_finish(world: World) -> None:
+    leaving, staying = await world.connect(), await world.connect()
+    appending = asyncio.create_task(leaving.append(CREATED, b"x", msg_id="1"))
+    await asyncio.sleep(0)
+    await leaving.drain()
+    appended = await appending
+    assert [message.seq for message in await all_of(staying)] == [appended.seq]

@@ -1,16 +1,18 @@
 """The commands as they are typed, against a real server on loopback that answers as the api does."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from hostler_cli.app import app
-from hostler_domain.changes import JobDeleted, JobDeleteRequested
+from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobFailed
+from hostler_domain.phases import PhaseReason
 from tests.support.builders import JOB_ID, MODEL, at, created, ready, scheduled
 from tests.unit.client.fake_api import KEY, FakeApi, problem
 
@@ -97,12 +99,21 @@ def test_a_token_is_sent_and_never_printed(
 def test_a_deploy_that_waits_tells_each_step_on_stderr_and_the_job_on_stdout(
     shell: Shell, api: FakeApi
 ) -> None:
-    api.add(created(), scheduled(), ready(), told=1)
-    api.refusals = []
-    done = shell("jobs", "get", "demo", "-o", "json")
-    assert json.loads(done.stdout)["status"]["ready_replicas"] == 0
-    waited = shell("jobs", "events", "demo", "-o", "json")
-    assert len(json.loads(waited.stdout)) == 1
+    api.after_creation = [scheduled(), ready()]
+    done = shell("deploy", MODEL, "--name", "demo", "--wait", "-o", "json")
+    assert done.exit_code == 0
+    job = json.loads(done.stdout)
+    assert (job["job_id"], job["status"]["ready_replicas"]) == (JOB_ID, 1)
+    steps = ["demo Creating", "replica r1 Scheduled", "replica r1 Ready", "hostler chat demo"]
+    places = [done.stderr.index(step) for step in steps]
+    assert places == sorted(places)
+
+
+def test_a_deploy_whose_job_fails_ends_with_1_and_says_why(shell: Shell, api: FakeApi) -> None:
+    api.after_creation = [JobFailed(at(1), PhaseReason.REPEATED_CRASH, "it crashed 5 times")]
+    done = shell("deploy", MODEL, "--name", "demo", "--wait")
+    assert done.exit_code == 1
+    assert "RepeatedCrash: it crashed 5 times" in done.stderr
 
 
 def test_a_deploy_that_waits_too_long_ends_with_6(shell: Shell) -> None:
@@ -253,3 +264,12 @@ def test_help_needs_no_installation(shell: Shell, arguments: list[str]) -> None:
 
 def test_exit_codes_are_documented_in_the_help(shell: Shell) -> None:
     assert "6 timeout" in " ".join(shell("--help").stdout.split())
+
+
+def test_the_command_line_loads_nothing_slow_before_a_command_needs_it() -> None:
+    """A third of a second at each start, if it did."""
+    script = "import sys, hostler_cli.app; print(*sorted({'httpx2', 'openai', 'pydantic', 'rich'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout.split() == []

@@ -5,8 +5,8 @@ real forms. One function answers; it is plugged in under httpx2 without a socket
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -46,6 +46,8 @@ class FakeApi:
     requests: list[httpx2.Request] = field(default_factory=list)
     streams_to_break: int = 0
     """So many of the next event streams end in a broken connection."""
+    after_creation: list[Change] = field(default_factory=list)
+    """What happens to a job that is created, once its event stream is read."""
     page_size: int = 2
 
     def add(self, *changes: Change, told: int | None = None) -> None:
@@ -81,11 +83,13 @@ class FakeApi:
         body = json.loads(request.content)
         if self._find(body.get("name", "")):
             return problem(409, "The present state does not allow it", "the name is taken")
-        self.add(created(model=body["model"], name=body.get("name") or "made-up"))
+        self.add(
+            created(model=body["model"], name=body.get("name") or "made-up"), *self.after_creation, told=1
+        )
         return _document(self.histories[-1], 202)
 
     def _list(self, query: dict[str, str]) -> httpx2.Response:
-        start = int(query.get("after", 0))
+        start = int(query.get("after") or "0")
         page = self.histories[start : start + self.page_size]
         more = start + self.page_size < len(self.histories)
         data = [json.loads(_document(history, 200).content) for history in page]
@@ -96,7 +100,7 @@ class FakeApi:
     def _events(
         self, history: FakeHistory, request: httpx2.Request, query: dict[str, str]
     ) -> httpx2.Response:
-        after = int(request.headers.get("last-event-id") or query.get("after", 0))
+        after = int(request.headers.get("last-event-id") or query.get("after") or "0")
         if request.headers.get("accept") == "text/event-stream":
             if self.streams_to_break:
                 self.streams_to_break -= 1
@@ -120,41 +124,45 @@ class FakeApi:
     def _find(self, job: str) -> FakeHistory | None:
         return next((each for each in self.histories if job in (each.job.job_id, each.job.spec.name)), None)
 
-    @contextmanager
-    def served(self) -> Iterator[str]:
+    def served(self) -> AbstractContextManager[str]:
         """The same behind a real server on loopback; its address."""
-        fake = self
+        return served(self.answer)
 
-        class Handler(BaseHTTPRequestHandler):
-            def _handle(self) -> None:
-                length = int(self.headers.get("content-length") or 0)
-                request = httpx2.Request(
-                    self.command,
-                    f"http://fake{self.path}",
-                    headers=list(self.headers.items()),
-                    content=self.rfile.read(length),
-                )
-                answer = fake.answer(request)
-                self.send_response(answer.status_code)
-                for name, value in answer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer.content)
 
-            do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
+@contextmanager
+def served(answer: Callable[[httpx2.Request], httpx2.Response]) -> Iterator[str]:
+    """A real server on loopback that answers with this function; its address."""
 
-            def log_message(self, *arguments: object) -> None:
-                pass
+    class Handler(BaseHTTPRequestHandler):
+        def _handle(self) -> None:
+            length = int(self.headers.get("content-length") or 0)
+            request = httpx2.Request(
+                self.command,
+                f"http://fake{self.path}",
+                headers=list(self.headers.items()),
+                content=self.rfile.read(length),
+            )
+            reply = answer(request)
+            self.send_response(reply.status_code)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(reply.content)
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
+
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as the parent calls it
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def problem(

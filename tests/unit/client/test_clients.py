@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 import httpx2
 import pytest
@@ -30,6 +31,7 @@ from hostler_domain.phases import PhaseReason
 from tests.support.builders import JOB_ID, MODEL, at, created, ready, scheduled
 from tests.unit.client.fake_api import KEY, FakeApi, problem
 
+T = TypeVar("T")
 AT_ONCE = RetryPolicy(first_delay_seconds=0.0, poll_interval_seconds=0.0)
 
 
@@ -84,8 +86,8 @@ class Twin:
         return self._sync.jobs.wait(job, until=until, timeout_seconds=timeout_seconds, on_update=on_update)
 
 
-def _taken(source: AsyncIterator[object]) -> list:
-    async def take() -> list:
+def _taken(source: AsyncIterator[T]) -> list[T]:
+    async def take() -> list[T]:
         return [each async for each in source]
 
     return asyncio.run(take())

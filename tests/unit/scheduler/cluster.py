@@ -31,6 +31,7 @@ def node(
     runtimes: tuple[str, ...] = ("llamacpp",),
     models: tuple[str, ...] | None = (MODEL,),
     reported_at: datetime = NOW,
+    location: str | None = None,
 ) -> Node:
     return Node(
         name,
@@ -40,6 +41,7 @@ def node(
         runtimes,
         models,
         reported_at,
+        location,
     )
 
 

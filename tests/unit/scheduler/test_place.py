@@ -51,10 +51,21 @@ def test_a_new_job_gets_a_place_that_holds_what_its_profile_takes():
     assert action.replica_id == "new-001"
     assert action.placement.node_key == "local/a"
     assert (action.placement.taken.cpu_cores, action.placement.taken.memory_bytes) == (1, GIB)
-    assert action.reasons == (
-        "local/a scored 0.75, the best of the 1 nodes that can take it",
-        "0 of 1 nodes can't take it",
-    )
+    assert action.reasons == ("local/a is the only node",)
+
+
+def test_the_reasons_of_a_place_say_how_many_nodes_could_have_taken_it():
+    (action,) = plan_of([new_job()], [node("a"), node("b"), node("c", runtimes=("vllm",))]).actions
+    assert isinstance(action, ScheduleReplica)
+    assert action.reasons == ("local/a scored 0.75, the best of 2 of 3 nodes that can take it",)
+
+
+def test_a_job_for_another_site_waits_for_hardware_there():
+    hold = the_hold(new_job(location="dallas"), [node("a")])
+    assert (hold.reason, "not at dallas" in hold.detail) == (PhaseReason.NO_MATCHING_HARDWARE, True)
+    (placed,) = plan_of([new_job(location="dallas")], [node("a"), node("b", location="dallas")]).actions
+    assert isinstance(placed, ScheduleReplica)
+    assert placed.placement.node_key == "local/b"
 
 
 def test_all_missing_replicas_are_placed_at_once():
