@@ -14,6 +14,7 @@ from hostler_cli.output import DataFormat, DataOutput, say
 
 if TYPE_CHECKING:
     # Two thirds of a second: loaded when there is something to ask.
+    from httpx2 import Request
     from openai import APIStatusError, OpenAI
     from openai.types import CompletionUsage
     from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
@@ -84,7 +85,7 @@ def chat(
 def openai_client(connection: "Connection", *, timeout_seconds: float) -> "OpenAI":
     """The stock client at a router, with connections that no proxy of the environment comes between on this machine."""
     import httpx2
-    from openai import Omit, OpenAI
+    from openai import OpenAI
 
     from hostler_client import http_options
 
@@ -92,16 +93,20 @@ def openai_client(connection: "Connection", *, timeout_seconds: float) -> "OpenA
     return OpenAI(
         base_url=f"{address}/v1",
         api_key=connection.api_key or "none",
-        # A public job needs no key, and a made-up one would be refused.
-        default_headers=None if connection.api_key else {"Authorization": Omit()},  # type: ignore[dict-item]  # Omit is the client's documented way to leave a header out; its annotation says str
         timeout=timeout_seconds,
         http_client=httpx2.Client(
             verify=http_options.verify(address),
             trust_env=http_options.trust_env(address),
             timeout=http_options.timeout(timeout_seconds),
             follow_redirects=False,
+            event_hooks={"request": [] if connection.api_key else [_without_key]},
         ),
     )
+
+
+def _without_key(request: "Request") -> None:
+    """A public job needs no key and a made-up one would be refused; the stock client insists on having one."""
+    request.headers.pop("Authorization", None)
 
 
 class Conversation:
