@@ -56,6 +56,41 @@ class JobScaledV1(CloudEvent):
     data: Fact[changes.JobScaled]
 
 
+class JobStopRequestedV1(CloudEvent):
+    """`job.stop_requested`, version 1."""
+
+    type: Literal["dev.hostler.job.stop_requested.v1"] = "dev.hostler.job.stop_requested.v1"
+    data: Fact[changes.JobStopRequested]
+
+
+class JobStoppedV1(CloudEvent):
+    """`job.stopped`, version 1."""
+
+    type: Literal["dev.hostler.job.stopped.v1"] = "dev.hostler.job.stopped.v1"
+    data: Fact[changes.JobStopped]
+
+
+class JobResumeRequestedV1(CloudEvent):
+    """`job.resume_requested`, version 1."""
+
+    type: Literal["dev.hostler.job.resume_requested.v1"] = "dev.hostler.job.resume_requested.v1"
+    data: Fact[changes.JobResumeRequested]
+
+
+class JobRestartRequestedV1(CloudEvent):
+    """`job.restart_requested`, version 1."""
+
+    type: Literal["dev.hostler.job.restart_requested.v1"] = "dev.hostler.job.restart_requested.v1"
+    data: Fact[changes.JobRestartRequested]
+
+
+class JobUpdatedV1(CloudEvent):
+    """`job.updated`, version 1."""
+
+    type: Literal["dev.hostler.job.updated.v1"] = "dev.hostler.job.updated.v1"
+    data: Fact[changes.JobUpdated]
+
+
 class JobFailedV1(CloudEvent):
     """`job.failed`, version 1."""
 
@@ -151,6 +186,11 @@ KnownJobEvent = (
     JobCreatedV1
     | JobPendingV1
     | JobScaledV1
+    | JobStopRequestedV1
+    | JobStoppedV1
+    | JobResumeRequestedV1
+    | JobRestartRequestedV1
+    | JobUpdatedV1
     | JobFailedV1
     | JobDeleteRequestedV1
     | JobDeletedV1

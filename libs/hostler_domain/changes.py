@@ -45,6 +45,48 @@ class JobScaled:
 
 
 @dataclass(frozen=True, slots=True)
+class JobStopRequested:
+    """It shall hold no machine until somebody resumes it."""
+
+    at: datetime
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobStopped:
+    """None of its replicas is left; what it is made from stays."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobResumeRequested:
+    """It shall start over, after a stop or after it was given up; earlier failures count no more."""
+
+    at: datetime
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRestartRequested:
+    """Every replica shall be replaced by one of `generation`, though nothing else changes."""
+
+    at: datetime
+    generation: int
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUpdated:
+    """Its spec is another; replicas of a generation below `generation` are to be replaced."""
+
+    at: datetime
+    spec: JobSpec
+    generation: int
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobFailed:
     """It was given up: trying again by itself would be no use."""
 
@@ -172,5 +214,17 @@ ReplicaChange = (
     | ReplicaTerminated
     | ReplicaFailed
 )
-JobChange = JobCreated | JobPending | JobScaled | JobFailed | JobDeleteRequested | JobDeleted
+JobChange = (
+    JobCreated
+    | JobPending
+    | JobScaled
+    | JobStopRequested
+    | JobStopped
+    | JobResumeRequested
+    | JobRestartRequested
+    | JobUpdated
+    | JobFailed
+    | JobDeleteRequested
+    | JobDeleted
+)
 Change = JobChange | ReplicaChange

@@ -14,7 +14,12 @@ from hostler_domain.changes import (
     JobDeleteRequested,
     JobFailed,
     JobPending,
+    JobRestartRequested,
+    JobResumeRequested,
     JobScaled,
+    JobStopped,
+    JobStopRequested,
+    JobUpdated,
     ReplicaBooting,
     ReplicaChange,
     ReplicaDraining,
@@ -65,6 +70,10 @@ _FOLLOWS_REPLICAS = frozenset(
 )
 
 
+# Phases in which replacing replicas shows: one that serves nothing yet just starts with other replicas.
+_ROLLS_OUT = frozenset({JobPhase.RUNNING, JobPhase.DEGRADED, JobPhase.UPDATING})
+
+
 def evolve(job: Job | None, change: Change) -> Job:
     """The job after `change`.
 
@@ -83,7 +92,10 @@ def evolve(job: Job | None, change: Change) -> Job:
         case _ if job is None:
             raise IllegalTransition(f"{type(change).__name__} needs a job, and there is none")
         case JobPending():
-            status = _phase(job.status, PhaseEvent.QUEUED, change.at)
+            # An update that waits for room is still an update: what it replaces goes on serving.
+            updating = job.status.phase is JobPhase.UPDATING
+            event = PhaseEvent.UPDATE_STARTED if updating else PhaseEvent.QUEUED
+            status = _phase(job.status, event, change.at)
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
@@ -95,37 +107,65 @@ def evolve(job: Job | None, change: Change) -> Job:
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
+        case JobStopRequested() | JobStopped() | JobResumeRequested() | JobRestartRequested() | JobUpdated():
+            return _lifecycle(job, change)
         case JobDeleteRequested():
             status = _phase(job.status, PhaseEvent.DELETE_REQUESTED, change.at)
             return replace(job, status=replace(status, desired_phase=DesiredPhase.DELETED))
         case JobDeleted():
-            if not all(replica.ended for replica in job.replicas):
-                raise IllegalTransition(f"job {job.job_id} still has replicas that hold something")
+            _refuse_left_over(job)
             status = _phase(job.status, PhaseEvent.DELETED, change.at)
             return replace(job, status=replace(status, replicas=()), deleted_at=change.at)
         case _:
             return _settle(_with_replica(job, change), change.at)
 
 
+def _lifecycle(
+    job: Job,
+    change: JobStopRequested | JobStopped | JobResumeRequested | JobRestartRequested | JobUpdated,
+) -> Job:
+    match change:
+        case JobStopRequested():
+            status = _phase(job.status, PhaseEvent.STOP_REQUESTED, change.at)
+            return replace(job, status=replace(status, desired_phase=DesiredPhase.STOPPED))
+        case JobStopped():
+            _refuse_left_over(job)
+            return replace(job, status=_phase(job.status, PhaseEvent.STOPPED, change.at))
+        case JobResumeRequested():
+            return _resumed(job, change)
+        case JobRestartRequested():
+            return _rolled_out(replace(job, generation=change.generation), change.at)
+        case JobUpdated():
+            desired = change.spec.scaling.clamp(job.status.desired_replicas)
+            status = replace(job.status, desired_replicas=desired)
+            return _rolled_out(
+                replace(job, spec=change.spec, generation=change.generation, status=status), change.at
+            )
+
+
 def observed_phase(job: Job) -> PhaseEvent:
     """What the replicas of a job that is meant to run amount to.
 
-    | wanted | ready              | placed           | ever ready | event  |
-    | ------ | ------------------ | ---------------- | ---------- | ------ |
-    | 0      | any                | any              | any        | READY  |
-    | > 0    | >= minimum         | any              | any        | READY  |
-    | > 0    | 0 < r < minimum    | any              | yes        | SHORT  |
-    | > 0    | otherwise          | >= minimum       | any        | PLACED |
-    | > 0    | otherwise          | < minimum        | any        | QUEUED |
+    | wanted | phase    | outdated | ready           | placed     | ever ready | event          |
+    | ------ | -------- | -------- | --------------- | ---------- | ---------- | -------------- |
+    | 0      | any      | any      | any             | any        | any        | READY          |
+    | > 0    | Updating | some     | any             | any        | any        | UPDATE_STARTED |
+    | > 0    | Updating | none     | < minimum       | any        | any        | UPDATE_STARTED |
+    | > 0    | any      | any      | >= minimum      | any        | any        | READY          |
+    | > 0    | other    | any      | 0 < r < minimum | any        | yes        | SHORT          |
+    | > 0    | other    | any      | otherwise       | >= minimum | any        | PLACED         |
+    | > 0    | other    | any      | otherwise       | < minimum  | any        | QUEUED         |
 
-    The minimum is `min_replicas`, at least 1, and never more than is wanted. A job that served and has no ready replica
-    left is starting again, so it is Initializing or Pending once more and its start may fail for good.
+    The minimum is `Job.minimum_ready`. A job that served and has no ready replica left is starting again, so it is Initializing
+    or Pending once more and its start may fail for good. An update is over when no replica of an earlier generation is active
+    and the minimum is ready.
     """
-    wanted = job.wanted_replicas
-    if wanted == 0:
+    if job.wanted_replicas == 0:
         return PhaseEvent.READY
-    minimum = min(max(job.spec.scaling.min_replicas, 1), wanted)
+    minimum = job.minimum_ready
     ready = len(job.ready_replicas)
+    if job.status.phase is JobPhase.UPDATING and (job.outdated_replicas or ready < minimum):
+        return PhaseEvent.UPDATE_STARTED
     if ready >= minimum:
         return PhaseEvent.READY
     if ready > 0 and job.status.first_ready_at is not None:
@@ -148,6 +188,33 @@ def _created(change: JobCreated) -> Job:
         created_at=change.at,
         created_by=change.created_by,
     )
+
+
+def _refuse_left_over(job: Job) -> None:
+    if not all(replica.ended for replica in job.replicas):
+        raise IllegalTransition(f"job {job.job_id} still has replicas that hold something")
+
+
+def _resumed(job: Job, change: JobResumeRequested) -> Job:
+    """`job` starting over: as a new one does, with as many replicas, and with no failure held against it."""
+    status = replace(
+        _phase(job.status, PhaseEvent.RESUME_REQUESTED, change.at),
+        desired_phase=DesiredPhase.RUNNING,
+        desired_replicas=job.spec.scaling.initial_replicas,
+        first_ready_at=None,
+        start_failures=0,
+        last_failure_at=None,
+    )
+    resumed = replace(job, status=status)
+    # One that is to have no replica yet is asleep at once: nothing else would ever move it on.
+    return _settle(resumed, change.at) if resumed.wanted_replicas == 0 else resumed
+
+
+def _rolled_out(job: Job, at: datetime) -> Job:
+    """`job` in the phase Updating if it serves and has replicas of an earlier generation."""
+    if job.status.phase in _ROLLS_OUT and job.wanted_replicas > 0 and job.outdated_replicas:
+        job = replace(job, status=_phase(job.status, PhaseEvent.UPDATE_STARTED, at))
+    return _settle(job, at)
 
 
 def _phase(status: JobStatus, event: PhaseEvent, at: datetime) -> JobStatus:
@@ -200,7 +267,11 @@ def _with_replica(job: Job, change: ReplicaChange) -> Job:
             placement=change.placement,
             created_at=change.at,
         )
-        return replace(job, status=replace(job.status, replicas=_kept((*job.replicas, replica))))
+        status = replace(job.status, replicas=_kept((*job.replicas, replica)))
+        if status.phase is JobPhase.UPDATING:
+            # An update stays in its phase when the wait for room is over, so the reason goes here.
+            status = replace(status, phase_reason=None, phase_detail="")
+        return replace(job, status=status)
     before = job.replica(change.replica_id)
     if before is None:
         raise IllegalTransition(f"job {job.job_id} has no replica {change.replica_id}")

@@ -122,7 +122,7 @@ class Replica:
 
     Attributes:
         replica_id: Its own for ever; a replacement gets another.
-        generation: Generation of the job's spec that it was made from.
+        generation: Generation of the job that it was made from.
         state: Where it is.
         since: When it came there.
         placement: Where it runs.
@@ -208,7 +208,8 @@ class Job:
         spec: What the user wants.
         master: The model master as it was when the job was made; None for a job without one.
         status: How it stands.
-        generation: Counts the changes of `spec`, from 1.
+        generation: Counts what its replicas are made from, from 1: up with every change of `spec` that they must be made anew
+            for, and with every restart.
         created_at: When it was asked for.
         created_by: Id of the key that asked.
         deleted_at: When everything of it was gone.
@@ -232,6 +233,16 @@ class Job:
     def active_replicas(self) -> tuple[Replica, ...]:
         """Replicas that count towards the desired number."""
         return tuple(replica for replica in self.status.replicas if replica.active)
+
+    @property
+    def outdated_replicas(self) -> tuple[Replica, ...]:
+        """Active replicas of an earlier generation, which are to be replaced."""
+        return tuple(replica for replica in self.active_replicas if replica.generation < self.generation)
+
+    @property
+    def minimum_ready(self) -> int:
+        """How many ready replicas it needs to count as Running: `min_replicas`, at least 1, never more than it wants."""
+        return min(max(self.spec.scaling.min_replicas, 1), self.wanted_replicas)
 
     @property
     def ready_replicas(self) -> tuple[Replica, ...]:

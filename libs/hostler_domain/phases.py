@@ -42,6 +42,8 @@ class PhaseReason(StrEnum):
     """Why a job is where it is, where the phase alone does not say it."""
 
     NO_CAPACITY = "NoCapacity"
+    BACKING_OFF = "BackingOff"
+    """Earlier starts failed, and the next one waits."""
     NO_MATCHING_HARDWARE = "NoMatchingHardware"
     OVER_LIMIT = "OverLimit"
     NON_PREEMPTIBLE_OVER_QUOTA = "NonPreemptibleOverQuota"

@@ -23,7 +23,12 @@ from hostler_domain.changes import (
     JobDeleteRequested,
     JobFailed,
     JobPending,
+    JobRestartRequested,
+    JobResumeRequested,
     JobScaled,
+    JobStopped,
+    JobStopRequested,
+    JobUpdated,
     ReplicaBooting,
     ReplicaDraining,
     ReplicaFailed,
@@ -47,6 +52,7 @@ MADE = JobCreated(at(0), JOB_ID, spec(minimum=0, initial=1), MASTER, "key-1")
 PLACED = ReplicaScheduled(at(1), "r1", Placement("local", "node-a", Resources(1, 2**30, 0)), ("packs best",))
 READY = ReplicaReady(at(5), "r1", "http://127.0.0.1:9999")
 DRAIN = ReplicaDraining(at(21), "r1", ReplicaReason.JOB_DELETED)
+STOP = JobStopRequested(at(20), "key-1")
 GOING = JobDeleteRequested(at(20), "key-1")
 
 # Every kind of change, each with what came before it.
@@ -58,6 +64,11 @@ EXAMPLES: list[tuple[list[Change], Change]] = [
         JobScaled(at(9), 1, 2, ("throughput: 14 rps / 10 rps per replica = 2 replicas",)),
     ),
     ([MADE, PLACED], JobFailed(at(9), PhaseReason.REPEATED_CRASH, "5 starts in a row failed")),
+    ([MADE, PLACED, READY], STOP),
+    ([MADE, STOP], JobStopped(at(30))),
+    ([MADE, STOP, JobStopped(at(30))], JobResumeRequested(at(40), "key-1")),
+    ([MADE, PLACED, READY], JobRestartRequested(at(20), 2, "key-1")),
+    ([MADE, PLACED, READY], JobUpdated(at(20), spec(minimum=1, gpu_count=1), 2, "key-1")),
     ([MADE, PLACED], GOING),
     ([MADE, GOING], JobDeleted(at(30))),
     ([MADE], PLACED),

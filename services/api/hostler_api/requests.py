@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
-from hostler_domain.commands import spec_errors
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.spec_rules import spec_errors
 
 DEFAULT_HARDWARE_PROFILE = "gpu.a100"
 NAME_LENGTH_MAX = 63

@@ -9,6 +9,7 @@ from datetime import datetime
 from hostler_domain.changes import Change, JobPending, ReplicaDraining, ReplicaScheduled
 from hostler_domain.commands import GiveUpJob, decide
 from hostler_domain.job import Job, Placement
+from hostler_domain.lifecycle import FinishStop
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 
@@ -50,7 +51,18 @@ class GiveUp:
     detail: str
 
 
-Action = ScheduleReplica | DrainReplica | HoldJob | GiveUp
+@dataclass(frozen=True, slots=True)
+class TellStopped:
+    """Say that a job that was to stop has nothing left that runs.
+
+    The scheduler says it and not a provisioner, because it alone sees the replicas of every cluster, and because a stopped job
+    keeps everything else that belongs to it: there is nothing to take away first.
+    """
+
+    job_id: str
+
+
+Action = ScheduleReplica | DrainReplica | HoldJob | GiveUp | TellStopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +89,5 @@ def changes_of(job: Job, action: Action, *, at: datetime) -> tuple[Change, ...]:
             return (JobPending(at, action.reason, action.detail),)
         case GiveUp():
             return decide(job, GiveUpJob(at, action.reason, action.detail))
+        case TellStopped():
+            return decide(job, FinishStop(at))

@@ -4,7 +4,7 @@ A replica that ended after it had served is replaced at once, because whatever e
 over. Starts that fail one after the other are tried ever more slowly, and after a few the job is given up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from hostler_domain.job import Job, Replica
@@ -26,9 +26,10 @@ class StartNow:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The next start waits."""
+    """The next start waits, because of earlier ones; `why` is for people, so two waits of equal length are equal."""
 
     until: datetime
+    why: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,15 @@ def verdict(job: Job, *, now: datetime) -> Verdict:
     if job.status.last_failure_at is None:
         return StartNow()
     until = job.status.last_failure_at + timedelta(seconds=backoff_seconds(_failures_that_count(job, now)))
-    return Wait(until) if now < until else StartNow()
+    return Wait(until, _why(job, failed)) if now < until else StartNow()
+
+
+def _why(job: Job, failed: Replica | None) -> str:
+    said = (failed.detail or str(failed.reason)) if failed is not None else "a replica failed"
+    failures = job.status.start_failures
+    if failures == 0:
+        return f"a replica ended soon after it was ready, the last one so: {said}"
+    return f"{failures} {'start' if failures == 1 else 'starts'} in a row failed, the last one so: {said}"
 
 
 def backoff_seconds(failures: int) -> float:

@@ -1,35 +1,31 @@
 """`plan(view)`: what the scheduler should do about the cluster as it is. Pure; the service calls it and carries it out.
 
 Jobs are taken in the view's order. Each is brought to the number of replicas it wants: those too many are drained, those
-missing are placed by filter, score, pick, unless earlier failures ask for a wait. Every replica that has not ended holds its
-room, also one that drains. A small job may be placed past a large one that finds no room: nothing is kept free for it.
+missing are placed, unless earlier failures ask for a wait; `rollout` does this for jobs with replicas of an earlier generation.
+A small job may be placed past a large one that finds no room: nothing is kept free for it.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hostler_domain.capacity import requirement
 from hostler_domain.evolve import evolve, observed_phase
-from hostler_domain.job import Job, Placement
+from hostler_domain.job import Job
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseEvent, PhaseReason
 from hostler_domain.replica_states import ReplicaReason, ReplicaState
-from hostler_scheduler.actions import Action, DrainReplica, GiveUp, HoldJob, Plan, ScheduleReplica, changes_of
+from hostler_scheduler.actions import (
+    Action,
+    DrainReplica,
+    GiveUp,
+    HoldJob,
+    Plan,
+    ScheduleReplica,
+    TellStopped,
+    changes_of,
+)
 from hostler_scheduler.failures import Hopeless, StartNow, Wait, verdict
-from hostler_scheduler.filter import Candidate, Refusal, Request, refusals
-from hostler_scheduler.score import score
+from hostler_scheduler.rollout import rolling, rollout, something_ends
+from hostler_scheduler.room import Room, Unplaceable
 from hostler_scheduler.view import ClusterView
-
-NODES_LISTED_MAX = 20
-"""In the detail of a waiting job: it is part of every later event of the job, so it stays short."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unplaceable:
-    """No node takes a replica, and why."""
-
-    reason: PhaseReason
-    detail: str
 
 
 def plan(
@@ -43,10 +39,11 @@ def plan(
         new_ids: Gives an id for each new replica.
         node_stale_seconds: A node not heard of for this long takes no new replicas.
     """
-    room = _Room(view, fresh_since=now - timedelta(seconds=node_stale_seconds))
+    room = Room(view, fresh_since=now - timedelta(seconds=node_stale_seconds))
     actions: list[Action] = []
     waits: list[datetime] = []
     unplaced: list[Job] = []
+    held: list[HoldJob] = []
     for job in view.jobs:
         steps: tuple[Action, ...] = ()
         missing = job.wanted_replicas - len(job.active_replicas)
@@ -54,17 +51,30 @@ def plan(
         match judged:
             case Hopeless():
                 steps = (GiveUp(job.job_id, judged.reason, judged.detail),)
+            case _ if rolling(job):
+                step = rollout(job, room, new_ids, may_start=isinstance(judged, StartNow))
+                steps = step.actions
+                if step.waits_to_start and isinstance(judged, Wait):
+                    waits.append(judged.until)
+                    held += _backing_off(_after(job, steps, now), judged)
+                if step.waits_for_room:
+                    unplaced.append(_after(job, steps, now))
             case Wait() if missing > 0:
                 waits.append(judged.until)
+                held += _backing_off(job, judged)
             case StartNow() if missing > 0:
                 steps = tuple(_schedule(job, missing, room, new_ids))
                 if len(steps) < missing:
                     unplaced.append(_after(job, steps, now))
+        after = _after(job, steps, now)
         actions += steps
-        actions += surplus(_after(job, steps, now))
+        if not rolling(after):
+            actions += surplus(after)
+        if job.status.phase is JobPhase.STOPPING and all(replica.ended for replica in job.replicas):
+            actions.append(TellStopped(job.job_id))
     # Only now is it known how full the nodes will be, so the reasons are those that the next look will find as well.
     actions += [hold for job in unplaced if (hold := _hold(job, room)) is not None]
-    return Plan(tuple(actions), min(waits, default=None))
+    return Plan((*actions, *held), min(waits, default=None))
 
 
 def surplus(job: Job) -> Iterator[DrainReplica]:
@@ -94,7 +104,7 @@ def _after(job: Job, steps: tuple[Action, ...], now: datetime) -> Job:
     return job
 
 
-def _schedule(job: Job, missing: int, room: "_Room", new_ids: Callable[[], str]) -> Iterator[ScheduleReplica]:
+def _schedule(job: Job, missing: int, room: Room, new_ids: Callable[[], str]) -> Iterator[ScheduleReplica]:
     """Places for up to `missing` replicas, as far as there is room."""
     for _ in range(missing):
         found = room.place(job)
@@ -104,92 +114,28 @@ def _schedule(job: Job, missing: int, room: "_Room", new_ids: Callable[[], str])
         yield ScheduleReplica(job.job_id, new_ids(), placement, reasons)
 
 
-def _hold(job: Job, room: "_Room") -> HoldJob | None:
-    """The news that the job waits; None where it has what it needs to serve, or says the same already."""
-    if observed_phase(job) is not PhaseEvent.QUEUED:
-        return None
+def _hold(job: Job, room: Room) -> HoldJob | None:
+    """The news that the job waits for room; None where there is nothing new to say."""
+    if job.status.phase is JobPhase.UPDATING and something_ends(job):
+        return None  # an old replica makes the room that its replacement waits for
     found = room.look(job)
-    if not isinstance(found, Unplaceable):
+    return _news(job, found.reason, found.detail) if isinstance(found, Unplaceable) else None
+
+
+def _backing_off(job: Job, wait: Wait) -> Iterator[HoldJob]:
+    """The news that the job's next start waits, and until when: the same at every look until then."""
+    detail = f"next try at {wait.until:%Y-%m-%dT%H:%M:%SZ}: {wait.why}"
+    news = _news(job, PhaseReason.BACKING_OFF, detail)
+    if news is not None:
+        yield news
+
+
+def _news(job: Job, reason: PhaseReason, detail: str) -> HoldJob | None:
+    """Why the job waits; None where it has what it needs to serve, or says the same already."""
+    if observed_phase(job) not in (PhaseEvent.QUEUED, PhaseEvent.UPDATE_STARTED):
         return None
     status = job.status
-    if (status.phase, status.phase_reason, status.phase_detail) == (
-        JobPhase.PENDING,
-        found.reason,
-        found.detail,
-    ):
+    waiting = status.phase in (JobPhase.PENDING, JobPhase.UPDATING)
+    if waiting and (status.phase_reason, status.phase_detail) == (reason, detail):
         return None
-    return HoldJob(job.job_id, found.reason, found.detail)
-
-
-class _Room:
-    """What is left of every node while one plan is made."""
-
-    def __init__(self, view: ClusterView, *, fresh_since: datetime) -> None:
-        self._nodes = {node.key: node for node in view.nodes}
-        self._free = {node.key: node.capacity for node in view.nodes}
-        self._profiles = view.profiles
-        self._fresh_since = fresh_since
-        self._replicas_of: dict[tuple[str, str], int] = {}
-        for job in view.jobs:
-            for replica in job.replicas:
-                if not replica.ended:
-                    self._take(job.job_id, replica.placement, active=replica.active)
-
-    def place(self, job: Job) -> tuple[Placement, tuple[str, ...]] | Unplaceable:
-        """The best place for one more replica of the job, and take it."""
-        found = self.look(job)
-        if not isinstance(found, Unplaceable):
-            self._take(job.job_id, found[0], active=True)
-        return found
-
-    def look(self, job: Job) -> tuple[Placement, tuple[str, ...]] | Unplaceable:
-        """The best place for one more replica of the job, with the reasons, or why there is none."""
-        profile = self._profiles.get(job.spec.hardware_profile)
-        if profile is None:
-            return Unplaceable(
-                PhaseReason.NO_MATCHING_HARDWARE,
-                f"there is no hardware profile named {job.spec.hardware_profile}",
-            )
-        request = Request(job.spec, profile, requirement(profile, job.spec.gpu_count))
-        refused: dict[str, tuple[Refusal, ...]] = {}
-        best: tuple[float, str] | None = None
-        for key, node in self._nodes.items():
-            found = refusals(request, Candidate(node, self._free[key], self._fresh_since))
-            if found:
-                refused[key] = found
-                continue
-            points = score(node, self._free[key], request.needed, self._replicas_of.get((job.job_id, key), 0))
-            # Nodes come by key, so of equal ones the first stays.
-            if best is None or points > best[0]:
-                best = (points, key)
-        if best is None:
-            return _unplaceable(refused)
-        points, key = best
-        node = self._nodes[key]
-        able = len(self._nodes) - len(refused)
-        reason = (
-            f"{key} scored {points:.2f}, the best of {able} of {len(self._nodes)} nodes that can take it"
-            if len(self._nodes) > 1
-            else f"{key} is the only node"
-        )
-        return Placement(cluster=node.cluster, node=node.name, taken=request.needed), (reason,)
-
-    def _take(self, job_id: str, placement: Placement, *, active: bool) -> None:
-        key = placement.node_key
-        if key in self._free:
-            self._free[key] -= placement.taken
-        self._replicas_of[job_id, key] = self._replicas_of.get((job_id, key), 0) + active
-
-
-def _unplaceable(refused: dict[str, tuple[Refusal, ...]]) -> Unplaceable:
-    if not refused:
-        return Unplaceable(PhaseReason.NO_CAPACITY, "no node has reported yet")
-    lines = [
-        f"{key}: {', '.join(refusal.reason for refusal in found)}" for key, found in sorted(refused.items())
-    ]
-    if len(lines) > NODES_LISTED_MAX:
-        lines[NODES_LISTED_MAX:] = [f"and {len(lines) - NODES_LISTED_MAX} more nodes"]
-    never = all(any(refusal.lasting for refusal in found) for found in refused.values())
-    return Unplaceable(
-        PhaseReason.NO_MATCHING_HARDWARE if never else PhaseReason.NO_CAPACITY, "; ".join(lines)
-    )
+    return HoldJob(job.job_id, reason, detail)

@@ -24,7 +24,15 @@ from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Check
 from hostler_kit.reconcile import Reconciler
-from hostler_scheduler.actions import Action, DrainReplica, GiveUp, HoldJob, ScheduleReplica, changes_of
+from hostler_scheduler.actions import (
+    Action,
+    DrainReplica,
+    GiveUp,
+    HoldJob,
+    ScheduleReplica,
+    TellStopped,
+    changes_of,
+)
 from hostler_scheduler.place import plan
 from hostler_scheduler.settings import SchedulerSettings
 from hostler_scheduler.view import assemble
@@ -154,6 +162,8 @@ def _told(logger: Logger, action: Action) -> None:
             logger.info("job.pending", reason=action.reason, detail=action.detail)
         case GiveUp():
             logger.warning("job.given_up", reason=action.reason, detail=action.detail)
+        case TellStopped():
+            logger.info("job.stopped")
 
 
 class _Metrics:

@@ -6,10 +6,10 @@ from pydantic import ValidationError
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import HARDWARE_PROFILES, MODEL_MASTERS, RUNTIMES
 from hostler_domain.catalogue import ModelMaster
-from hostler_domain.commands import spec_errors
 from hostler_domain.errors import InvalidFields
 from hostler_domain.job import JobSpec
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
+from hostler_domain.spec_rules import spec_errors
 from tests.support.builders import MASTER, MODEL
 
 PROFILES = {profile.name: profile for profile in HARDWARE_PROFILES}

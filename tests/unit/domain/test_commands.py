@@ -13,13 +13,13 @@ from hostler_domain.commands import (
     GiveUpJob,
     ScaleJob,
     decide,
-    spec_errors,
 )
 from hostler_domain.errors import Conflict, InvalidFields, NotFound
 from hostler_domain.evolve import evolve
 from hostler_domain.job import JobSpec, Serving, Timeouts
 from hostler_domain.phases import PhaseReason
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.spec_rules import spec_errors
 from tests.support.builders import JOB_ID, MASTER, at, running_job, spec
 
 

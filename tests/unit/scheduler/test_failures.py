@@ -8,7 +8,7 @@ from hostler_domain.changes import Change, ReplicaUnhealthy
 from hostler_domain.job import Job
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
-from hostler_scheduler.actions import ScheduleReplica
+from hostler_scheduler.actions import HoldJob, ScheduleReplica
 from hostler_scheduler.failures import (
     BACKOFF_MAX_SECONDS,
     Hopeless,
@@ -17,8 +17,8 @@ from hostler_scheduler.failures import (
     backoff_seconds,
     verdict,
 )
-from tests.support.builders import at, created, fold, ready, scheduled
-from tests.unit.scheduler.cluster import failed, node, plan_of
+from tests.support.builders import JOB_ID, at, created, fold, ready, scheduled
+from tests.unit.scheduler.cluster import carried_out, failed, node, plan_of
 
 
 def failing_starts(number: int, reason: ReplicaReason = ReplicaReason.START_FAILED) -> list[Change]:
@@ -52,7 +52,15 @@ def test_after_failed_starts_the_next_one_waits(failures, wait_seconds):
 def test_the_plan_says_when_the_wait_is_over_and_starts_then():
     job = fold(created(), *failing_starts(1))
     waiting = plan_of([job], [node()], now=at(11))
-    assert (waiting.actions, waiting.look_again_at) == ((), at(12))
+    (hold,) = waiting.actions
+    assert hold == HoldJob(
+        JOB_ID,
+        PhaseReason.BACKING_OFF,
+        "next try at 2026-11-21T12:00:12Z: 1 start in a row failed, the last one so: exit status 1",
+    )
+    assert waiting.look_again_at == at(12)
+    (told,) = carried_out([job], waiting.actions, now=at(11))
+    assert plan_of([told], [node()], now=at(11.5)).actions == ()
     over = plan_of([job], [node(reported_at=at(12))], now=at(12))
     assert [type(action) for action in over.actions] == [ScheduleReplica]
     assert over.look_again_at is None

@@ -1,0 +1,52 @@
+"""What makes a spec valid, whatever the cluster has. `commands.decide` refuses by it and the api names fields by it."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from hostler_domain.catalogue import ModelMaster
+from hostler_domain.errors import FieldError
+from hostler_domain.job import JobSpec
+from hostler_domain.scaling import scaling_errors
+
+_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_MODEL = re.compile(r"^[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}$")
+_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")
+_ARG_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+_PROJECT = re.compile(r"^[a-z0-9][a-z0-9-]{0,62}$")
+_VALUE_LENGTH_MAX = 4096
+PRIORITY_MAX = 150
+
+
+def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldError]:
+    """Everything that does not make sense in `spec`, whatever the cluster has."""
+    if not _NAME.match(spec.name):
+        yield FieldError("name", "must be 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'")
+    if not _PROJECT.match(spec.project):
+        yield FieldError("project", "must be 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit")
+    if not _MODEL.match(spec.model):
+        yield FieldError("model", "must be a Hugging Face id such as 'Qwen/Qwen3-32B'")
+    if spec.gpu_count < 0:
+        yield FieldError("gpu_count", f"must be 0 or more, got {spec.gpu_count}")
+    if not 0 <= spec.priority <= PRIORITY_MAX:
+        yield FieldError("priority", f"must be from 0 to {PRIORITY_MAX}, got {spec.priority}")
+    if spec.timeouts.initialization_seconds < 1:
+        yield FieldError("timeouts.initialization_seconds", "must be at least 1 second")
+    if spec.timeouts.request_seconds < 1:
+        yield FieldError("timeouts.request_seconds", "must be at least 1 second")
+    yield from scaling_errors(spec.scaling)
+    yield from _mapping_errors("serving.args", spec.serving.args, _ARG_NAME)
+    yield from _mapping_errors("serving.env", spec.serving.env, _ENV_NAME)
+    if master is not None:
+        yield from master.override_errors(spec.serving.args)
+
+
+def _mapping_errors(
+    field: str, values: Mapping[str, str], name_form: re.Pattern[str]
+) -> Iterator[FieldError]:
+    for name, value in values.items():
+        if not name_form.match(name):
+            yield FieldError(f"{field}.{name[:80]!r}", "is not a name that can be used here")
+        if len(value) > _VALUE_LENGTH_MAX or "\0" in value or "\n" in value or "\r" in value:
+            yield FieldError(
+                f"{field}.{name[:80]}", f"must be one line of at most {_VALUE_LENGTH_MAX} characters"
+            )
