@@ -3,6 +3,7 @@
 `commands.decide` hands these commands on. One that is already fulfilled leads to no change.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -100,6 +101,19 @@ def needs_rollout(before: JobSpec, after: JobSpec) -> bool:
     return _made_from(before) != _made_from(after)
 
 
+def update_errors(job: Job, spec: JobSpec) -> Iterator[FieldError]:
+    """Everything that keeps `job` from having this spec: what can't be changed, and what makes no sense."""
+    fixed = (
+        ("name", job.spec.name, spec.name),
+        ("project", job.spec.project, spec.project),
+        ("model", job.spec.model, spec.model),
+    )
+    for field, before, after in fixed:
+        if before != after:
+            yield FieldError(field, "can't be changed; make a new job")
+    yield from spec_errors(spec, job.master)
+
+
 def _made_from(spec: JobSpec) -> tuple[object, ...]:
     return (
         spec.model,
@@ -142,12 +156,7 @@ def _restarted(job: Job, command: RestartJob) -> tuple[Change, ...]:
 
 def _updated(job: Job, command: UpdateJob) -> tuple[Change, ...]:
     _refuse_going(job)
-    errors = [
-        FieldError(field, "can't be changed; make a new job")
-        for field in ("name", "project", "model")
-        if getattr(command.spec, field) != getattr(job.spec, field)
-    ]
-    errors.extend(spec_errors(command.spec, job.master))
+    errors = tuple(update_errors(job, command.spec))
     if errors:
         raise InvalidFields(*errors)
     if command.spec == job.spec:

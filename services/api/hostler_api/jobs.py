@@ -1,4 +1,4 @@
-"""What can be done with jobs, apart from HTTP: create, find, list, delete, read the history.
+"""What can be done with jobs, apart from HTTP: create, find, list, change, delete, read the history.
 
 A thin shell around the domain: load, decide, append. Reads come from the projection; what it does not have yet is looked up
 in the log itself, so that a job can be read at once after it was made, at whichever api.
@@ -10,23 +10,29 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from hostler_api.access import Caller
-from hostler_api.problems import IdempotencyMismatch
+from hostler_api.patches import JobPatch, patched_spec
+from hostler_api.problems import IdempotencyMismatch, Overtaken
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import RevisionConflict, SequenceConflict
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
-from hostler_contracts import subjects
+from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
+from hostler_contracts.job_events import JobScaledV1
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
-from hostler_domain.commands import CreateJob, DeleteJob, decide
-from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound
+from hostler_domain.changes import JobScaled
+from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
+from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
+from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.secret_key import SecretKey
 
 IDEMPOTENCY_KEPT_SECONDS = 24 * 3600
+_UPDATE_RACES_MAX = 20
+"""An update that loses this often in a row meets a bug, not a race."""
 
 
 class JobService:
@@ -42,6 +48,7 @@ class JobService:
         secret_key: SecretKey,
         clock: Clock,
     ) -> None:
+        self._bus = bus
         self._log = log
         self._jobs = jobs
         self._masters = masters
@@ -142,8 +149,75 @@ class JobService:
         Raises:
             NotFound: there is none, or not for this caller.
         """
+        return await self._execute(caller, job, DeleteJob(self._clock.now(), caller.key.key_id))
+
+    async def stop(self, caller: Caller, job: str) -> JobEntry:
+        """Ask for all replicas of a job to go, and for the job to stay.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            Conflict: it was deleted.
+        """
+        return await self._execute(caller, job, StopJob(self._clock.now(), caller.key.key_id))
+
+    async def resume(self, caller: Caller, job: str) -> JobEntry:
+        """Ask for a stopped or failed job to start over; one that runs stays as it is.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            Conflict: it was deleted, or has not stopped yet.
+        """
+        return await self._execute(caller, job, ResumeJob(self._clock.now(), caller.key.key_id))
+
+    async def restart(self, caller: Caller, job: str, of_generation: int | None) -> JobEntry:
+        """Ask for every replica (up to a generation) to be replaced, one at a time; a failed job starts over.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            Conflict: it was deleted or stopped.
+        """
+        command = RestartJob(self._clock.now(), caller.key.key_id, of_generation)
+        return await self._execute(caller, job, command)
+
+    async def update(self, caller: Caller, job: str, patch: JobPatch, if_match: int | None) -> JobEntry:
+        """Change what a job is; what is so already stays as it is, whatever revision the caller knows.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            InvalidFields: the job can't be like that.
+            Overtaken: its revision is not `if_match`.
+            Conflict: it was deleted.
+        """
         found = await self.get(caller, job)
-        command = DeleteJob(self._clock.now(), caller.key.key_id)
+        for _ in range(_UPDATE_RACES_MAX):
+            entry = await self._log.load(found.job.spec.project, found.job.job_id)
+            if entry is None:
+                raise NotFound(f"there is no job {job!r}")
+            known = Known(entry.job.master, self._profiles.records, RUNTIMES)
+            spec = patched_spec(entry.job, patch, known)
+            changes = decide(entry.job, UpdateJob(self._clock.now(), spec, caller.key.key_id))
+            if changes and if_match is not None and entry.seq != if_match:
+                raise Overtaken(f"the job is at revision {entry.seq}, not {if_match}; read it again")
+            try:
+                for change in changes:
+                    entry = await self._log.append(entry, change, correlation_id=caller.request_id)
+            except SequenceConflict:
+                continue
+            self._jobs.apply(entry)
+            return entry
+        raise TemporaryError(f"job {found.job.job_id} is being changed by others all the time; try again")
+
+    async def last_scaling(self, entry: JobEntry) -> JobScaled | None:
+        """The latest change of the number of replicas, and its reasons; None where there was none."""
+        project, job_id = entry.job.spec.project, entry.job.job_id
+        message = await self._bus.last(subjects.JOBS, subjects.job_event(project, job_id, "job.scaled"))
+        if message is None:
+            return None
+        event = codec.decode(message.data)
+        return event.data.change if isinstance(event, JobScaledV1) else None
+
+    async def _execute(self, caller: Caller, job: str, command: Command) -> JobEntry:
+        found = await self.get(caller, job)
         entry = await self._log.execute(
             found.job.spec.project,
             found.job.job_id,

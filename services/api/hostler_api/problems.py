@@ -29,6 +29,10 @@ class IdempotencyMismatch(HostlerError):
     """An idempotency key came again with another request."""
 
 
+class Overtaken(HostlerError):
+    """The job is not as the caller knew it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One kind of error.
@@ -52,6 +56,7 @@ FORBIDDEN = Problem("forbidden", "The API key may not do this", 403)
 NOT_FOUND = Problem("not-found", "There is no such thing", 404)
 METHOD_NOT_ALLOWED = Problem("method-not-allowed", "This method is not possible here", 405)
 CONFLICT = Problem("conflict", "The present state does not allow it", 409)
+PRECONDITION_FAILED = Problem("precondition-failed", "It is not as the caller knew it", 412)
 TOO_LARGE = Problem("too-large", "The request is too large", 413)
 IDEMPOTENCY_MISMATCH = Problem(
     "idempotency-key-reused", "The idempotency key belongs to another request", 422
@@ -70,6 +75,7 @@ _BY_ERROR: tuple[tuple[type[HostlerError], Problem], ...] = (
     (Forbidden, FORBIDDEN),
     (NotFound, NOT_FOUND),
     (Conflict, CONFLICT),
+    (Overtaken, PRECONDITION_FAILED),
     (IdempotencyMismatch, IDEMPOTENCY_MISMATCH),
     (StreamFull, STORAGE_FULL),
     (BusUnavailable, UNAVAILABLE),

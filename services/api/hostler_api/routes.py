@@ -8,7 +8,9 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from hostler_api.access import Caller, Reader, Writer
 from hostler_api.documents import JobDocument, JobList, job_document
 from hostler_api.events import EventFeed, event_json
+from hostler_api.explain import Explanation, explanation
 from hostler_api.jobs import JobService
+from hostler_api.patches import JobPatch
 from hostler_api.problems import MEDIA_TYPE
 from hostler_api.requests import JobRequest
 from hostler_bus.job_log import JobEntry
@@ -22,7 +24,8 @@ _PROBLEMS = {
         (401, "The API key is missing or not valid"),
         (403, "The API key may not do this"),
         (404, "There is no such job for this caller"),
-        (409, "The name is taken"),
+        (409, "The job's present state, or a job of the same name, does not allow it"),
+        (412, "The job is not at the revision that If-Match names"),
         (422, "The idempotency key belongs to another request"),
         (503, "It can't be done right now; see Retry-After"),
     )
@@ -100,6 +103,72 @@ async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     return _answer(await _service(request).delete(caller, job), 202)
 
 
+@router.patch(
+    "/jobs/{job}",
+    status_code=202,
+    response_model=JobDocument,
+    responses=_problems(400, 401, 403, 404, 409, 412, 503),
+)
+async def update_job(
+    request: Request,
+    job: str,
+    body: JobPatch,
+    caller: Writer,
+    if_match: Annotated[str | None, Header(description="The ETag that the change is meant for.")] = None,
+) -> Response:
+    """Change a job by a JSON merge patch. What replicas are made from is rolled out one by one; bounds and labels replace none."""
+    return _answer(await _service(request).update(caller, job, body, _revision(if_match)), 202)
+
+
+@router.post(
+    "/jobs/{job}/stop",
+    status_code=202,
+    response_model=JobDocument,
+    responses=_problems(401, 403, 404, 409, 503),
+)
+async def stop_job(request: Request, job: str, caller: Writer) -> Response:
+    """End all replicas and keep the job. Requests get 503 and do not wake it; resume does."""
+    return _answer(await _service(request).stop(caller, job), 202)
+
+
+@router.post(
+    "/jobs/{job}/resume",
+    status_code=202,
+    response_model=JobDocument,
+    responses=_problems(401, 403, 404, 409, 503),
+)
+async def resume_job(request: Request, job: str, caller: Writer) -> Response:
+    """Start a stopped or failed job over."""
+    return _answer(await _service(request).resume(caller, job), 202)
+
+
+@router.post(
+    "/jobs/{job}/restart",
+    status_code=202,
+    response_model=JobDocument,
+    responses=_problems(400, 401, 403, 404, 409, 503),
+)
+async def restart_job(
+    request: Request,
+    job: str,
+    caller: Writer,
+    of_generation: Annotated[
+        int | None,
+        Query(ge=1, description="Only replicas up to this generation, so that asking again does nothing."),
+    ] = None,
+) -> Response:
+    """Replace every replica, one at a time; a failed job starts over."""
+    return _answer(await _service(request).restart(caller, job, of_generation), 202)
+
+
+@router.get("/jobs/{job}/explain", responses=_problems(401, 403, 404, 503))
+async def explain_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Explanation:
+    """Why a job is where it is, what each replica does, how it was last scaled, and what happens next."""
+    service = _service(request)
+    entry = await service.get(caller, job, project)
+    return explanation(entry.job, await service.last_scaling(entry))
+
+
 @router.get("/jobs/{job}/events", responses=_problems(400, 401, 403, 404))
 async def job_events(
     request: Request,
@@ -135,6 +204,16 @@ async def _events_page(request: Request, caller: Caller, entry: JobEntry, start:
             break
         data.append(event_json(seq, event))
     return JSONResponse({"data": data, "has_more": more, "next": data[-1]["sequence"] if more else None})
+
+
+def _revision(if_match: str | None) -> int | None:
+    """The revision that If-Match names; None where any will do."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = if_match.strip()
+    if not (len(tag) > 2 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal()):
+        raise InvalidFields(FieldError("If-Match", 'must be the ETag of a job, such as "42"'))
+    return int(tag[1:-1])
 
 
 def _sequence(last_event_id: str | None, after: int) -> int:
