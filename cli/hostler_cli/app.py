@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 from hostler_cli import stack_commands
 from hostler_cli.chat import chat
 from hostler_cli.deploy import deploy
-from hostler_cli.failures import explain
+from hostler_cli.explain import explain
+from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
 from hostler_cli.output import say
 
@@ -28,7 +29,7 @@ class _HostlerGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except Exception as error:  # the outermost place: what nobody explains goes on with its traceback
-            failure = explain(error)
+            failure = explain_failure(error)
             if failure is None:
                 raise
             sys.stdout.flush()
@@ -79,4 +80,5 @@ def hostler(
 app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
 app.command()(chat)
+app.command()(explain)
 stack_commands.register(app)

@@ -155,9 +155,16 @@ def _reasons(change: Change) -> str:
     )
 
 
+def _rolled_out(change: Change, job: Job) -> str:
+    by = f" by {change['requested_by']}" if change.get("requested_by") else ""
+    return f"generation {change.get('generation')}, {job.status.desired_replicas} wanted{by}"
+
+
 _DESCRIBED: Mapping[str, Callable[[Change, Job], str]] = {
     "job.created": _created,
     "job.scaled": _scaled,
+    "job.restart_requested": _rolled_out,
+    "job.updated": _rolled_out,
     "replica.scheduled": _scheduled,
     "replica.importing": _step,
     "replica.booting": _step,

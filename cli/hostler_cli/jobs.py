@@ -1,4 +1,4 @@
-"""`hostler jobs ...`: list, get, delete, events. A job is named by its id, or by its name within a project."""
+"""`hostler jobs ...`: list, get, delete, events, and what `lifecycle` and `explain` add. A job is named by its id, or by its name within a project."""
 
 import sys
 from datetime import UTC, datetime
@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
+from hostler_cli import lifecycle
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import print_jobs
+from hostler_cli.explain import explain
 from hostler_cli.output import (
     DataFormat,
     DataOutput,
@@ -19,7 +21,9 @@ from hostler_cli.output import (
     say,
 )
 
-jobs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See and end jobs.")
+jobs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See, change and end jobs.")
+lifecycle.register(jobs_app)
+jobs_app.command("explain")(explain)
 
 JobName = Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")]
 Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]

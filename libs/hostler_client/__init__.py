@@ -21,12 +21,14 @@ from hostler_client.errors import (
     Invalid,
     JobFailed,
     NotFound,
+    PreconditionFailed,
     Unauthorized,
     Unavailable,
     Unreachable,
     WaitTimeout,
 )
-from hostler_client.models import Job, JobEvent, JobPage, Replica
+from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
+from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
 from hostler_client.new_job import NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
@@ -38,10 +40,12 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Connection",
+    "Explanation",
     "Forbidden",
     "HostlerClient",
     "Invalid",
     "Job",
+    "JobChanges",
     "JobEvent",
     "JobFailed",
     "JobPage",
@@ -52,8 +56,12 @@ __all__ = [
     "NewTimeouts",
     "NotConfigured",
     "NotFound",
+    "PreconditionFailed",
     "Replica",
     "RetryPolicy",
+    "ScalingChanges",
+    "ServingChanges",
+    "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",
     "Unreachable",

@@ -13,8 +13,9 @@ import httpx2
 from hostler_client import http_options, jobs_api
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
+from hostler_client.job_changes import JobChanges
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import Job, JobEvent, JobPage
+from hostler_client.models import Explanation, Job, JobEvent, JobPage
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
@@ -117,7 +118,7 @@ class AsyncHostlerClient:
 
 
 class AsyncJobs:
-    """Jobs: create, read, delete, follow, wait."""
+    """Jobs: create, read, change, delete, follow, wait."""
 
     def __init__(self, client: AsyncHostlerClient, retry: RetryPolicy) -> None:
         self._client = client
@@ -136,6 +137,28 @@ class AsyncJobs:
     async def delete(self, job: str) -> Job:
         """Take a job down with everything that belongs to it; its history stays."""
         return await self._client.perform(jobs_api.delete(job))
+
+    async def stop(self, job: str) -> Job:
+        """End all replicas of a job and keep it; `resume` starts it over."""
+        return await self._client.perform(jobs_api.stop(job))
+
+    async def resume(self, job: str) -> Job:
+        """Start a stopped or failed job over."""
+        return await self._client.perform(jobs_api.resume(job))
+
+    async def restart(self, job: str, *, of_generation: int | None = None) -> Job:
+        """Replace every replica, one at a time; by default those that there are now."""
+        if of_generation is None:
+            of_generation = (await self.get(job)).generation
+        return await self._client.perform(jobs_api.restart(job, of_generation=of_generation))
+
+    async def update(self, job: str, changes: JobChanges, *, revision: int | None = None) -> Job:
+        """Change a job; with a revision only if it is still the one that was read, else `PreconditionFailed`."""
+        return await self._client.perform(jobs_api.update(job, changes, revision=revision))
+
+    async def explain(self, job: str, *, project: str | None = None) -> Explanation:
+        """Why a job is where it is, what each replica does, and what happens next."""
+        return await self._client.perform(jobs_api.explain(job, project=project))
 
     async def page(
         self,

@@ -74,6 +74,10 @@ class Conflict(ApiError):
     """The present state does not allow it; a name that is taken, for instance."""
 
 
+class PreconditionFailed(ApiError):
+    """The job is not at the revision that the change was meant for."""
+
+
 class Unavailable(ApiError):
     """The API can't do it right now, and could not when it was tried again."""
 
@@ -84,6 +88,7 @@ _KINDS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     409: Conflict,
+    412: PreconditionFailed,
     413: Invalid,
     422: Invalid,
     502: Unavailable,

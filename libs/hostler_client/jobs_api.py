@@ -12,7 +12,8 @@ from urllib.parse import quote
 from pydantic import BaseModel, ValidationError
 
 from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
-from hostler_client.models import EventPage, Job, JobEvent, JobPage
+from hostler_client.job_changes import JobChanges
+from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobPage
 from hostler_client.new_job import NewJob
 
 ResultT = TypeVar("ResultT")
@@ -79,6 +80,35 @@ def page(
 def delete(job: str) -> Call[Job]:
     """Take a job down."""
     return Call("DELETE", _job_path(job), _reader(Job))
+
+
+def stop(job: str) -> Call[Job]:
+    """End all replicas and keep the job."""
+    return Call("POST", f"{_job_path(job)}/stop", _reader(Job))
+
+
+def resume(job: str) -> Call[Job]:
+    """Start a stopped or failed job over."""
+    return Call("POST", f"{_job_path(job)}/resume", _reader(Job))
+
+
+def restart(job: str, *, of_generation: int) -> Call[Job]:
+    """Replace every replica up to a generation; those of a later one are new already, so asking again does nothing."""
+    params = {"of_generation": str(of_generation)}
+    return Call("POST", f"{_job_path(job)}/restart", _reader(Job), params=params)
+
+
+def update(job: str, changes: JobChanges, *, revision: int | None = None) -> Call[Job]:
+    """Change a job; with a revision only if it is still the one that the caller read."""
+    headers = {"Content-Type": "application/merge-patch+json"}
+    if revision is not None:
+        headers["If-Match"] = f'"{revision}"'
+    return Call("PATCH", _job_path(job), _reader(Job), headers=headers, body=changes.body())
+
+
+def explain(job: str, *, project: str | None = None) -> Call[Explanation]:
+    """Ask why a job is where it is."""
+    return Call("GET", f"{_job_path(job)}/explain", _reader(Explanation), params=_given(project=project))
 
 
 def events_page(job: str, *, after: int, limit: int | None = None) -> Call[EventPage]:

@@ -66,6 +66,7 @@ class Replica(_Answer):
     state: str
     since: datetime
     created_at: datetime
+    generation: int = 1
     placement: Placement | None = None
     ready_at: datetime | None = None
     progress: Progress | None = None
@@ -197,3 +198,43 @@ class EventPage(_Answer):
     data: tuple[JobEvent, ...]
     has_more: bool = False
     next: int | None = None
+
+
+class ReplicaExplained(_Answer):
+    """What one replica does, and since when."""
+
+    replica_id: str
+    state: str
+    since: datetime
+    node: str = ""
+    generation: int = 1
+    outdated: bool = False
+    reason: str | None = None
+    fraction: float | None = None
+    text: str = ""
+
+
+class ScalingExplained(_Answer):
+    """The latest decision about the number of replicas."""
+
+    at: datetime
+    previous_replicas: int
+    desired_replicas: int
+    reasons: tuple[str, ...] = ()
+
+
+class Explanation(_Answer):
+    """Why a job is where it is (`why`: a line per node or fact), and what happens next."""
+
+    job_id: str
+    name: str
+    phase: str
+    phase_since: datetime
+    phase_reason: str | None = None
+    why: tuple[str, ...] = ()
+    generation: int = 1
+    desired_replicas: int = 0
+    ready_replicas: int = 0
+    replicas: tuple[ReplicaExplained, ...] = ()
+    scaling: ScalingExplained | None = None
+    next: tuple[str, ...] = ()

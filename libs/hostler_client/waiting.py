@@ -5,6 +5,7 @@ from enum import StrEnum
 from hostler_client.errors import JobFailed, WaitTimeout
 from hostler_client.models import Job
 from hostler_domain.phases import JobPhase
+from hostler_domain.replica_states import ACTIVE_STATES
 
 SILENCE_SECONDS_MAX = 45.0
 """A stream that says nothing for this long, not even a keep-alive, is taken for broken."""
@@ -17,6 +18,10 @@ class Until(StrEnum):
 
     READY = "ready"
     """At least one replica serves."""
+    STOPPED = "stopped"
+    """None of its replicas is left."""
+    SETTLED = "settled"
+    """It runs with its minimum ready, and no replica of an earlier generation is left to replace."""
     DELETED = "deleted"
     """Nothing of it is left but its history."""
 
@@ -31,8 +36,16 @@ def is_over(job: Job, until: Until) -> bool:
         return job.phase == JobPhase.DELETED
     if job.phase in _GONE:
         raise JobFailed(f"job {job.name} is {job.phase}: it was deleted while it was waited for", job)
+    if until is Until.STOPPED:
+        return job.phase == JobPhase.STOPPED
     if job.phase == JobPhase.FAILED:
         raise JobFailed(f"job {job.name} failed: {failure_text(job)}", job)
+    if until is Until.SETTLED:
+        # One that drains is replaced already; it only answers its last requests.
+        outdated = any(
+            each.generation < job.generation and each.state in ACTIVE_STATES for each in job.status.replicas
+        )
+        return job.phase == JobPhase.RUNNING and not outdated
     return job.status.ready_replicas >= 1
 
 

@@ -15,10 +15,15 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from hostler_api.documents import job_document
+from hostler_api.explain import explanation
+from hostler_api.patches import JobPatch, patched_spec
+from hostler_api.requests import Known
 from hostler_bus.job_log import JobEntry
 from hostler_contracts import codec
 from hostler_domain.changes import Change, JobDeleteRequested
+from hostler_domain.errors import Conflict
 from hostler_domain.job import Job
+from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob, decide_lifecycle
 from tests.support.builders import NOW, at, created, fold
 
 KEY = "hsk_test"
@@ -64,13 +69,18 @@ class FakeApi:
             return problem(401, "The API key is missing or not valid")
         parts = request.url.path.strip("/").split("/")
         query = {name: values[0] for name, values in parse_qs(urlsplit(str(request.url)).query).items()}
-        if request.method == "POST":
+        if request.method == "POST" and len(parts) == 2:
             return self._create(request)
         if len(parts) == 2:
             return self._list(query)
         history = self._find(parts[2])
         if history is None:
             return problem(404, "There is no such thing", f"there is no job {parts[2]!r}")
+        if request.method == "PATCH" or (request.method == "POST" and len(parts) == 4):
+            return self._command(history, request, parts[-1])
+        if len(parts) == 4 and parts[3] == "explain":
+            explained = explanation(history.job, None).model_dump_json()
+            return httpx2.Response(200, text=explained, headers={"content-type": "application/json"})
         if len(parts) == 4:
             return self._events(history, request, query)
         if request.method == "DELETE":
@@ -87,6 +97,32 @@ class FakeApi:
             created(model=body["model"], name=body.get("name") or "made-up"), *self.after_creation, told=1
         )
         return _document(self.histories[-1], 202)
+
+    def _command(self, history: FakeHistory, request: httpx2.Request, verb: str) -> httpx2.Response:
+        """Stop, resume, restart or update, as the domain decides it."""
+        job = history.job
+        command: StopJob | ResumeJob | RestartJob | UpdateJob
+        match verb:
+            case "stop":
+                command = StopJob(at(100), "key-1")
+            case "resume":
+                command = ResumeJob(at(100), "key-1")
+            case "restart":
+                of_generation = int(str(request.url).rpartition("of_generation=")[2])
+                command = RestartJob(at(100), "key-1", of_generation)
+            case _:
+                patch = JobPatch.model_validate_json(request.content)
+                profiles = {job.spec.hardware_profile: None}
+                spec = patched_spec(job, patch, Known(None, profiles, ()))  # type: ignore[arg-type]  # only names count
+                command = UpdateJob(at(100), spec, "key-1")
+        try:
+            changes = decide_lifecycle(job, command)
+        except Conflict as error:
+            return problem(409, "The present state does not allow it", str(error))
+        for change in changes:
+            history.changes.insert(history.told, change)
+            history.told += 1
+        return _document(history, 202)
 
     def _list(self, query: dict[str, str]) -> httpx2.Response:
         start = int(query.get("after") or "0")
@@ -149,7 +185,7 @@ def served(answer: Callable[[httpx2.Request], httpx2.Response]) -> Iterator[str]
             self.end_headers()
             self.wfile.write(reply.content)
 
-        do_GET = do_POST = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
+        do_GET = do_POST = do_PATCH = do_DELETE = _handle  # noqa: N815 - names that http.server looks for
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as the parent calls it
             pass

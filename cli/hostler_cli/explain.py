@@ -1,0 +1,62 @@
+"""`hostler explain JOB`: why it is where it is, what each replica does since when, and what happens next."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.output import DataFormat, DataOutput, print_json
+
+if TYPE_CHECKING:
+    from hostler_client import Explanation  # for signatures; the client is loaded when the command runs
+
+
+def explain(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")],
+    *,
+    project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
+    output: DataOutput = DataFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Tell why a job waits, what each replica does since when, how it was scaled, and what happens next."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        found = client.jobs.explain(job, project=project)
+    if output is DataFormat.JSON:
+        print_json(found)
+        return
+    for line in explanation_lines(found, datetime.now(UTC)):
+        print(line)
+
+
+def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
+    """The explanation as text."""
+    from hostler_cli.job_text import age, short
+
+    reason = f" ({found.phase_reason})" if found.phase_reason else ""
+    yield (
+        f"{found.name} is {found.phase}{reason} for {age(found.phase_since, now)}: "
+        f"{found.ready_replicas} ready of {found.desired_replicas} wanted, generation {found.generation}"
+    )
+    yield from (f"  {line}" for line in found.why)
+    for replica in found.replicas:
+        share = "" if replica.fraction is None else f" {replica.fraction:.0%}"
+        old = f" (generation {replica.generation}, to be replaced)" if replica.outdated else ""
+        what = ": ".join(text for text in (replica.reason, replica.text) if text)
+        yield (
+            f"replica {short(replica.replica_id)} on {replica.node}: {replica.state}{share} for "
+            f"{age(replica.since, now)}{old}{f', {what}' if what else ''}"
+        )
+    if found.scaling is not None:
+        scaling = found.scaling
+        yield (
+            f"last scaled {age(scaling.at, now)} ago, {scaling.previous_replicas} -> {scaling.desired_replicas}: "
+            f"{'; '.join(scaling.reasons)}"
+        )
+    yield from (f"next: {line}" for line in found.next)

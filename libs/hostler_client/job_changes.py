@@ -1,0 +1,57 @@
+"""Changes to a job, as pydantic models: what is left out stays as it is, None gives a field its default back."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from hostler_client.new_job import NewTarget
+
+
+class _Changes(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScalingChanges(_Changes):
+    """Bounds and targets; `targets` is replaced as a whole."""
+
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    initial_replicas: int | None = None
+    activation_replicas: int | None = None
+    targets: tuple[NewTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    scale_to_zero_after_seconds: int | None = None
+
+
+class ServingChanges(_Changes):
+    """Arguments and environment of the runtime, name by name; None takes one away."""
+
+    args: Mapping[str, str | None] | None = None
+    env: Mapping[str, str | None] | None = None
+
+
+class TimeoutsChanges(_Changes):
+    """How long to wait."""
+
+    initialization_seconds: int | None = None
+    request_seconds: int | None = None
+
+
+class JobChanges(_Changes):
+    """What shall be different about a job."""
+
+    scaling: ScalingChanges | None = None
+    target_rps: float | None = None
+    target_latency_p95_ms: float | None = None
+    serving: ServingChanges | None = None
+    labels: Mapping[str, str | None] | None = None
+    priority: int | None = None
+    timeouts: TimeoutsChanges | None = None
+    hardware_profile: str | None = None
+    gpu_count: int | None = None
+    runtime_image: str | None = None
+    endpoint_auth: str | None = None
+
+    def body(self) -> bytes:
+        """What is sent: the fields that were given, None among them."""
+        return self.model_dump_json(exclude_unset=True).encode()

@@ -1,0 +1,130 @@
+"""Stop, resume, restart, update and explain as they are typed, against a real server that decides as the api does."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostler_domain.changes import (
+    JobPending,
+    JobStopped,
+    JobStopRequested,
+    ReplicaDraining,
+    ReplicaTerminated,
+)
+from hostler_domain.phases import PhaseReason
+from hostler_domain.replica_states import ReplicaReason
+from tests.support.builders import at, created, draining, ready, scheduled
+from tests.unit.cli.test_commands import Shell
+from tests.unit.client.fake_api import KEY, FakeApi
+
+STOPPED = (JobStopRequested(at(20), "key-1"), JobStopped(at(21)))
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def shell(api: FakeApi, tmp_path: Path) -> Iterator[Shell]:
+    with api.served() as url:
+        yield Shell(
+            {
+                "HOSTLER_API_URL": url,
+                "HOSTLER_API_KEY": KEY,
+                "HOSTLER_ROUTER_URL": None,
+                "HOSTLER_DATA_DIR": str(tmp_path),
+            }
+        )
+
+
+def test_a_stop_that_waits_returns_when_nothing_runs(shell: Shell, api: FakeApi) -> None:
+    api.add(
+        created(),
+        scheduled(),
+        ready(),
+        ReplicaDraining(at(101), "r1", ReplicaReason.JOB_STOPPED),
+        ReplicaTerminated(at(102), "r1"),
+        JobStopped(at(103)),
+        told=3,
+    )
+    done = shell("jobs", "stop", "demo", "--wait", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["status"]["phase"]) == (0, "Stopped")
+
+
+def test_a_resume_that_waits_returns_when_a_replica_serves(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), *STOPPED, scheduled(seconds=110), ready(seconds=111), told=3)
+    done = shell("jobs", "resume", "demo", "--wait", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["status"]["phase"]) == (0, "Running")
+
+
+def test_a_restart_names_the_generation_it_means_and_waits_for_the_last_replacement(
+    shell: Shell, api: FakeApi
+) -> None:
+    api.add(
+        created(),
+        scheduled(),
+        ready(),
+        scheduled("r2", 110),
+        ready("r2", 111),
+        draining("r1", 112, ReplicaReason.REPLACED),
+        told=3,
+    )
+    done = shell("jobs", "restart", "demo", "--wait", "-o", "json")
+    job = json.loads(done.stdout)
+    assert (done.exit_code, job["generation"], job["status"]["phase"]) == (0, 2, "Running")
+    (sent,) = (request for request in api.requests if request.method == "POST")
+    assert str(sent.url).endswith("/restart?of_generation=1")
+    assert {each["replica_id"]: each["state"] for each in job["status"]["replicas"]}["r1"] == "Draining"
+
+
+def test_a_restart_of_a_stopped_job_is_a_conflict(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), *STOPPED)
+    done = shell("jobs", "restart", "demo")
+    assert done.exit_code == 5
+    assert "resume it" in done.stderr
+
+
+def test_an_update_sends_only_what_was_said(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    options = "--max-replicas 5 --target-rps 4 --arg n_ctx=1024 --label team=a --label old= --priority 100"
+    done = shell("jobs", "update", "demo", *options.split(), "--revision", "3", "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["generation"]) == (0, 2)
+    assert api.bodies("PATCH") == [
+        {
+            "scaling": {"max_replicas": 5},
+            "target_rps": 4.0,
+            "serving": {"args": {"n_ctx": "1024"}},
+            "labels": {"team": "a", "old": None},
+            "priority": 100,
+        }
+    ]
+    (sent,) = (request for request in api.requests if request.method == "PATCH")
+    assert sent.headers["if-match"] == '"3"'
+    assert sent.headers["content-type"] == "application/merge-patch+json"
+
+
+def test_an_update_of_nothing_is_wrong_usage(shell: Shell, api: FakeApi) -> None:
+    api.add(created())
+    assert shell("jobs", "update", "demo").exit_code == 2
+    assert api.bodies("PATCH") == []
+
+
+@pytest.mark.parametrize("command", [("explain",), ("jobs", "explain")], ids=["short", "under jobs"])
+def test_explain_tells_why_and_what_is_next(shell: Shell, api: FakeApi, command: tuple[str, ...]) -> None:
+    api.add(
+        created(),
+        scheduled(),
+        JobPending(at(2), PhaseReason.NO_CAPACITY, "local/a: full; local/b: no such model"),
+    )
+    done = shell(*command, "demo")
+    assert done.exit_code == 0
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("demo is Pending (NoCapacity) for ")
+    assert lines[1:3] == ["  local/a: full", "  local/b: no such model"]
+    assert lines[3].startswith("replica r1 on local/node-a: Scheduled for ")
+    assert lines[4] == "next: a replica is placed as soon as a node has room"
+    told = json.loads(shell(*command, "demo", "-o", "json").stdout)
+    assert told["why"] == ["local/a: full", "local/b: no such model"]
