@@ -92,9 +92,9 @@ def evolve(job: Job | None, change: Change) -> Job:
         case _ if job is None:
             raise IllegalTransition(f"{type(change).__name__} needs a job, and there is none")
         case JobPending():
-            # An update that waits for room is still an update: what it replaces goes on serving.
-            updating = job.status.phase is JobPhase.UPDATING
-            event = PhaseEvent.UPDATE_STARTED if updating else PhaseEvent.QUEUED
+            # A job that serves with too few stays Degraded, and one that is being updated Updating; each has the reason all the same.
+            event = observed_phase(job)
+            event = event if event in (PhaseEvent.SHORT, PhaseEvent.UPDATE_STARTED) else PhaseEvent.QUEUED
             status = _phase(job.status, event, change.at)
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
@@ -267,11 +267,9 @@ def _with_replica(job: Job, change: ReplicaChange) -> Job:
             placement=change.placement,
             created_at=change.at,
         )
-        status = replace(job.status, replicas=_kept((*job.replicas, replica)))
-        if status.phase is JobPhase.UPDATING:
-            # An update stays in its phase when the wait for room is over, so the reason goes here.
-            status = replace(status, phase_reason=None, phase_detail="")
-        return replace(job, status=status)
+        # Whatever it waited for, it waits for that no more; the scheduler says so again where more is missing.
+        status = replace(job.status, phase_reason=None, phase_detail="")
+        return replace(job, status=replace(status, replicas=_kept((*job.replicas, replica))))
     before = job.replica(change.replica_id)
     if before is None:
         raise IllegalTransition(f"job {job.job_id} has no replica {change.replica_id}")

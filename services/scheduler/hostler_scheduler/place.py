@@ -27,6 +27,13 @@ from hostler_scheduler.rollout import rolling, rollout, something_ends
 from hostler_scheduler.room import Room, Unplaceable
 from hostler_scheduler.view import ClusterView
 
+_WAITING = {
+    PhaseEvent.QUEUED: JobPhase.PENDING,
+    PhaseEvent.SHORT: JobPhase.DEGRADED,
+    PhaseEvent.UPDATE_STARTED: JobPhase.UPDATING,
+}
+"""Phase of a job that lacks a place for a replica it needs, by what its replicas amount to."""
+
 
 def plan(
     view: ClusterView, *, now: datetime, new_ids: Callable[[], str], node_stale_seconds: float = 30.0
@@ -132,10 +139,8 @@ def _backing_off(job: Job, wait: Wait) -> Iterator[HoldJob]:
 
 def _news(job: Job, reason: PhaseReason, detail: str) -> HoldJob | None:
     """Why the job waits; None where it has what it needs to serve, or says the same already."""
-    if observed_phase(job) not in (PhaseEvent.QUEUED, PhaseEvent.UPDATE_STARTED):
-        return None
+    phase = _WAITING.get(observed_phase(job))
     status = job.status
-    waiting = status.phase in (JobPhase.PENDING, JobPhase.UPDATING)
-    if waiting and (status.phase_reason, status.phase_detail) == (reason, detail):
+    if phase is None or (status.phase, status.phase_reason, status.phase_detail) == (phase, reason, detail):
         return None
     return HoldJob(job.job_id, reason, detail)

@@ -54,7 +54,7 @@ async def test_resume_waits_for_the_stop_and_then_starts_over(site: Site) -> Non
     await site.post(DEMO)
     await send(site, "POST", "/stop")
     too_early = await send(site, "POST", "/resume")
-    assert (too_early.status_code, too_early.json()["type"]) == (409, "https://hostler.dev/problems/conflict")
+    assert (too_early.status_code, too_early.json()["type"]) == (409, "/problems/conflict")
     await happens(site, *decide_lifecycle((await _job(site)), FinishStop(NOW)))
     answer = await send(site, "POST", "/resume")
     assert (answer.status_code, answer.json()["status"]["phase"]) == (202, "Resuming")

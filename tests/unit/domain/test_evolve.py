@@ -80,6 +80,13 @@ def test_a_pending_job_says_why_and_forgets_it_once_placed() -> None:
     assert (placed.status.phase_reason, placed.status.phase_detail) == (None, "")
 
 
+def test_a_degraded_job_without_room_for_more_stays_degraded_and_says_why() -> None:
+    short = evolve(running_job(2, minimum=2), ReplicaFailed(at(9), "r1", ReplicaReason.CRASHED, "signal 9"))
+    waiting = evolve(short, JobPending(at(10), PhaseReason.NO_CAPACITY, "node-a: full"))
+    assert (waiting.status.phase, waiting.status.phase_reason) == (JobPhase.DEGRADED, PhaseReason.NO_CAPACITY)
+    assert evolve(waiting, scheduled("r3")).status.phase_reason is None
+
+
 def test_a_phase_keeps_the_time_at_which_it_began() -> None:
     job = evolve(running_job(), ready("r1", seconds=50))
     assert job.status.phase_since == at(5)
