@@ -36,7 +36,7 @@ from hostler_domain.errors import IllegalTransition
 from hostler_domain.job import ENDED_REPLICAS_KEPT, Condition, Job, JobStatus, Replica
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseEvent
 from hostler_domain.phases import transition as phase_transition
-from hostler_domain.replica_states import START_STATES, ReplicaEvent, ReplicaState
+from hostler_domain.replica_states import START_STATES, ReplicaEvent, ReplicaReason, ReplicaState
 from hostler_domain.replica_states import transition as replica_transition
 
 SCALED_TO_ZERO = "ScaledToZero"
@@ -311,7 +311,8 @@ def _failures(status: JobStatus, before: Replica, change: ReplicaChange) -> JobS
         return replace(status, start_failures=0)
     if not isinstance(change, ReplicaFailed):
         return status
-    starting = before.state in START_STATES
+    # A place that was given away twice is no fault of the job.
+    starting = before.state in START_STATES and change.reason is not ReplicaReason.NO_ROOM
     return replace(
         status,
         start_failures=status.start_failures + 1 if starting else status.start_failures,

@@ -15,6 +15,7 @@ from typing import Self
 from hostler_bus.errors import BusUnavailable
 from hostler_bus.memory import MemoryBus
 from hostler_bus.port import Appended, Bucket, CaughtUp, Expect, Handler, Message, Served, Start, Subscription
+from hostler_domain.errors import TemporaryError
 from hostler_kit.clock import Clock
 from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
 
@@ -168,14 +169,17 @@ class SimulatedPlace:
     async def start(self, launch: Launch) -> None:
         if launch.replica_id in self.running:
             return
+        held = sum(each.launch.cpu_cores for each in self.running.values() if each.step is not Step.GONE)
+        if held + launch.cpu_cores > self.cores:
+            # Two provisioners that both lead can each admit what fits once; what hosts machines must not.
+            raise TemporaryError("the host has no room at the moment")
         self.running[launch.replica_id] = SimulatedMachine(
             launch,
             Step.IMPORTING,
             self.clock.now(),
             fails=self.weather.strikes(self.weather.stillborn),
         )
-        held = sum(each.launch.cpu_cores for each in self.running.values() if each.step is not Step.GONE)
-        self.most_cores = max(self.most_cores, held)
+        self.most_cores = max(self.most_cores, held + launch.cpu_cores)
         self.changed.set()
 
     async def live(self) -> None:

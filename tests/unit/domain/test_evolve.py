@@ -110,6 +110,11 @@ def test_a_crash_after_ready_is_no_failed_start() -> None:
     assert fold(created(), scheduled(), ready(), failed).status.start_failures == 0
 
 
+def test_a_place_that_was_given_away_twice_counts_as_no_failed_start() -> None:
+    no_room = ReplicaFailed(at(2), "r1", ReplicaReason.NO_ROOM, "node-a: needs 1 CPU cores, 0 free")
+    assert fold(created(), scheduled("r1"), no_room).status.start_failures == 0
+
+
 def test_progress_is_kept_while_starting_and_dropped_when_ready() -> None:
     booting = ReplicaBooting(at(2), "r1", Progress(0.5, "booting"))
     job = fold(created(), scheduled(), booting)
