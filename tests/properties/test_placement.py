@@ -12,6 +12,7 @@ from hostler_domain.changes import (
     JobDeleteRequested,
     JobFailed,
     JobScaled,
+    JobStopRequested,
     ReplicaTerminated,
     ReplicaTerminating,
     ReplicaUnhealthy,
@@ -101,9 +102,11 @@ def jobs(draw: st.DrawFn) -> list[Job]:
             job = evolve(
                 job, JobScaled(at(95), job.status.desired_replicas, draw(st.integers(minimum, 5)), ())
             )
-        wish = draw(st.sampled_from(["run", "run", "run", "delete", "fail"]))
+        wish = draw(st.sampled_from(["run", "run", "run", "stop", "delete", "fail"]))
         if wish == "delete":
             job = evolve(job, JobDeleteRequested(at(96), "key-1"))
+        elif wish == "stop":
+            job = evolve(job, JobStopRequested(at(96), "key-1"))
         elif wish == "fail":
             job = evolve(job, JobFailed(at(96), PhaseReason.REPEATED_CRASH, "no use"))
         found.append(job)
