@@ -140,7 +140,8 @@ def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldErro
     yield from scaling_errors(spec.scaling)
     yield from _mapping_errors("serving.args", spec.serving.args, _ARG_NAME)
     yield from _mapping_errors("serving.env", spec.serving.env, _ENV_NAME)
-    if master is not None:
+    # What a master fixes is an argument of its own runtime; another one may not even know it.
+    if master is not None and master.runtime == spec.runtime:
         yield from master.override_errors(spec.serving.args)
 
 

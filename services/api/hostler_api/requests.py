@@ -118,6 +118,8 @@ def job_spec(
         )
     elif runtime not in known.runtimes:
         errors.append(FieldError("runtime", f"must be one of {_list(known.runtimes)}, got {runtime!r}"))
+    # Arguments, environment and image are those of the master's runtime; a job with another one starts without them.
+    recipe = master if master is not None and master.runtime == runtime else None
     profile = (
         request.hardware_profile or (master.hardware_profile if master else None) or DEFAULT_HARDWARE_PROFILE
     )
@@ -130,10 +132,10 @@ def job_spec(
         project=project,
         model=request.model,
         runtime=runtime or "",
-        runtime_image=request.runtime_image or (master.runtime_image if master else None),
+        runtime_image=request.runtime_image or (recipe.runtime_image if recipe else None),
         serving=Serving(
-            args=master.merged_args(request.serving.args) if master else dict(request.serving.args),
-            env={**(master.env if master else {}), **request.serving.env},
+            args=recipe.merged_args(request.serving.args) if recipe else dict(request.serving.args),
+            env={**(recipe.env if recipe else {}), **request.serving.env},
         ),
         hardware_profile=profile,
         gpu_count=_gpu_count(request, master, known.profiles.get(profile)),

@@ -30,4 +30,4 @@ MODEL_MASTERS = (
     ),
 )
 
-RUNTIMES = ("llamacpp", "vllm", "parakeet")
+RUNTIMES = ("llamacpp", "vllm", "parakeet", "simulated")

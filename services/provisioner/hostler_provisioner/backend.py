@@ -5,6 +5,7 @@ named by its replica id, and a backend keeps enough beside its replicas that a p
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -93,15 +94,14 @@ class NodeFacts:
         hostname: The node's name.
         cpu_cores: Cores this process may use.
         memory_bytes: Memory this process may use.
-        runtimes: Kinds of inference server it can start.
-        models: Hugging Face ids whose weights it has.
+        models_by_runtime: Kinds of inference server it can start, each with the Hugging Face ids that it can serve with it; None
+            means any.
     """
 
     hostname: str
     cpu_cores: float
     memory_bytes: int
-    runtimes: tuple[str, ...]
-    models: tuple[str, ...]
+    models_by_runtime: Mapping[str, tuple[str, ...] | None]
 
 
 class Backend(Protocol):

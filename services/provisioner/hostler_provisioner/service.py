@@ -122,15 +122,17 @@ class Provisioner:
         while True:
             facts = await self._backend.node()
             cores = self._settings.node_cpu_cores or facts.cpu_cores
+            listed = facts.models_by_runtime.values()
             node = Node(
                 name=facts.hostname,
                 cluster=self._backend.cluster,
                 capacity=Resources(cpu_cores=cores, memory_bytes=facts.memory_bytes, gpus=0),
                 gpu_model=None,
-                runtimes=facts.runtimes,
-                models=facts.models,
+                runtimes=tuple(facts.models_by_runtime),
+                models=tuple(sorted({model for models in listed for model in models or ()})),
                 reported_at=self._clock.now(),
                 location=self._settings.location,
+                models_by_runtime=facts.models_by_runtime,
             )
             with suppress(TemporaryError):
                 await bucket.put(node.key, catalogue.NODES.encode(node))

@@ -41,6 +41,12 @@ def test_what_the_request_says_goes_before_the_master() -> None:
     assert (spec.serving.args["n_ctx"], spec.serving.env) == ("512", {"A": "b"})
 
 
+def test_a_runtime_that_is_not_the_masters_starts_without_its_arguments() -> None:
+    spec = made(runtime="simulated", serving={"args": {"seed": "1", "flash": "off"}})
+    assert spec.serving.args == {"seed": "1", "flash": "off"}
+    assert spec.hardware_profile == "cpu.small"
+
+
 def test_without_a_master_the_default_profile_with_one_gpu_is_taken() -> None:
     spec = made(False, runtime="vllm")
     assert (spec.hardware_profile, spec.gpu_count) == ("gpu.a100", 1)
