@@ -27,7 +27,7 @@ from hostler_client.errors import (
     WaitTimeout,
 )
 from hostler_client.models import Job, JobEvent, JobPage, Replica
-from hostler_client.new_job import NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
+from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
 from hostler_client.waiting import Until
@@ -45,6 +45,7 @@ __all__ = [
     "JobEvent",
     "JobFailed",
     "JobPage",
+    "NewExternal",
     "NewJob",
     "NewScaling",
     "NewServing",

@@ -27,8 +27,9 @@ class Launch:
         env: Extra environment of the runtime.
         cpu_cores: Cores that the placement gives it.
         memory_bytes: Memory that the placement gives it.
-        api_key: The replica's own key, which every request to it must carry.
+        api_key: The replica's own key, which every request to it must carry; empty for a server that asks for none.
         hf_token: For backends that fetch the weights from the hub.
+        endpoint_url: Where its server runs already, for the backend that starts none.
     """
 
     replica_id: str
@@ -43,6 +44,7 @@ class Launch:
     memory_bytes: int
     api_key: str = field(repr=False)
     hf_token: str | None = field(default=None, repr=False)
+    endpoint_url: str | None = None
 
 
 class Step(StrEnum):

@@ -6,8 +6,6 @@ One provisioner per cluster acts, by lease; the others hold themselves ready. Re
 import asyncio
 from contextlib import suppress
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
 from hostler_bus.job_log import JobEntry
 from hostler_bus.leases import Lease
 from hostler_bus.port import Bus
@@ -21,6 +19,7 @@ from hostler_kit.logs import Logger
 from hostler_kit.reconcile import Reconciler
 from hostler_provisioner.backend import Backend, Step
 from hostler_provisioner.effects import Effects
+from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.plan import Limits, View, plan
 from hostler_provisioner.routers import in_flight
 from hostler_provisioner.settings import ProvisionerSettings
@@ -42,7 +41,7 @@ class Provisioner:
         settings: ProvisionerSettings,
         clock: Clock,
         logger: Logger,
-        registry: CollectorRegistry,
+        metrics: ProvisionerMetrics,
     ) -> None:
         self._bus = bus
         self._jobs = jobs
@@ -55,12 +54,7 @@ class Provisioner:
         self._effects: Effects | None = None
         self._stopping = False
         self._acting = False
-        self._observed = Gauge(
-            "hostler_provisioner_replicas", "Replicas that the backend sees.", ("step",), registry=registry
-        )
-        self._actions = Counter(
-            "hostler_provisioner_actions_total", "Actions carried out.", ("action",), registry=registry
-        )
+        self._metrics = metrics
         self.loop = Reconciler(self._look, resync_seconds=settings.resync_seconds, logger=logger)
         jobs.on_change(self._changed)
         jobs.on_caught_up(self.loop.note)
@@ -81,8 +75,7 @@ class Provisioner:
             return None
         self._acting = True
         observed = await self._backend.observe()
-        for step in Step:
-            self._observed.labels(step).set(sum(each.step is step for each in observed))
+        self._metrics.observed(self._backend.cluster, observed)
         draining = {
             replica.replica_id: entry.seq
             for entry in self._jobs.jobs.values()
@@ -98,7 +91,7 @@ class Provisioner:
         )
         actions = plan(view, self._limits, now=self._clock.now())
         for action in actions:
-            self._actions.labels(type(action).__name__).inc()
+            self._metrics.acted(self._backend.cluster, action)
         await self._effects.apply(actions)
         moving = draining or any(each.step in _STARTING for each in observed)
         return _MOVING_LOOK_SECONDS if moving else None

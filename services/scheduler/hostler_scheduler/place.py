@@ -15,6 +15,7 @@ from hostler_domain.job import Job, Placement
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseEvent, PhaseReason
 from hostler_domain.replica_states import ReplicaReason, ReplicaState
 from hostler_scheduler.actions import Action, DrainReplica, GiveUp, HoldJob, Plan, ScheduleReplica, changes_of
+from hostler_scheduler.external import free_server
 from hostler_scheduler.failures import Hopeless, StartNow, Wait, verdict
 from hostler_scheduler.filter import Candidate, Refusal, Request, refusals
 from hostler_scheduler.score import score
@@ -144,6 +145,15 @@ class _Room:
 
     def look(self, job: Job) -> tuple[Placement, tuple[str, ...]] | Unplaceable:
         """The best place for one more replica of the job, with the reasons, or why there is none."""
+        if job.spec.external is not None:
+            server = free_server(
+                job,
+                job.spec.external,
+                lambda place: self._replicas_of.get((job.job_id, place.node_key), 0),
+            )
+            if server is None:
+                return Unplaceable(PhaseReason.NO_CAPACITY, "each of its servers has a replica already")
+            return server, (f"{server.node} has no replica",)
         profile = self._profiles.get(job.spec.hardware_profile)
         if profile is None:
             return Unplaceable(
