@@ -168,6 +168,14 @@ async def test_one_that_served_and_is_gone_is_unhealthy_at_the_first_look(site: 
     assert "does not answer" in seen.detail
 
 
+async def test_one_whose_key_is_lost_is_gone_and_says_so(site: Site, server: Server) -> None:
+    site.job(server.url, ready("r1"))
+    await site.secrets.delete(SECRET)
+    (seen,) = await site.backend().observe()
+    assert seen.step is Step.GONE
+    assert "key for its servers" in seen.detail
+
+
 async def test_stopping_forgets_the_server_and_leaves_it_alone(site: Site, server: Server) -> None:
     job = site.job(server.url)
     backend = site.backend()

@@ -6,7 +6,7 @@ again with the first observation. What a server writes to its log is its owner's
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import aiohttp
@@ -31,11 +31,13 @@ _PROBE_TIMEOUT_SECONDS = 3.0
 class _Watched:
     """A server under watch, and what is known of it."""
 
-    launch: Launch
-    url: str
+    replica_id: str
+    job_id: str
+    url: str | None
+    key: str = field(repr=False)
     health: Health
     since: datetime
-    detail: str = "not asked yet"
+    detail: str
     task: asyncio.Task[None] | None = None
 
 
@@ -74,10 +76,9 @@ class ExternalBackend:
 
     async def start(self, launch: Launch) -> None:
         """Begin to probe the server."""
-        if launch.endpoint_url is None:
-            raise PermanentError("its job names no server at its place")
+        url = _address(launch)
         if launch.replica_id not in self._watched:
-            self._watch(launch, launch.endpoint_url, Health(Step.BOOTING))
+            self._watch(launch, url, Health(Step.BOOTING), "not asked yet")
 
     async def observe(self) -> tuple[ObservedReplica, ...]:
         """What the probes know, by id; those that the log has and this process does not are asked first."""
@@ -119,28 +120,37 @@ class ExternalBackend:
         ]
 
     async def _adopt(self, job: Job, replica: Replica) -> None:
-        launch = await self._launches.launch(job, replica)
-        if launch.endpoint_url is None or replica.replica_id in self._watched:
+        replica_id = replica.replica_id
+        try:
+            launch = await self._launches.launch(job, replica)
+            url = _address(launch)
+        except PermanentError as error:
+            # One replica that can't be found again must not keep the others from it.
+            gone = Health(Step.GONE)
+            self._watched[replica_id] = _Watched(
+                replica_id, job.job_id, None, "", gone, self._clock.now(), str(error)
+            )
             return
         # Asked before the watch begins, so that one that serves is seen to serve from the first observation on.
         served = replica.state in (ReplicaState.READY, ReplicaState.UNHEALTHY, ReplicaState.DRAINING)
-        first = await look(self._open(), launch.endpoint_url, launch.api_key, self._probe_timeout_seconds)
+        first = await look(self._open(), url, launch.api_key, self._probe_timeout_seconds)
         before = Health(Step.UNHEALTHY if served else Step.BOOTING)
         health = next_health(before, alive=True, answer=first.answer)
-        if replica.replica_id not in self._watched:
-            self._watch(launch, launch.endpoint_url, health, first.detail)
-            self._logger.info("replica.adopted", replica=replica.replica_id, job=job.job_id, step=health.step)
+        if replica_id not in self._watched:
+            self._watch(launch, url, health, first.detail)
+            self._logger.info("replica.adopted", replica=replica_id, job=job.job_id, step=health.step)
 
-    def _watch(self, launch: Launch, url: str, health: Health, detail: str = "not asked yet") -> None:
-        watched = _Watched(launch, url, health, self._clock.now(), detail)
+    def _watch(self, launch: Launch, url: str, health: Health, detail: str) -> None:
+        now = self._clock.now()
+        watched = _Watched(launch.replica_id, launch.job_id, url, launch.api_key, health, now, detail)
         self._watched[launch.replica_id] = watched
-        watched.task = asyncio.create_task(self._probe(watched), name=f"probe-{launch.replica_id}")
+        watched.task = asyncio.create_task(self._probe(watched, url), name=f"probe-{launch.replica_id}")
         self.changed.set()
 
-    async def _probe(self, watched: _Watched) -> None:
+    async def _probe(self, watched: _Watched, url: str) -> None:
         """Ask again and again, until the replica is forgotten."""
         while True:
-            found = await look(self._open(), watched.url, watched.launch.api_key, self._probe_timeout_seconds)
+            found = await look(self._open(), url, watched.key, self._probe_timeout_seconds)
             before = watched.health.step
             watched.health = next_health(watched.health, alive=True, answer=found.answer)
             watched.detail = found.detail
@@ -149,8 +159,8 @@ class ExternalBackend:
                 self.changed.set()
                 self._logger.info(
                     "replica.step",
-                    replica=watched.launch.replica_id,
-                    job=watched.launch.job_id,
+                    replica=watched.replica_id,
+                    job=watched.job_id,
                     step=watched.health.step,
                     detail=found.detail,
                 )
@@ -166,10 +176,16 @@ class ExternalBackend:
         return self._session
 
 
+def _address(launch: Launch) -> str:
+    if launch.endpoint_url is None:
+        raise PermanentError("its job names no server at its place")
+    return launch.endpoint_url
+
+
 def _observed(watched: _Watched) -> ObservedReplica:
     return ObservedReplica(
-        replica_id=watched.launch.replica_id,
-        job_id=watched.launch.job_id,
+        replica_id=watched.replica_id,
+        job_id=watched.job_id,
         step=watched.health.step,
         fraction=None,
         endpoint_url=watched.url,

@@ -35,7 +35,7 @@ async def look(session: aiohttp.ClientSession, url: str, key: str, timeout_secon
             status = await _status(session, f"{url}/health", headers)
             if status in _ABSENT:
                 status = await _status(session, f"{url}/v1/models", headers)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+    except (aiohttp.ClientError, OSError, ValueError) as error:
         return Look(Answer.NONE, f"{url} does not answer: {str(error) or 'no reply in time'}")
     if status == 200:
         return Look(Answer.OK, f"{url} serves")
