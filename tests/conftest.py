@@ -1,5 +1,6 @@
 """Fixtures that more than one kind of test uses."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,19 @@ import pytest
 
 from tests.support.manual_clock import ManualClock
 from tests.support.nats_server import NatsServer
+
+
+@pytest.fixture(scope="session", autouse=True)
+def main_thread_loop() -> Iterator[None]:
+    """An event loop of the main thread that somebody closes.
+
+    pytest-asyncio asks for one before the first test, which makes it, and puts it back after each; whatever sets another in between
+    would leave it to the garbage collector, whose complaint then fails a test that has nothing to do with it.
+    """
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture(scope="session")

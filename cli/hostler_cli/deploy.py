@@ -36,7 +36,10 @@ def deploy(
         ),
     ] = None,
     gpu_count: Annotated[int | None, typer.Option(min=0, help="GPUs per replica.")] = None,
-    min_replicas: Annotated[int, typer.Option(min=0, help="Replicas that are kept warm.")] = 1,
+    min_replicas: Annotated[
+        int | None,
+        typer.Option(min=0, help="Replicas that are kept warm; 1, or with --endpoint one for each."),
+    ] = None,
     max_replicas: Annotated[
         int | None,
         typer.Option(min=1, help="Replicas that are never exceeded; by default as many as the minimum."),
@@ -63,6 +66,24 @@ def deploy(
     runtime: Annotated[
         str | None, typer.Option(help="Inference server; by default the model master's.")
     ] = None,
+    endpoint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL",
+            help="An OpenAI-compatible server that runs already, for --runtime external; repeatable, a replica for each.",
+        ),
+    ] = None,
+    served_model: Annotated[
+        str | None, typer.Option(help="What these servers call the model; MODEL by default.")
+    ] = None,
+    upstream_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HOSTLER_UPSTREAM_KEY",
+            metavar="KEY",
+            help="Key that these servers ask for: better in HOSTLER_UPSTREAM_KEY, or give - and write it to stdin.",
+        ),
+    ] = None,
     arg: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="Argument of the runtime; repeatable.")
     ] = None,
@@ -87,9 +108,21 @@ def deploy(
     connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from pydantic import SecretStr
 
-    from hostler_client import HostlerClient, NewJob, NewScaling, NewServing, Until
+    from hostler_client import HostlerClient, NewExternal, NewJob, NewScaling, NewServing, Until
 
-    token = _read_token() if hf_token == FROM_STDIN else hf_token
+    token = _read_token("Hugging Face token", "--hf-token") if hf_token == FROM_STDIN else hf_token
+    if not endpoint and served_model:
+        raise CliError("--served-model goes with --endpoint", code=ExitCode.USAGE)
+    external = None
+    if endpoint:
+        key = (
+            _read_token("key of the servers", "--upstream-key")
+            if upstream_key == FROM_STDIN
+            else upstream_key
+        )
+        external = NewExternal(
+            endpoints=tuple(endpoint), served_model=served_model, api_key=SecretStr(key) if key else None
+        )
     wanted = NewJob(
         model=model,
         name=name,
@@ -99,11 +132,14 @@ def deploy(
         hardware_profile=gpu,
         gpu_count=gpu_count,
         scaling=NewScaling(
-            min_replicas=min_replicas, max_replicas=max_replicas, stabilisation_window_seconds=stabilisation
+            min_replicas=1 if min_replicas is None and not endpoint else min_replicas,
+            max_replicas=max_replicas,
+            stabilisation_window_seconds=stabilisation,
         ),
         target_rps=target_rps,
         target_latency_p95_ms=target_latency,
         hf_token=SecretStr(token) if token else None,
+        external=external,
     )
     with HostlerClient.to(connection) as client:
         job = client.jobs.create(wanted)
@@ -150,13 +186,13 @@ def pairs(given: list[str] | None, flag: str) -> dict[str, str]:
     return found
 
 
-def _read_token() -> str:
+def _read_token(what: str, flag: str) -> str:
     if sys.stdin.isatty():
         from getpass import getpass
 
-        token = getpass("Hugging Face token: ")
+        token = getpass(f"{what}: ")
     else:
         token = sys.stdin.readline()
     if not token.strip():
-        raise CliError("--hf-token -: nothing came from stdin", code=ExitCode.USAGE)
+        raise CliError(f"{flag} -: nothing came from stdin", code=ExitCode.USAGE)
     return token.strip()

@@ -29,7 +29,7 @@ from hostler_client.errors import (
 )
 from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
 from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
-from hostler_client.new_job import NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
+from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
 from hostler_client.waiting import Until
@@ -49,6 +49,7 @@ __all__ = [
     "JobEvent",
     "JobFailed",
     "JobPage",
+    "NewExternal",
     "NewJob",
     "NewScaling",
     "NewServing",

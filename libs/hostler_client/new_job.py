@@ -44,6 +44,15 @@ class NewTimeouts(_Request):
     request_seconds: int | None = None
 
 
+class NewExternal(_Request):
+    """Servers that run already, for the runtime `external`."""
+
+    endpoints: tuple[str, ...]
+    served_model: str | None = None
+    api_key: SecretStr | None = None
+    """The key that they ask for. Sent once, kept sealed, never shown again."""
+
+
 class NewJob(_Request):
     """A job to create; what is left out is decided by the model master and the API's defaults."""
 
@@ -66,10 +75,13 @@ class NewJob(_Request):
     timeouts: NewTimeouts | None = None
     hf_token: SecretStr | None = None
     """Sent once, kept sealed, never shown again."""
+    external: NewExternal | None = None
 
     def body(self) -> bytes:
-        """What is sent: the given fields only. The one place where the token leaves its wrapping."""
+        """What is sent: the given fields only. The one place where secrets leave their wrapping."""
         fields = self.model_dump(mode="json", exclude_none=True)
         if self.hf_token is not None:
             fields["hf_token"] = self.hf_token.get_secret_value()
+        if self.external is not None and self.external.api_key is not None:
+            fields["external"]["api_key"] = self.external.api_key.get_secret_value()
         return json.dumps(fields).encode()

@@ -1,7 +1,7 @@
 """What machines have, what replicas take of it, and what is left."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hostler_domain.catalogue import HardwareProfile
@@ -67,6 +67,7 @@ class Node:
         gpu_model: Model of its GPUs; None without any.
         runtimes: Kinds of inference server that can be started here.
         models: Hugging Face ids that can be served here; None means any that the runtime can fetch.
+        models_by_runtime: The same for one runtime; where a runtime is not in it, `models` counts.
         reported_at: When the provisioner last said so.
         location: Site that it stands at, as its operator names it.
     """
@@ -79,6 +80,12 @@ class Node:
     models: tuple[str, ...] | None
     reported_at: datetime
     location: str | None = None
+    models_by_runtime: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+
+    def can_serve(self, model: str, runtime: str) -> bool:
+        """Whether the weights of `model` can be had here for `runtime`."""
+        models = self.models_by_runtime.get(runtime, self.models)
+        return models is None or model in models
 
     @property
     def key(self) -> str:

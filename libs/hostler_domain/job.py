@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from hostler_domain.capacity import Resources
 from hostler_domain.catalogue import ModelMaster
+from hostler_domain.external import ExternalServers
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ACTIVE_STATES, ENDED_STATES, ReplicaReason, ReplicaState
 from hostler_domain.scaling import Scaling
@@ -69,6 +70,7 @@ class JobSpec:
         endpoint_auth: Who may call it.
         timeouts: How long to wait.
         hf_token_secret: Name of the sealed Hugging Face token, never the token.
+        external: The servers that a job with the runtime `external` adopts; None for every other.
     """
 
     name: str
@@ -87,6 +89,7 @@ class JobSpec:
     endpoint_auth: EndpointAuth = EndpointAuth.KEY
     timeouts: Timeouts = field(default_factory=Timeouts)
     hf_token_secret: str | None = None
+    external: ExternalServers | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from hostler_domain.catalogue import ModelMaster
 from hostler_domain.errors import FieldError
+from hostler_domain.external import ENDPOINTS_MAX, EXTERNAL, endpoint_error
 from hostler_domain.job import JobSpec
 from hostler_domain.scaling import scaling_errors
 
@@ -43,8 +44,33 @@ def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldErro
     yield from _mapping_errors("labels", spec.labels, _LABEL_NAME)
     yield from _mapping_errors("serving.args", spec.serving.args, _ARG_NAME)
     yield from _mapping_errors("serving.env", spec.serving.env, _ENV_NAME)
-    if master is not None:
+    yield from _external_errors(spec)
+    # What a master fixes is an argument of its own runtime; another one may not even know it.
+    if master is not None and master.runtime == spec.runtime:
         yield from master.override_errors(spec.serving.args)
+
+
+def _external_errors(spec: JobSpec) -> Iterator[FieldError]:
+    servers = spec.external
+    if servers is None:
+        if spec.runtime == EXTERNAL:
+            yield FieldError("external.endpoints", "is needed for the runtime external")
+        return
+    if spec.runtime != EXTERNAL:
+        yield FieldError("external", f"goes with the runtime external only, not with {spec.runtime!r}")
+    count = len(servers.endpoints)
+    if not 1 <= count <= ENDPOINTS_MAX:
+        yield FieldError("external.endpoints", f"must be from 1 to {ENDPOINTS_MAX}, got {count}")
+    elif spec.scaling.max_replicas > count:
+        yield FieldError(
+            "scaling.max_replicas", f"must be at most {count}, one for each of external.endpoints"
+        )
+    if len(set(servers.endpoints)) < count:
+        yield FieldError("external.endpoints", "must not name a server twice")
+    for index, url in enumerate(servers.endpoints):
+        error = endpoint_error(url)
+        if error is not None:
+            yield FieldError(f"external.endpoints.{index}", error)
 
 
 def _mapping_errors(

@@ -39,12 +39,13 @@ class Stack:
     data_dir: Path
     api_port: int = field(default_factory=_free_port)
     router_port: int = field(default_factory=_free_port)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def hostler(self, *arguments: str, timeout_seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command line as a user does."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HOSTLER_")}
         environment |= {"HOSTLER_DATA_DIR": str(self.data_dir), "HOSTLER_PROVISIONER_NODE_CPU_CORES": _CORES}
-        environment |= {"HOSTLER_ROUTER_METRICS_PERIOD_SECONDS": "1", "NO_COLOR": "1"}
+        environment |= {"HOSTLER_ROUTER_METRICS_PERIOD_SECONDS": "1", "NO_COLOR": "1", **self.environment}
         return subprocess.run(
             [sys.executable, "-m", "hostler_cli", *arguments],
             capture_output=True,
@@ -99,7 +100,7 @@ class Stack:
         for process in psutil.process_iter(["pid", "cmdline", "status"]):
             line = " ".join(process.info["cmdline"] or ())
             living = process.info["status"] != psutil.STATUS_ZOMBIE
-            if living and "llamacpp_server" in line and str(self.data_dir) in line:
+            if living and "_server.py" in line and str(self.data_dir) in line:
                 found.append(process.info["pid"])
         return found
 

@@ -36,6 +36,7 @@ DOMAIN_MAY_IMPORT = frozenset(
         "functools",
         "hashlib",
         "hostler_domain",
+        "ipaddress",
         "itertools",
         "math",
         "operator",

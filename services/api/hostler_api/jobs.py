@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from hostler_api.access import Caller
 from hostler_api.patches import JobPatch, patched_spec
-from hostler_api.problems import IdempotencyMismatch, Overtaken
+from hostler_api.problems import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import RevisionConflict, SequenceConflict
@@ -63,10 +63,14 @@ class JobService:
 
         Raises:
             InvalidFields: the request makes no sense.
+            Forbidden: it adopts servers, and the key is not an admin's.
             Conflict: a living job of the project has this name.
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
+        if request.external is not None and not caller.admin:
+            # The routers would send requests to any address of the network that they stand in.
+            raise Forbidden("only an admin's API key may name the addresses of external servers")
         job_id = new_id()
         if idempotency_key is not None:
             job_id = await self._claim(project, idempotency_key, request, job_id)
@@ -76,20 +80,24 @@ class JobService:
         name = self._name(project, request)
         # The name is fixed by the job's id before the token is stored, so a retry finds the same secret.
         secret = f"hf-token.{job_id}" if request.hf_token else None
+        upstream_key = request.external.api_key if request.external else None
+        upstream_secret = f"upstream-key.{job_id}" if upstream_key else None
         spec = job_spec(
             request,
             Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
             project=project,
             name=name,
             hf_token_secret=secret,
+            upstream_key_secret=upstream_secret,
         )
         command = CreateJob(
             self._clock.now(), job_id, spec, self._masters.records.get(request.model), caller.key.key_id
         )
         (change,) = decide(None, command)
-        if secret and request.hf_token:
-            sealed = self._secret_key.seal(secret, request.hf_token.get_secret_value())
-            await self._secrets.put(secret, sealed)
+        for sealed_name, value in ((secret, request.hf_token), (upstream_secret, upstream_key)):
+            if sealed_name and value:
+                sealed = self._secret_key.seal(sealed_name, value.get_secret_value())
+                await self._secrets.put(sealed_name, sealed)
         try:
             entry = await self._log.append(None, change, correlation_id=caller.request_id)
         except SequenceConflict:
@@ -263,7 +271,9 @@ class JobService:
         if not 1 <= len(idempotency_key) <= 255:
             raise InvalidFields(FieldError("Idempotency-Key", "must have 1 to 255 characters"))
         name = hashlib.sha256(f"{project}\n{idempotency_key}".encode()).hexdigest()
-        fingerprint = hashlib.sha256(request.model_dump_json(exclude={"hf_token"}).encode()).hexdigest()
+        fingerprint = hashlib.sha256(
+            request.model_dump_json(exclude={"hf_token": True, "external": {"api_key"}}).encode()
+        ).hexdigest()
         claim = json.dumps({"job_id": job_id, "fingerprint": fingerprint}).encode()
         try:
             await self._idempotency.create(name, claim, ttl_seconds=IDEMPOTENCY_KEPT_SECONDS)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
+from hostler_domain.external import EXTERNAL, ExternalServers, base_address
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
 from hostler_domain.spec_rules import spec_errors
@@ -60,6 +61,18 @@ class TimeoutsRequest(RequestBody):
     request_seconds: int = 600
 
 
+class ExternalRequest(RequestBody):
+    """Servers that run already, for the runtime `external`."""
+
+    endpoints: tuple[str, ...] = Field(max_length=100, examples=[["http://10.0.0.5:8000/v1"]])
+    served_model: str | None = Field(
+        default=None, min_length=1, max_length=512, description="What they call the model; its id by default."
+    )
+    api_key: SecretStr | None = Field(
+        default=None, description="The key that they ask for. Kept sealed; never shown again."
+    )
+
+
 class JobRequest(RequestBody):
     """A job to create. Only `model` is needed where a model master knows it."""
 
@@ -81,6 +94,7 @@ class JobRequest(RequestBody):
     endpoint_auth: EndpointAuth = EndpointAuth.KEY
     timeouts: TimeoutsRequest = TimeoutsRequest()
     hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
+    external: ExternalRequest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,13 @@ class Known:
 
 
 def job_spec(
-    request: JobRequest, known: Known, *, project: str, name: str, hf_token_secret: str | None
+    request: JobRequest,
+    known: Known,
+    *,
+    project: str,
+    name: str,
+    hf_token_secret: str | None,
+    upstream_key_secret: str | None = None,
 ) -> JobSpec:
     """The spec of the job that `request` asks for.
 
@@ -108,7 +128,7 @@ def job_spec(
     """
     master = known.master
     errors: list[FieldError] = []
-    runtime = request.runtime or (master.runtime if master else None)
+    runtime = request.runtime or (EXTERNAL if request.external else master.runtime if master else None)
     if runtime is None:
         errors.append(
             FieldError(
@@ -118,10 +138,16 @@ def job_spec(
         )
     elif runtime not in known.runtimes:
         errors.append(FieldError("runtime", f"must be one of {_list(known.runtimes)}, got {runtime!r}"))
-    profile = (
-        request.hardware_profile or (master.hardware_profile if master else None) or DEFAULT_HARDWARE_PROFILE
+    # Arguments, environment and image are those of the master's runtime; a job with another one starts without them.
+    recipe = master if master is not None and master.runtime == runtime else None
+    profile = request.hardware_profile or (
+        EXTERNAL
+        if runtime == EXTERNAL
+        else (master.hardware_profile if master else None) or DEFAULT_HARDWARE_PROFILE
     )
-    if profile not in known.profiles:
+    if (profile == EXTERNAL) != (runtime == EXTERNAL):
+        errors.append(FieldError("hardware_profile", "goes with machines, and the runtime external has none"))
+    elif profile != EXTERNAL and profile not in known.profiles:
         errors.append(
             FieldError("hardware_profile", f"must be one of {_list(sorted(known.profiles))}, got {profile!r}")
         )
@@ -130,13 +156,13 @@ def job_spec(
         project=project,
         model=request.model,
         runtime=runtime or "",
-        runtime_image=request.runtime_image or (master.runtime_image if master else None),
+        runtime_image=request.runtime_image or (recipe.runtime_image if recipe else None),
         serving=Serving(
-            args=master.merged_args(request.serving.args) if master else dict(request.serving.args),
-            env={**(master.env if master else {}), **request.serving.env},
+            args=recipe.merged_args(request.serving.args) if recipe else dict(request.serving.args),
+            env={**(recipe.env if recipe else {}), **request.serving.env},
         ),
         hardware_profile=profile,
-        gpu_count=_gpu_count(request, master, known.profiles.get(profile)),
+        gpu_count=0 if runtime == EXTERNAL else _gpu_count(request, master, known.profiles.get(profile)),
         scaling=_scaling(request, errors),
         location=request.location,
         labels=dict(request.labels),
@@ -145,6 +171,7 @@ def job_spec(
         endpoint_auth=request.endpoint_auth,
         timeouts=Timeouts(request.timeouts.initialization_seconds, request.timeouts.request_seconds),
         hf_token_secret=hf_token_secret,
+        external=_external(request, upstream_key_secret),
     )
     errors.extend(spec_errors(spec, master))
     if errors:
@@ -178,6 +205,10 @@ def _gpu_count(request: JobRequest, master: ModelMaster | None, profile: Hardwar
 
 def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
     wanted = request.scaling
+    if request.external is not None and "min_replicas" not in wanted.model_fields_set:
+        # Servers that run already are there to be used, all of them.
+        count = max(len(request.external.endpoints), 1)
+        wanted = wanted.model_copy(update={"min_replicas": min(count, wanted.max_replicas or count)})
     at_least_one = max(wanted.min_replicas, 1)
     targets = [ScalingTarget(each.metric, each.threshold, each.percentage) for each in wanted.targets]
     shorthands = (
@@ -204,6 +235,14 @@ def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
         stabilisation_window_seconds=wanted.stabilisation_window_seconds,
         scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
     )
+
+
+def _external(request: JobRequest, key_secret: str | None) -> ExternalServers | None:
+    given = request.external
+    if given is None:
+        return None
+    endpoints = tuple(base_address(url) for url in given.endpoints)
+    return ExternalServers(endpoints, given.served_model, key_secret)
 
 
 def _list(names: "tuple[str, ...] | list[str]") -> str:

@@ -5,6 +5,7 @@ model are for the `local` backend; prices are examples until an admin sets real 
 """
 
 from hostler_domain.catalogue import HardwareProfile, ModelMaster, Parameter
+from hostler_domain.external import EXTERNAL
 
 _GIB = 2**30
 
@@ -30,4 +31,4 @@ MODEL_MASTERS = (
     ),
 )
 
-RUNTIMES = ("llamacpp", "vllm", "parakeet")
+RUNTIMES = ("llamacpp", "vllm", "parakeet", "simulated", EXTERNAL)

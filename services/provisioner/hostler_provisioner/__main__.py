@@ -1,15 +1,25 @@
-"""Runs a provisioner with the `local` backend: `python -m hostler_provisioner`."""
+"""Runs a provisioner: `python -m hostler_provisioner`.
+
+One process acts for two clusters, each with a lease of its own: the machine's, with the `local` backend, and `external`, whose
+replicas are servers that run already.
+"""
 
 from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
+from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
+from hostler_contracts import subjects
 from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
+from hostler_provisioner.backend import Backend
 from hostler_provisioner.effects import Effects
+from hostler_provisioner.external.backend import ExternalBackend
+from hostler_provisioner.launches import Launches
 from hostler_provisioner.local.backend import LocalBackend
 from hostler_provisioner.local.replica import LocalSettings
+from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.service import Provisioner
 from hostler_provisioner.settings import ProvisionerSettings
 
@@ -20,7 +30,7 @@ def main() -> None:
 
     async def start(chassis: Chassis) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
-        backend = LocalBackend(
+        local = LocalBackend(
             LocalSettings(
                 settings.data_dir,
                 cluster=settings.cluster,
@@ -30,38 +40,55 @@ def main() -> None:
             clock=chassis.clock,
             logger=chassis.logger,
         )
-        chassis.on_stop("backend", backend.close)
+        chassis.on_stop("backend", local.close)
         bus = await open_bus(chassis, platform)
         jobs = JobProjection(chassis.logger)
-        lease = await campaign(
-            chassis, bus, f"provisioner-{settings.cluster}", ttl_seconds=settings.lease_seconds
-        )
-        provisioner = Provisioner(
-            bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, chassis.registry
-        )
-        effects = Effects(
-            bus,
-            JobLog(bus, source=f"/hostler/provisioner/{chassis.name}", clock=chassis.clock),
-            jobs,
-            backend,
-            secret_key,
-            chassis.clock,
-            chassis.logger,
-            stop_grace_seconds=settings.stop_grace_seconds,
-            done=provisioner.loop.note,
-        )
-        provisioner.use(effects)
-        if settings.stop_replicas_on_exit:
-            chassis.on_stop("replicas", provisioner.stop_replicas)
-        chassis.on_stop("effects", effects.close)
+        launches = Launches(bus.bucket(subjects.BUCKET_SECRETS), secret_key)
+        external = ExternalBackend(jobs, launches, clock=chassis.clock, logger=chassis.logger)
+        chassis.on_stop("external-backend", external.close)
+        metrics = ProvisionerMetrics(chassis.registry)
+        for backend in (local, external):
+            provisioner = await _act_for(chassis, settings, bus, jobs, launches, metrics, backend)
+            if backend is local:
+                chassis.spawn("node", provisioner.report_node())
         chassis.readiness.add("jobs", lambda: caught_up(jobs.caught_up, "the job log"))
         chassis.spawn("jobs", jobs.run(bus))
-        chassis.spawn("node", provisioner.report_node())
-        chassis.spawn("backend", provisioner.watch_backend())
-        chassis.spawn("lease", provisioner.watch_lease())
-        chassis.spawn("reconcile", provisioner.loop.run())
 
     run_service("provisioner", platform, settings, start)
+
+
+async def _act_for(
+    chassis: Chassis,
+    settings: ProvisionerSettings,
+    bus: Bus,
+    jobs: JobProjection,
+    launches: Launches,
+    metrics: ProvisionerMetrics,
+    backend: Backend,
+) -> Provisioner:
+    """Reconcile the cluster of one backend from now on."""
+    cluster = backend.cluster
+    lease = await campaign(chassis, bus, f"provisioner-{cluster}", ttl_seconds=settings.lease_seconds)
+    provisioner = Provisioner(bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, metrics)
+    effects = Effects(
+        bus,
+        JobLog(bus, source=f"/hostler/provisioner/{chassis.name}", clock=chassis.clock),
+        jobs,
+        backend,
+        launches,
+        chassis.clock,
+        chassis.logger,
+        stop_grace_seconds=settings.stop_grace_seconds,
+        done=provisioner.loop.note,
+    )
+    provisioner.use(effects)
+    if settings.stop_replicas_on_exit:
+        chassis.on_stop(f"replicas-{cluster}", provisioner.stop_replicas)
+    chassis.on_stop(f"effects-{cluster}", effects.close)
+    chassis.spawn(f"backend-{cluster}", provisioner.watch_backend())
+    chassis.spawn(f"lease-{cluster}", provisioner.watch_lease())
+    chassis.spawn(f"reconcile-{cluster}", provisioner.loop.run())
+    return provisioner
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ named by its replica id, and a backend keeps enough beside its replicas that a p
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -26,8 +27,9 @@ class Launch:
         env: Extra environment of the runtime.
         cpu_cores: Cores that the placement gives it.
         memory_bytes: Memory that the placement gives it.
-        api_key: The replica's own key, which every request to it must carry.
+        api_key: The replica's own key, which every request to it must carry; empty for a server that asks for none.
         hf_token: For backends that fetch the weights from the hub.
+        endpoint_url: Where its server runs already, for the backend that starts none.
     """
 
     replica_id: str
@@ -42,6 +44,7 @@ class Launch:
     memory_bytes: int
     api_key: str = field(repr=False)
     hf_token: str | None = field(default=None, repr=False)
+    endpoint_url: str | None = None
 
 
 class Step(StrEnum):
@@ -93,15 +96,14 @@ class NodeFacts:
         hostname: The node's name.
         cpu_cores: Cores this process may use.
         memory_bytes: Memory this process may use.
-        runtimes: Kinds of inference server it can start.
-        models: Hugging Face ids whose weights it has.
+        models_by_runtime: Kinds of inference server it can start, each with the Hugging Face ids that it can serve with it; None
+            means any.
     """
 
     hostname: str
     cpu_cores: float
     memory_bytes: int
-    runtimes: tuple[str, ...]
-    models: tuple[str, ...]
+    models_by_runtime: Mapping[str, tuple[str, ...] | None]
 
 
 class Backend(Protocol):

@@ -15,12 +15,11 @@ from hostler_contracts import subjects
 from hostler_domain.changes import Change, ReplicaFailed
 from hostler_domain.commands import FinishDelete, decide
 from hostler_domain.errors import IllegalTransition, PermanentError, TemporaryError
-from hostler_domain.job import Job, Replica
 from hostler_domain.replica_states import ReplicaReason
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_kit.secret_key import SecretKey
-from hostler_provisioner.backend import Backend, Launch
+from hostler_provisioner.backend import Backend
+from hostler_provisioner.launches import Launches
 from hostler_provisioner.plan import Action, EndReplica, FinishJob, Report, StartReplica
 
 
@@ -33,7 +32,7 @@ class Effects:
         log: JobLog,
         jobs: JobProjection,
         backend: Backend,
-        secret_key: SecretKey,
+        launches: Launches,
         clock: Clock,
         logger: Logger,
         *,
@@ -44,7 +43,7 @@ class Effects:
         self._log = log
         self._jobs = jobs
         self._backend = backend
-        self._secret_key = secret_key
+        self._launches = launches
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
         self._clock = clock
         self._logger = logger
@@ -97,7 +96,7 @@ class Effects:
         if entry is None or replica is None or replica.ended:
             return
         try:
-            launch = await self._launch(entry.job, replica)
+            launch = await self._launches.launch(entry.job, replica)
             self._logger.info(
                 "replica.start", job=action.job_id, replica=action.replica_id, runtime=launch.runtime
             )
@@ -107,29 +106,6 @@ class Effects:
                 self._clock.now(), action.replica_id, ReplicaReason.CANNOT_START, str(error)
             )
             await self._append(action.job_id, failed)
-
-    async def _launch(self, job: Job, replica: Replica) -> Launch:
-        spec = job.spec
-        token = None
-        if spec.hf_token_secret is not None:
-            sealed = await self._secrets.get(spec.hf_token_secret)
-            if sealed is None:
-                raise PermanentError("the job's Hugging Face token is not stored any more")
-            token = self._secret_key.open(spec.hf_token_secret, sealed.value)
-        return Launch(
-            replica_id=replica.replica_id,
-            job_id=job.job_id,
-            project=spec.project,
-            model=spec.model,
-            served_name=spec.model,
-            runtime=spec.runtime,
-            args=tuple(sorted(spec.serving.args.items())),
-            env=tuple(sorted(spec.serving.env.items())),
-            cpu_cores=replica.placement.taken.cpu_cores,
-            memory_bytes=replica.placement.taken.memory_bytes,
-            api_key=self._secret_key.replica_key(replica.replica_id),
-            hf_token=token,
-        )
 
     async def _end(self, action: EndReplica) -> None:
         self._logger.info("replica.end", job=action.job_id, replica=action.replica_id, reason=action.why)
@@ -142,8 +118,10 @@ class Effects:
         entry = self._jobs.get(job_id)
         if entry is None:
             return
-        if entry.job.spec.hf_token_secret is not None:
-            await self._secrets.delete(entry.job.spec.hf_token_secret)
+        spec = entry.job.spec
+        for secret in (spec.hf_token_secret, spec.external.api_key_secret if spec.external else None):
+            if secret is not None:
+                await self._secrets.delete(secret)
         for change in decide(entry.job, FinishDelete(self._clock.now())):
             await self._append(job_id, change)
 

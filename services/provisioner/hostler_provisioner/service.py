@@ -6,8 +6,6 @@ One provisioner per cluster acts, by lease; the others hold themselves ready. Re
 import asyncio
 from contextlib import suppress
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
 from hostler_bus.job_log import JobEntry
 from hostler_bus.leases import Lease
 from hostler_bus.port import Bus
@@ -21,6 +19,7 @@ from hostler_kit.logs import Logger
 from hostler_kit.reconcile import Reconciler
 from hostler_provisioner.backend import Backend, Step
 from hostler_provisioner.effects import Effects
+from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.plan import Limits, View, plan
 from hostler_provisioner.routers import in_flight
 from hostler_provisioner.settings import ProvisionerSettings
@@ -42,7 +41,7 @@ class Provisioner:
         settings: ProvisionerSettings,
         clock: Clock,
         logger: Logger,
-        registry: CollectorRegistry,
+        metrics: ProvisionerMetrics,
     ) -> None:
         self._bus = bus
         self._jobs = jobs
@@ -56,12 +55,7 @@ class Provisioner:
         self._stopping = False
         self._node: Node | None = None
         self._acting = False
-        self._observed = Gauge(
-            "hostler_provisioner_replicas", "Replicas that the backend sees.", ("step",), registry=registry
-        )
-        self._actions = Counter(
-            "hostler_provisioner_actions_total", "Actions carried out.", ("action",), registry=registry
-        )
+        self._metrics = metrics
         self.loop = Reconciler(self._look, resync_seconds=settings.resync_seconds, logger=logger)
         jobs.on_change(self._changed)
         jobs.on_caught_up(self.loop.note)
@@ -82,8 +76,7 @@ class Provisioner:
             return None
         self._acting = True
         observed = await self._backend.observe()
-        for step in Step:
-            self._observed.labels(step).set(sum(each.step is step for each in observed))
+        self._metrics.observed(self._backend.cluster, observed)
         draining = {
             replica.replica_id: entry.seq
             for entry in self._jobs.jobs.values()
@@ -100,7 +93,7 @@ class Provisioner:
         )
         actions = plan(view, self._limits, now=self._clock.now())
         for action in actions:
-            self._actions.labels(type(action).__name__).inc()
+            self._metrics.acted(self._backend.cluster, action)
         await self._effects.apply(actions)
         moving = draining or any(each.step in _STARTING for each in observed)
         return _MOVING_LOOK_SECONDS if moving else None
@@ -124,15 +117,17 @@ class Provisioner:
         while True:
             facts = await self._backend.node()
             cores = self._settings.node_cpu_cores or facts.cpu_cores
+            listed = facts.models_by_runtime.values()
             node = Node(
                 name=facts.hostname,
                 cluster=self._backend.cluster,
                 capacity=Resources(cpu_cores=cores, memory_bytes=facts.memory_bytes, gpus=0),
                 gpu_model=None,
-                runtimes=facts.runtimes,
-                models=facts.models,
+                runtimes=tuple(facts.models_by_runtime),
+                models=tuple(sorted({model for models in listed for model in models or ()})),
                 reported_at=self._clock.now(),
                 location=self._settings.location,
+                models_by_runtime=facts.models_by_runtime,
             )
             self._node = node
             with suppress(TemporaryError):

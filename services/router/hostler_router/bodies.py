@@ -68,6 +68,12 @@ def read_request(body: bytes, *, may_stream: bool) -> Asked:
     return Asked(model, stream=True, strip_usage=True, body=encoded)
 
 
+def with_model(body: bytes, model: str) -> bytes:
+    """A body that `read_request` gave, asking for `model` instead."""
+    decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False)) or {}
+    return json.dumps({**decoded, "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def read_usage(payload: JsonObject) -> Usage | None:
     """The usage that an answer, or an event of one, carries; None without any."""
     usage = as_object(payload.get("usage"))

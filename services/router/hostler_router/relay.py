@@ -15,7 +15,7 @@ import pydantic_core
 from hostler_kit.clock import Clock
 from hostler_router.answer_stream import AnswerStream
 from hostler_router.balance import Rng, pick
-from hostler_router.bodies import Asked, as_object, read_usage
+from hostler_router.bodies import Asked, as_object, read_usage, with_model
 from hostler_router.edge import Reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.metrics import RouterMetrics
@@ -138,7 +138,10 @@ class Relay:
         began = self._clock.monotonic()
         self._outstanding.begin(endpoint.replica_id)
         try:
-            async with self._client.open(endpoint, exchange.route, asked.body, headers) as answer:
+            upstream = endpoint.upstream
+            # Our own runtimes take any name; others know the model by theirs alone.
+            body = asked.body if upstream is None else with_model(asked.body, upstream.model)
+            async with self._client.open(endpoint, exchange.route, body, headers) as answer:
                 if answer.status in TRY_ELSEWHERE:
                     return normalised(answer.status, b"")
                 if answer.is_events:

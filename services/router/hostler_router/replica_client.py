@@ -5,7 +5,7 @@ have had it. Leaving `open` before the answer is read closes the connection, whi
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from types import SimpleNamespace
@@ -88,7 +88,7 @@ class ReplicaClient:
     def __init__(
         self,
         *,
-        key_of: Callable[[str], str],
+        key_of: Callable[[Endpoint], Awaitable[str | None]],
         connect_timeout_seconds: float,
         stall_timeout_seconds: float,
         keep_alive_seconds: float,
@@ -96,7 +96,7 @@ class ReplicaClient:
         """Make a client; must be called within the event loop.
 
         Args:
-            key_of: The key that a replica asks for, by replica id.
+            key_of: The key that a replica asks for; None where it asks for none.
             connect_timeout_seconds: For making a connection.
             stall_timeout_seconds: Longest silence in the middle of an answer.
             keep_alive_seconds: How long an unused connection is kept.
@@ -139,7 +139,8 @@ class ReplicaClient:
     async def _post(
         self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
-        own = {**headers, "authorization": f"Bearer {self._key_of(endpoint.replica_id)}"}
+        key = await self._key_of(endpoint)
+        own = {**headers} if key is None else {**headers, "authorization": f"Bearer {key}"}
         last: Exception | None = None
         for _ in range(_STALE_CONNECTIONS_MAX):
             connection = SimpleNamespace(reused=False)

@@ -28,6 +28,7 @@ from hostler_router.outstanding import Outstanding
 from hostler_router.presence import Presence
 from hostler_router.relay import Relay, RelayLimits
 from hostler_router.replica_client import ReplicaClient
+from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.reporting import WindowReporter
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
@@ -78,8 +79,9 @@ class Router:
         self._metrics = RouterMetrics(given.registry)
         recorder = WindowRecorder()
         outstanding = Outstanding()
+        self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
         self._client = ReplicaClient(
-            key_of=given.secret_key.replica_key,
+            key_of=self._replica_keys.of,
             connect_timeout_seconds=settings.connect_timeout_seconds,
             stall_timeout_seconds=settings.stall_timeout_seconds,
             keep_alive_seconds=settings.replica_keep_alive_seconds,
@@ -176,6 +178,8 @@ class Router:
     def _apply(self, entry: JobEntry) -> None:
         if self._table.apply(entry.job) is None:
             self._metrics.forget_job(entry.job.job_id)
+            servers = entry.job.spec.external
+            self._replica_keys.forget(servers.api_key_secret if servers else None)
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self._keys.records.get(key_hash)

@@ -15,10 +15,30 @@ from hostler_router.auth import Viewer
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A replica that serves, and where."""
+    """A replica that serves, and where.
+
+    Attributes:
+        replica_id: Its id.
+        url: Base address of its server.
+        upstream: What is special about a server that Hostler does not run; None for the others.
+    """
 
     replica_id: str
     url: str
+    upstream: "Upstream | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """How to speak to the servers of a job that adopts some.
+
+    Attributes:
+        model: What they call the model.
+        key_secret: Name of the sealed key that they ask for; None where they ask for none.
+    """
+
+    model: str
+    key_secret: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +211,10 @@ class RouteTable:
 
 def _entry(job: Job) -> Entry:
     spec, status = job.spec, job.status
+    servers = spec.external
+    upstream = None
+    if servers is not None:
+        upstream = Upstream(servers.served_model or spec.model, servers.api_key_secret)
     return Entry(
         job_id=job.job_id,
         project=spec.project,
@@ -202,7 +226,7 @@ def _entry(job: Job) -> Entry:
         reason=str(status.phase_reason or ""),
         request_timeout_seconds=spec.timeouts.request_seconds,
         endpoints=tuple(
-            Endpoint(replica.replica_id, replica.endpoint_url)
+            Endpoint(replica.replica_id, replica.endpoint_url, upstream)
             for replica in job.ready_replicas
             if replica.endpoint_url
         ),

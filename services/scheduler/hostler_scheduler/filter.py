@@ -61,8 +61,7 @@ def runtime_supported(request: Request, candidate: Candidate) -> tuple[Refusal, 
 
 def model_available(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
     """The node can get the weights."""
-    models = candidate.node.models
-    if models is None or request.spec.model in models:
+    if candidate.node.can_serve(request.spec.model, request.spec.runtime):
         return ()
     return (Refusal("model_available", f"does not have the model {request.spec.model}", lasting=True),)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from hostler_domain.capacity import requirement
 from hostler_domain.job import Job, Placement
 from hostler_domain.phases import PhaseReason
+from hostler_scheduler.external import free_server
 from hostler_scheduler.filter import Candidate, Refusal, Request, refusals
 from hostler_scheduler.score import score
 from hostler_scheduler.view import ClusterView
@@ -50,6 +51,8 @@ class Room:
     def has_place_once_ended(self, job: Job, placement: Placement) -> bool:
         """Whether one more replica of the job would find a place if what is at `placement` had ended."""
         key = placement.node_key
+        if job.spec.external is not None:
+            return True  # the server that it leaves is free for the next
         if key not in self._free:
             return False
         before = self._free[key]
@@ -60,6 +63,15 @@ class Room:
 
     def look(self, job: Job) -> tuple[Placement, tuple[str, ...]] | Unplaceable:
         """The best place for one more replica of the job, with the reasons, or why there is none."""
+        if job.spec.external is not None:
+            server = free_server(
+                job,
+                job.spec.external,
+                lambda place: self._replicas_of.get((job.job_id, place.node_key), 0),
+            )
+            if server is None:
+                return Unplaceable(PhaseReason.NO_CAPACITY, "each of its servers has a replica already")
+            return server, (f"{server.node} has no replica",)
         profile = self._profiles.get(job.spec.hardware_profile)
         if profile is None:
             return Unplaceable(

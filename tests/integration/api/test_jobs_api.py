@@ -194,6 +194,30 @@ async def test_the_token_is_sealed_and_shows_nowhere(site: Site) -> None:
     assert "hf_canary" not in answer.text + events.text + str(stored.value)
 
 
+SERVERS: dict[str, object] = {
+    "model": "their/model",
+    "external": {"endpoints": ["http://gpu-1:8000/v1"], "api_key": "canary-key"},
+}
+
+
+async def test_the_key_of_adopted_servers_is_sealed_and_shows_nowhere(site: Site) -> None:
+    answer = await site.post(SERVERS)
+    job = answer.json()
+    servers = job["spec"]["external"]
+    assert (job["spec"]["runtime"], servers["endpoints"]) == ("external", ["http://gpu-1:8000"])
+    stored = await site.bus.bucket(subjects.BUCKET_SECRETS).get(servers["api_key_secret"])
+    assert stored is not None
+    assert site.secret_key.open(servers["api_key_secret"], stored.value) == "canary-key"
+    events = await site.get(f"/v1/jobs/{job['job_id']}/events")
+    assert "canary-key" not in answer.text + events.text + str(stored.value)
+
+
+async def test_only_an_admin_may_name_the_addresses_of_servers(site: Site) -> None:
+    assert (await site.post(SERVERS, TEAM_KEY)).status_code == 403
+    refused = await site.post({**SERVERS, "external": {"endpoints": ["http://169.254.169.254"]}})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "external.endpoints.0")
+
+
 async def test_every_route_but_the_probes_and_documents_needs_a_key(site: Site) -> None:
     document = (await site.client.get("/openapi.json")).json()
     for path, methods in document["paths"].items():

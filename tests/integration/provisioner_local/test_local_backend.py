@@ -33,7 +33,9 @@ async def ask(url: str, key: str) -> tuple[int, dict]:
 
 async def test_a_replica_starts_serves_is_adopted_and_its_death_is_seen(site):
     first = site.backend()
-    assert MODEL in (await first.node()).models
+    facts = await first.node()
+    assert MODEL in (facts.models_by_runtime["llamacpp"] or ())
+    assert facts.models_by_runtime["simulated"] is None
     await first.start(launch())
     await first.start(launch())
 

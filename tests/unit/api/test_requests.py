@@ -41,6 +41,12 @@ def test_what_the_request_says_goes_before_the_master() -> None:
     assert (spec.serving.args["n_ctx"], spec.serving.env) == ("512", {"A": "b"})
 
 
+def test_a_runtime_that_is_not_the_masters_starts_without_its_arguments() -> None:
+    spec = made(runtime="simulated", serving={"args": {"seed": "1", "flash": "off"}})
+    assert spec.serving.args == {"seed": "1", "flash": "off"}
+    assert spec.hardware_profile == "cpu.small"
+
+
 def test_without_a_master_the_default_profile_with_one_gpu_is_taken() -> None:
     spec = made(False, runtime="vllm")
     assert (spec.hardware_profile, spec.gpu_count) == ("gpu.a100", 1)
@@ -129,3 +135,34 @@ def test_a_job_of_every_shipped_master_is_valid(master: ModelMaster) -> None:
     known = Known(master, PROFILES, RUNTIMES)
     spec = job_spec(JobRequest(model=master.model), known, project="default", name="a", hf_token_secret=None)
     assert list(spec_errors(spec, master)) == []
+
+
+SERVERS = {"endpoints": ["http://gpu-1:8000/v1", "http://gpu-2:8000"], "served_model": "mine"}
+
+
+def test_servers_that_run_already_get_a_replica_each_and_take_no_machine() -> None:
+    spec = made(external=SERVERS)
+    assert (spec.runtime, spec.hardware_profile, spec.gpu_count) == ("external", "external", 0)
+    assert spec.external is not None
+    assert spec.external.endpoints == ("http://gpu-1:8000", "http://gpu-2:8000")
+    assert (spec.scaling.min_replicas, spec.scaling.max_replicas) == (2, 2)
+    assert spec.serving.args == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"external": SERVERS, "runtime": "llamacpp"}, ["external"]),
+        ({"external": SERVERS, "hardware_profile": "cpu.small"}, ["hardware_profile"]),
+        ({"runtime": "llamacpp", "hardware_profile": "external"}, ["hardware_profile"]),
+        ({"runtime": "external"}, ["external.endpoints"]),
+    ],
+    ids=["another-runtime", "a-machine", "no-machine", "no-server"],
+)
+def test_servers_go_with_their_runtime_alone(fields: dict[str, object], expected: list[str]) -> None:
+    assert refused(**fields) == expected
+
+
+def test_the_key_of_the_servers_is_not_shown() -> None:
+    request = JobRequest.model_validate({"model": MODEL, "external": {**SERVERS, "api_key": "very-secret"}})
+    assert "very-secret" not in repr(request) + request.model_dump_json()

@@ -80,6 +80,23 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
     ]
 
 
+def test_servers_that_run_already_are_named_with_their_key_from_the_environment(
+    shell: Shell, api: FakeApi
+) -> None:
+    shell.environ["HOSTLER_UPSTREAM_KEY"] = "their-key"
+    options = "--runtime external --endpoint http://a:1/v1 --endpoint http://b:1 --served-model mine"
+    done = shell("deploy", MODEL, *options.split())
+    assert done.exit_code == 0
+    assert "their-key" not in done.output
+    (body,) = api.bodies("POST")
+    assert body["external"] == {
+        "endpoints": ["http://a:1/v1", "http://b:1"],
+        "served_model": "mine",
+        "api_key": "their-key",
+    }
+    assert "min_replicas" not in body["scaling"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "environ"),
     [

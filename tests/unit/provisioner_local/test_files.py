@@ -12,7 +12,6 @@ import pytest
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.backend import Launch, Step
 from hostler_provisioner.local.models import SHIPPED, ModelFile, available, locate
-from hostler_provisioner.local.parameters import ServerParameters
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, folders
 from hostler_provisioner.local.weights import Weights
 
@@ -23,7 +22,7 @@ RECORD = ReplicaRecord(
     job_id="job",
     model="owner/name",
     served_name="name",
-    parameters=ServerParameters(threads=1, embedding=True),
+    parameters={"threads": 1, "embedding": True, "pooling": "mean"},
     env={"A": "b"},
     step=Step.LOADING,
     since=NOW,

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hostler_router.bodies import Asked, Usage, read_request, read_usage
+from hostler_router.bodies import Asked, Usage, read_request, read_usage, with_model
 from hostler_router.openai_errors import Refused
 
 
@@ -88,3 +88,8 @@ def test_a_bad_body_names_what_is_wrong(body: bytes, code: str, param: str | Non
 )
 def test_usage_is_read_or_absent(usage: object, expected: Usage | None) -> None:
     assert read_usage({"usage": usage}) == expected
+
+
+def test_a_body_can_ask_for_another_model_and_stays_otherwise() -> None:
+    body = '{"model": "demo", "messages": [{"role": "user", "content": "Grüße"}], "x": 1}'.encode()
+    assert json.loads(with_model(body, "their/name")) == {**json.loads(body), "model": "their/name"}

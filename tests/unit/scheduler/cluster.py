@@ -1,6 +1,6 @@
 """Nodes, profiles and plans for the scheduler's tests."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import count
 
@@ -32,6 +32,7 @@ def node(
     models: tuple[str, ...] | None = (MODEL,),
     reported_at: datetime = NOW,
     location: str | None = None,
+    models_by_runtime: Mapping[str, tuple[str, ...] | None] | None = None,
 ) -> Node:
     return Node(
         name,
@@ -42,6 +43,7 @@ def node(
         models,
         reported_at,
         location,
+        models_by_runtime or {},
     )
 
 

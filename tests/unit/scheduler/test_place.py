@@ -16,6 +16,7 @@ from hostler_domain.phases import JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 from hostler_scheduler.actions import DrainReplica, GiveUp, HoldJob, ScheduleReplica, changes_of
 from tests.support.builders import (
+    MODEL,
     NODE,
     NOW,
     at,
@@ -128,6 +129,11 @@ def test_a_replica_holds_its_room_until_it_has_ended(ending):
         ({"runtimes": ("vllm",)}, PhaseReason.NO_MATCHING_HARDWARE, "can't run llamacpp, only vllm"),
         ({"models": ("a/b",)}, PhaseReason.NO_MATCHING_HARDWARE, "does not have the model"),
         (
+            {"models_by_runtime": {"llamacpp": ("a/b",), "simulated": None}},
+            PhaseReason.NO_MATCHING_HARDWARE,
+            "does not have the model",
+        ),
+        (
             {"cpu_cores": 0.5},
             PhaseReason.NO_MATCHING_HARDWARE,
             "needs 1 CPU cores, 0.5 even when empty",
@@ -138,13 +144,19 @@ def test_a_replica_holds_its_room_until_it_has_ended(ending):
             "has not been heard of since 2026-11-21T11:59:29+00:00",
         ),
     ],
-    ids=["runtime", "model", "size", "stale"],
+    ids=["runtime", "model", "model-for-the-runtime", "size", "stale"],
 )
 def test_a_node_that_does_not_fit_says_why(there, reason, said):
     hold = the_hold(new_job(), [node(**there)])
     assert hold.reason is reason
     assert hold.detail.startswith("local/a: ")
     assert said in hold.detail
+
+
+@pytest.mark.parametrize("models", [None, (MODEL,)], ids=["any", "this-one"])
+def test_what_a_node_says_of_a_runtime_goes_before_what_it_says_of_all(models):
+    only_here = node("a", models=(), models_by_runtime={"llamacpp": models})
+    assert placed([new_job()], [only_here]) == [("job-1", "a")]
 
 
 @pytest.mark.parametrize(

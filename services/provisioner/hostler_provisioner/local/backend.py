@@ -1,4 +1,4 @@
-"""The `local` backend: each replica is a process of this machine, running llama.cpp's server.
+"""The `local` backend: each replica is a process of this machine, running a server of one of the kinds in `runtimes.py`.
 
 The reconciler calls it through the port of `hostler_provisioner.backend`. It opens its folder at the first call, adopts the
 replicas of an earlier provisioner, and holds a lock on the folder while it is open, because two provisioners on one folder
@@ -18,12 +18,13 @@ from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
-from hostler_provisioner.local.facts import RUNTIME, node_facts, physical_cores, usable_cores
+from hostler_provisioner.local.facts import node_facts, physical_cores, usable_cores
 from hostler_provisioner.local.models import locate
-from hostler_provisioner.local.parameters import checked_env, default_threads, parse_args
+from hostler_provisioner.local.parameters import checked_env, default_threads
 from hostler_provisioner.local.processes import Process, create_time, find_marked, is_replica
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, folders
 from hostler_provisioner.local.replica import LocalReplica, LocalSettings, Surroundings
+from hostler_provisioner.local.runtimes import runtime_named
 from hostler_provisioner.local.steps import last_words, readable_lines
 from hostler_provisioner.local.weights import Weights
 
@@ -109,15 +110,15 @@ class LocalBackend:
 
     def _wish(self, launch: Launch) -> ReplicaRecord:
         """The record of a replica that is to be; refuses what can never work here."""
-        if launch.runtime != RUNTIME:
-            raise PermanentError(f"runtime {launch.runtime} can't run on this machine; it runs: {RUNTIME}")
+        runtime = runtime_named(launch.runtime)
         if not _SERVED_NAME.fullmatch(launch.served_name):
             raise PermanentError(
                 f"served name {launch.served_name!r} must be letters, digits and . / : @ + _ -"
             )
         if not (launch.api_key.isascii() and launch.api_key.isprintable() and launch.api_key):
             raise PermanentError("the replica's key must be printable ASCII and not empty")
-        locate(launch.model, self._settings.model_paths)
+        if runtime.needs_weights:
+            locate(launch.model, self._settings.model_paths)
         threads = default_threads(
             allotted_cores=launch.cpu_cores, usable_cores=usable_cores(), physical_cores=physical_cores()
         )
@@ -126,10 +127,11 @@ class LocalBackend:
             job_id=launch.job_id,
             model=launch.model,
             served_name=launch.served_name,
-            parameters=parse_args(launch.args, default_threads=threads),
+            parameters=dict(runtime.parse(launch.args, threads)),
             env=checked_env(launch.env),
             step=Step.IMPORTING,
             since=self._clock.now(),
+            runtime=runtime.name,
         )
 
     async def _open(self) -> Surroundings:

@@ -3,28 +3,26 @@
 import os
 import socket
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from hostler_provisioner.backend import NodeFacts
 from hostler_provisioner.local.models import available
-
-RUNTIME = "llamacpp"
+from hostler_provisioner.local.runtimes import RUNTIMES
 
 _CGROUP = Path("/sys/fs/cgroup")
 
 
 def node_facts(model_paths: Mapping[str, Path]) -> NodeFacts:
     """Look at the machine; reads a few small files."""
-    runtimes = (RUNTIME,) if find_spec("xllamacpp") is not None else ()
+    runtimes = tuple(each for each in RUNTIMES.values() if each.installed)
+    models = available(model_paths)
     return NodeFacts(
         hostname=socket.gethostname(),
         cpu_cores=usable_cores(),
         memory_bytes=_usable_memory_bytes(),
-        runtimes=runtimes,
-        models=available(model_paths) if runtimes else (),
+        models_by_runtime={each.name: models if each.needs_weights else None for each in runtimes},
     )
 
 

@@ -27,6 +27,7 @@ _INTEGERS: dict[str, tuple[int, int]] = {
 }
 _SWITCHES = ("embedding", "warmup")
 
+_DECIMAL = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 # These choose what code the child runs, or speak for Hostler or for llama.cpp's own router.
 _REFUSED_PREFIXES = ("LD_", "DYLD_", "PYTHON", "HOSTLER_", "GGML_", "LLAMA_", "OPENSSL_", "GCONV_", "GLIBC_")
@@ -72,7 +73,7 @@ def parse_args(args: Iterable[tuple[str, str]], *, default_threads: int) -> Serv
     given: dict[str, int | bool | str] = {"threads": default_threads}
     for name, value in args:
         if name in _INTEGERS:
-            given[name] = _integer(name, value)
+            given[name] = whole_number(name, value, *_INTEGERS[name])
         elif name in _SWITCHES:
             given[name] = _switch(name, value)
         elif name == "pooling":
@@ -80,8 +81,7 @@ def parse_args(args: Iterable[tuple[str, str]], *, default_threads: int) -> Serv
                 raise PermanentError(f"argument pooling must be one of {', '.join(_POOLINGS)}, not {value!r}")
             given[name] = value
         else:
-            known = ", ".join(sorted((*_INTEGERS, *_SWITCHES, "pooling")))
-            raise PermanentError(f"argument {name} is not known to the runtime llamacpp; it takes: {known}")
+            raise PermanentError(unknown_argument(name, "llamacpp", (*_INTEGERS, *_SWITCHES, "pooling")))
     parameters = _PARAMETERS.validate_python(given)
     if parameters.n_ctx * parameters.n_parallel > _CONTEXT_TOKENS_MAX:
         raise PermanentError(f"argument n_ctx times n_parallel must be at most {_CONTEXT_TOKENS_MAX} tokens")
@@ -118,8 +118,12 @@ def checked_env(env: Iterable[tuple[str, str]]) -> dict[str, str]:
     return checked
 
 
-def _integer(name: str, value: str) -> int:
-    lowest, highest = _INTEGERS[name]
+def whole_number(name: str, value: str, lowest: int, highest: int) -> int:
+    """A whole number within its bounds.
+
+    Raises:
+        PermanentError: it is not; the message names the argument.
+    """
     # int() would also take spaces, underscores and signs.
     number = int(value) if value.isascii() and value.isdigit() and len(value) <= 9 else None
     if number is None or not lowest <= number <= highest:
@@ -127,6 +131,25 @@ def _integer(name: str, value: str) -> int:
             f"argument {name} must be a whole number from {lowest} to {highest}, not {value!r}"
         )
     return number
+
+
+def decimal_number(name: str, value: str, lowest: float, highest: float) -> float:
+    """A number in plain decimal notation within its bounds.
+
+    Raises:
+        PermanentError: it is not; the message names the argument.
+    """
+    number = float(value) if _DECIMAL.fullmatch(value) else None
+    if number is None or not lowest <= number <= highest:
+        raise PermanentError(
+            f"argument {name} must be a number from {lowest:g} to {highest:g}, not {value!r}"
+        )
+    return number
+
+
+def unknown_argument(name: str, runtime: str, known: Iterable[str]) -> str:
+    """The sentence that refuses an argument without a row."""
+    return f"argument {name} is not known to the runtime {runtime}; it takes: {', '.join(sorted(known))}"
 
 
 def _switch(name: str, value: str) -> bool:

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.backend import Launch, Step
-from hostler_provisioner.local.parameters import ServerParameters
+from hostler_provisioner.local.runtimes import LLAMACPP, Scalar
 
 _REPLICA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _LOG_TAIL_BYTES = 262_144
@@ -36,7 +36,7 @@ class ReplicaRecord:
         job_id: The job it serves.
         model: Hugging Face id of its weights.
         served_name: What callers put in `model`.
-        parameters: How its server is run.
+        parameters: How its server is run, by name.
         env: Extra environment of its process.
         step: How far it was when this was written.
         since: When it came to that step.
@@ -45,13 +45,14 @@ class ReplicaRecord:
         create_time: Of that process, by the kernel's clock: a pid alone may have been given to another since.
         exit_code: Of one that is gone, when this backend saw it end.
         detail: Why it is gone.
+        runtime: The kind of its server.
     """
 
     replica_id: str
     job_id: str
     model: str
     served_name: str
-    parameters: ServerParameters
+    parameters: dict[str, Scalar]
     env: dict[str, str]
     step: Step
     since: datetime
@@ -60,6 +61,7 @@ class ReplicaRecord:
     create_time: float | None = None
     exit_code: int | None = None
     detail: str = ""
+    runtime: str = LLAMACPP.name
 
 
 _RECORD = TypeAdapter(ReplicaRecord)
@@ -97,7 +99,7 @@ class ReplicaFolder:
                 job_id="",
                 model="",
                 served_name="",
-                parameters=ServerParameters(threads=1),
+                parameters={},
                 env={},
                 step=Step.GONE,
                 since=datetime.fromtimestamp(0, UTC),

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -20,7 +20,6 @@ import aiohttp
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.logs import Logger
 from hostler_provisioner.backend import ObservedReplica, Step
-from hostler_provisioner.local import llamacpp_server
 from hostler_provisioner.local.models import locate
 from hostler_provisioner.local.processes import (
     MARK_FOLDER,
@@ -31,6 +30,7 @@ from hostler_provisioner.local.processes import (
     spawn,
 )
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, write_private
+from hostler_provisioner.local.runtimes import KEY_VARIABLE, Scalar, runtime_named
 from hostler_provisioner.local.steps import Answer, Health, last_words, loaded_fraction, next_health
 from hostler_provisioner.local.weights import Weights
 
@@ -56,7 +56,7 @@ class LocalSettings:
         cluster: Its name in placements.
         instance: Mark for the processes, so that whoever supervises the installation can find them all.
         model_paths: GGUF files of the operator's own, by model id.
-        python: Interpreter that runs the replicas; it needs xllamacpp.
+        python: Interpreter that runs the replicas; it needs the packages of the runtimes.
         probe_period_seconds: Between two looks at the /health of a replica that serves.
         probe_timeout_seconds: How long /health may take; three misses in a row are unhealthy.
     """
@@ -169,32 +169,31 @@ class LocalReplica:
         After the check nothing waits, so that a stop finds either no process or one that is recorded.
         """
         settings = self._around.settings
-        model = locate(self.record.model, settings.model_paths)
-        self._weights_path = model.path
-        await self._around.weights.check(model)
+        runtime = runtime_named(self.record.runtime)
+        weights = await self._checked_weights() if runtime.needs_weights else {}
         key = self._folder.key()
         if key is None:
             raise PermanentError("its key is not there any more, so it can't be started")
         port = _free_port(self._around.ports_taken())
         file = {
-            "model_path": os.fspath(model.path),
             "served_name": self.record.served_name,
             "port": port,
-            **asdict(self.record.parameters),
+            **weights,
+            **self.record.parameters,
         }
         write_private(self._folder.launch_path, json.dumps(file).encode())
         self.record = replace(self.record, port=port)
         self._folder.write(self.record)
         pid = spawn(
             # Isolated: neither the job's variables nor the working directory choose what the child imports.
-            (settings.python, "-I", llamacpp_server.__file__, os.fspath(self._folder.launch_path)),
+            (settings.python, "-I", os.fspath(runtime.script), os.fspath(self._folder.launch_path)),
             {
                 "LANG": "C.UTF-8",
                 **self.record.env,
                 "HOSTLER_INSTANCE": settings.instance,
                 MARK_REPLICA: self.record.replica_id,
                 MARK_FOLDER: os.fspath(self._folder.path),
-                llamacpp_server.KEY_VARIABLE: key,
+                KEY_VARIABLE: key,
             },
             self._folder.log_path,
         )
@@ -204,6 +203,13 @@ class LocalReplica:
         self._folder.forget_key()
         self._logger.info("replica.spawned", pid=pid, port=port)
         return self._process
+
+    async def _checked_weights(self) -> Mapping[str, Scalar]:
+        """What the launch file says about the weights, once they are known to be right."""
+        model = locate(self.record.model, self._around.settings.model_paths)
+        self._weights_path = model.path
+        await self._around.weights.check(model)
+        return {"model_path": os.fspath(model.path)}
 
     async def _watch(self, process: Process) -> None:
         """Follow the process and its /health until it ends."""

@@ -1,0 +1,1 @@
+"""The `external` backend: servers that run already. See `backend.py`."""

@@ -1,0 +1,55 @@
+"""From a job and one of its replicas to everything that a backend needs to start it, opened secrets included.
+
+Called by the effects that start replicas, and by the external backend when it finds its replicas again.
+"""
+
+from hostler_bus.port import Bucket
+from hostler_domain.errors import PermanentError
+from hostler_domain.external import endpoint_at
+from hostler_domain.job import Job, Replica
+from hostler_kit.secret_key import SecretKey
+from hostler_provisioner.backend import Launch
+
+
+class Launches:
+    """Makes launches."""
+
+    def __init__(self, secrets: Bucket, secret_key: SecretKey) -> None:
+        self._secrets = secrets
+        self._secret_key = secret_key
+
+    async def launch(self, job: Job, replica: Replica) -> Launch:
+        """What starts this replica.
+
+        Raises:
+            PermanentError: a secret of the job is not there, or can't be opened.
+        """
+        spec, servers = job.spec, job.spec.external
+        token = await self._open(spec.hf_token_secret, "Hugging Face token")
+        if servers is None:
+            key: str | None = self._secret_key.replica_key(replica.replica_id)
+        else:
+            key = await self._open(servers.api_key_secret, "key for its servers")
+        return Launch(
+            replica_id=replica.replica_id,
+            job_id=job.job_id,
+            project=spec.project,
+            model=spec.model,
+            served_name=spec.model,
+            runtime=spec.runtime,
+            args=tuple(sorted(spec.serving.args.items())),
+            env=tuple(sorted(spec.serving.env.items())),
+            cpu_cores=replica.placement.taken.cpu_cores,
+            memory_bytes=replica.placement.taken.memory_bytes,
+            api_key=key or "",
+            hf_token=token,
+            endpoint_url=endpoint_at(servers, replica.placement.node) if servers else None,
+        )
+
+    async def _open(self, name: str | None, what: str) -> str | None:
+        if name is None:
+            return None
+        sealed = await self._secrets.get(name)
+        if sealed is None:
+            raise PermanentError(f"the job's {what} is not stored any more")
+        return self._secret_key.open(name, sealed.value)
