@@ -22,6 +22,7 @@ from hostler_bus.nats_follow import NatsFollower
 from hostler_bus.nats_link import Link, LinkOptions
 from hostler_bus.nats_serve import NatsServed, ask
 from hostler_bus.nats_topology import declare as declare_topology
+from hostler_bus.nats_topology import wait_until_declared
 from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, Expect, Handler, Message, Start
 from hostler_bus.reading import stored_now
 from hostler_bus.topology import TOPOLOGY, Topology
@@ -54,12 +55,13 @@ async def connect(
         password: Of the user.
         name: Of this process, such as `router-2`.
         connect_timeout_seconds: How long to try for the first connection.
-        declare: Whether to make the streams and buckets that are missing, now and after every lost connection.
+        declare: Whether to make the streams and buckets that are missing, now and after every lost connection; else somebody
+            else does, and a connection counts from when they are there.
         topology: Which streams and buckets there are.
 
     Raises:
         BusRefused: wrong credentials, or the server has a stream that can't be changed into ours.
-        BusUnavailable: no server in time.
+        BusUnavailable: no server in time, or something is not declared there.
     """
     bus = NatsBus(LinkOptions(url, user, password, name), topology, declare=declare)
     try:
@@ -204,11 +206,14 @@ class NatsBus:
 
     async def _equip(self, client: Client) -> None:
         """Give a new connection what the one before it had."""
-        if self._declare:
-            try:
+        doing = "declaring the streams" if self._declare else "waiting for the streams"
+        try:
+            if self._declare:
                 await declare_topology(client.jetstream(timeout=_TRY_SECONDS), self._topology)
-            except FOREIGN as error:
-                raise translate(error, "declaring the streams") from error
+            else:
+                await wait_until_declared(client, self._topology, _READ_SECONDS)
+        except FOREIGN as error:
+            raise translate(error, doing) from error
         for served in tuple(self._served):
             await served.attach(client)
 

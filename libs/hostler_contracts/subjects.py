@@ -63,6 +63,11 @@ def job_events_any_project(job_id: str) -> str:
     return f"{ROOT}.jobs.*.{token(job_id)}.*"
 
 
+def job_events_of_kind(event_name: str) -> str:
+    """Filter that takes the events of one kind of every job."""
+    return f"{ROOT}.jobs.*.*.{event_token(event_name)}"
+
+
 def metrics(project: str, job_id: str) -> str:
     """Subject of the load windows of one job."""
     return f"{ROOT}.metrics.{token(project)}.{token(job_id)}"

@@ -34,7 +34,7 @@ def main() -> None:
         bus = await open_bus(chassis, platform)
         jobs = JobProjection(chassis.logger)
         lease = await campaign(
-            chassis, bus, f"provisioner-{settings.cluster}", ttl_seconds=settings.lease_seconds
+            chassis, bus, f"provisioner.{settings.cluster}", ttl_seconds=settings.lease_seconds
         )
         provisioner = Provisioner(
             bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, chassis.registry
