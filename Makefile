@@ -5,7 +5,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 SETUP := scripts/setup_environment.sh
-CODE := libs services cli tests scripts
+CODE := libs services cli tests scripts bench
 # uv comes with the development environment; one on the PATH does as well.
 UV = $(if $(wildcard $(BIN)/uv),$(BIN)/uv,uv)
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 \
@@ -20,7 +20,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean
+.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test: setup-dev lint ## Everything that must pass: lint, types, layers, all test
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+
+bench: setup ## What the log costs with 10,000 jobs; prints figures, judges nothing.
+	@$(BIN)/python bench/projection.py $(ARGS)
 
 fmt: setup-dev ## Format the code and mend what ruff can mend.
 	@$(BIN)/ruff format $(wildcard $(CODE))

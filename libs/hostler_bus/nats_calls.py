@@ -7,9 +7,17 @@ library is awaited through `heed`.
 
 import asyncio
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class Flushable(Protocol):
+    """What is needed of a client."""
+
+    async def flush(self) -> None:
+        """Send a ping and wait for its answer."""
+        ...
 
 
 async def heed(call: Awaitable[T]) -> T:
@@ -21,3 +29,13 @@ async def heed(call: Awaitable[T]) -> T:
     finally:
         if task is not None and task.cancelling() > before:
             raise asyncio.CancelledError
+
+
+async def settle(client: Flushable) -> None:
+    """Come back when the server has done everything that was sent to it before.
+
+    The library writes the ping of a flush ahead of commands that still wait in its buffer, so its answer says nothing about
+    those; it comes after they have left the buffer, though, and a second one says it of them.
+    """
+    await heed(client.flush())
+    await heed(client.flush())

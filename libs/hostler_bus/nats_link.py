@@ -18,7 +18,7 @@ import structlog
 from nats.aio.client import Client
 
 from hostler_bus.errors import BusClosed, BusError, BusRefused, BusUnavailable
-from hostler_bus.nats_calls import heed
+from hostler_bus.nats_calls import heed, settle
 from hostler_bus.permissions import inbox_prefix
 
 _BACKOFF_SECONDS_MIN = 0.05
@@ -169,7 +169,7 @@ class Link:
             with suppress(nats.errors.Error, OSError, TimeoutError):
                 async with asyncio.timeout(_DRAIN_TIMEOUT_SECONDS):
                     await self._idle.wait()
-                    await heed(client.flush())
+                    await settle(client)
             await _discard(client)
         self._client = None
         self._gone.set()

@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as NatsSubscription
 
 from hostler_bus.errors import HandlerFailed, NoResponder, RequestTimeout
-from hostler_bus.nats_calls import heed
+from hostler_bus.nats_calls import heed, settle
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.port import Handler
 
@@ -70,7 +70,7 @@ class NatsServed:
             task.add_done_callback(self._at_hand.discard)
 
         self._subscription = await client.subscribe(self._subject, queue=self._queue, cb=begin)
-        await client.flush()  # so that a request sent after this finds us
+        await settle(client)  # so that a request sent after this finds us
 
     async def close(self) -> None:
         """Take no more requests and finish those at hand."""

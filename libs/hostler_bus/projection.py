@@ -5,13 +5,14 @@ history, and then follows. Applying a message twice, or an older one after a new
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
 import structlog
 
 from hostler_bus.job_log import JobEntry, entry_of
-from hostler_bus.port import Bus, CaughtUp, Deleted, LastPerSubject
+from hostler_bus.port import Bus, CaughtUp, Deleted, LastPerSubject, Message
 from hostler_contracts import subjects
 from hostler_contracts.catalogue import BadRecord, Codec
 from hostler_contracts.codec import UndecodableEvent
@@ -64,21 +65,47 @@ class JobProjection:
         return True
 
     async def run(self, bus: Bus) -> None:
-        """Follow the log until cancelled. A message that can't be read is logged and passed over."""
+        """Follow the log until cancelled. A message that can't be read is logged and passed over.
+
+        What is stored at the start comes as one message per kind of event; of each job only the latest says how it stands, so
+        the others are not even decoded.
+        """
+        stored: dict[str, Message] = {}
         async with bus.follow(subjects.JOBS, subjects.JOBS_SUBJECTS, start=LastPerSubject()) as messages:
             async for message in messages:
                 if isinstance(message, CaughtUp):
+                    for latest in sorted(stored.values(), key=lambda each: each.seq):
+                        await self._take_stored(bus, latest)
+                    stored.clear()
                     self.caught_up = True
                     for callback in self._on_caught_up:
                         callback()
-                    continue
-                try:
-                    self.apply(entry_of(message))
-                except UndecodableEvent as error:
-                    self._logger.warning(
-                        "event.undecodable", subject=message.subject, seq=message.seq, reason=str(error)
-                    )
-                self.seq = message.seq
+                elif self.caught_up:
+                    self._take(message)
+                else:
+                    stored[message.subject.rpartition(".")[0]] = message
+
+    def _take(self, message: Message) -> bool:
+        """Apply a message; gives whether it could be read."""
+        self.seq = message.seq
+        try:
+            self.apply(entry_of(message))
+        except UndecodableEvent as error:
+            self._logger.warning(
+                "event.undecodable", subject=message.subject, seq=message.seq, reason=str(error)
+            )
+            return False
+        return True
+
+    async def _take_stored(self, bus: Bus, latest: Message) -> None:
+        """Apply the latest message of a job; where it can't be read, those of its history that can."""
+        if self._take(latest):
+            return
+        job_subjects = latest.subject.rpartition(".")[0] + ".*"
+        async for earlier in bus.history(subjects.JOBS, job_subjects):
+            if earlier.seq < latest.seq:
+                with suppress(UndecodableEvent):
+                    self.apply(entry_of(earlier))
 
 
 class CatalogueProjection(Generic[RecordT]):

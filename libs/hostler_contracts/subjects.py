@@ -25,7 +25,7 @@ BUCKET_ROUTERS = "routers"
 BUCKET_SECRETS = "secrets"
 BUCKET_IDEMPOTENCY = "idempotency"
 
-_TOKEN = re.compile(r"^[A-Za-z0-9_-]{1,128}$")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 
 
 class BadToken(ValueError):
@@ -38,7 +38,7 @@ def token(value: str) -> str:
     Raises:
         BadToken: it holds anything but letters, digits, `_` and `-`, or is empty or longer than 128 characters.
     """
-    if not _TOKEN.match(value):
+    if not _TOKEN.fullmatch(value):
         raise BadToken(f"{value!r} can't be part of a subject: letters, digits, '_' and '-' only")
     return value
 

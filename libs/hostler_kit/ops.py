@@ -22,6 +22,11 @@ class Check:
     detail: str = ""
 
 
+def caught_up(done: bool, what: str) -> Check:
+    """The check of something that is read at the start: ready once it has been."""
+    return Check(done, "" if done else f"{what} is being read")
+
+
 class Readiness:
     """Named checks; the service is ready when all of them are."""
 

@@ -147,7 +147,7 @@ def test_what_is_no_event_is_refused_without_repeating_it(poison: bytes) -> None
         codec.decode(poison)
 
 
-@pytest.mark.parametrize("bad", ["a.b", "*", ">", "", "a b", "ä"])
+@pytest.mark.parametrize("bad", ["a.b", "*", ">", "", "a b", "ä", "a\n"])
 def test_a_token_that_would_address_others_is_refused(bad: str) -> None:
     with pytest.raises(subjects.BadToken):
         subjects.job_event(bad, JOB_ID, "job.created")

@@ -11,7 +11,7 @@ from hostler_bus.job_log import JobLog
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_kit.http import HttpServer
-from hostler_kit.ops import Check
+from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
@@ -39,9 +39,8 @@ def main() -> None:
             chassis.spawn(name, projection.run(bus))
         chassis.readiness.add(
             "projections",
-            lambda: Check(
-                all(each.caught_up for each in (jobs, masters, profiles, keys)),
-                "what is stored is being read",
+            lambda: caught_up(
+                all(each.caught_up for each in (jobs, masters, profiles, keys)), "what is stored"
             ),
         )
         app = create_app(

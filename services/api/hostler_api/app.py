@@ -18,7 +18,7 @@ from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
-_HARMLESS_ID = re.compile(rb"^[A-Za-z0-9_.:-]{1,128}$")
+_HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
 
 class RequestLog:
@@ -36,7 +36,7 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _HARMLESS_ID.match(given) else new_id()
+        request_id = given.decode() if _HARMLESS_ID.fullmatch(given) else new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = self._clock.monotonic()
         status = 0

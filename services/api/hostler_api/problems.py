@@ -14,7 +14,8 @@ from hostler_bus.errors import BusUnavailable, StreamFull
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 
 MEDIA_TYPE = "application/problem+json"
-TYPE_BASE = "https://hostler.dev/problems/"
+TYPE_BASE = "/problems/"
+"""Types are relative addresses: the api itself serves a page about each."""
 
 
 class Unauthorized(HostlerError):
@@ -37,29 +38,91 @@ class Problem:
         slug: Last part of its type's address.
         title: The same for every occurrence.
         status: Of the answer.
+        meaning: What it says and what to do, for the page that its type leads to.
         retry_after_seconds: When trying again may help; None where it won't.
     """
 
     slug: str
     title: str
     status: int
+    meaning: str
     retry_after_seconds: float | None = None
 
 
-INVALID = Problem("invalid-request", "The request is not valid", 400)
-UNAUTHORIZED = Problem("unauthorized", "The API key is missing or not valid", 401)
-FORBIDDEN = Problem("forbidden", "The API key may not do this", 403)
-NOT_FOUND = Problem("not-found", "There is no such thing", 404)
-METHOD_NOT_ALLOWED = Problem("method-not-allowed", "This method is not possible here", 405)
-CONFLICT = Problem("conflict", "The present state does not allow it", 409)
-TOO_LARGE = Problem("too-large", "The request is too large", 413)
-IDEMPOTENCY_MISMATCH = Problem(
-    "idempotency-key-reused", "The idempotency key belongs to another request", 422
+INVALID = Problem(
+    "invalid-request",
+    "The request is not valid",
+    400,
+    "Some fields make no sense. `errors` names each with what would be right; nothing was done.",
 )
-UNAVAILABLE = Problem("unavailable", "It can't be done right now", 503, 1.0)
-STORAGE_FULL = Problem("storage-full", "The event log has no room", 503, 30.0)
-INTERNAL = Problem("internal", "Something went wrong inside", 500)
+UNAUTHORIZED = Problem(
+    "unauthorized",
+    "The API key is missing or not valid",
+    401,
+    "Send a key as `Authorization: Bearer hsk_...` or `X-API-Key`; this one is missing, mistyped, unknown, revoked or expired.",
+)
+FORBIDDEN = Problem(
+    "forbidden",
+    "The API key may not do this",
+    403,
+    "The key is good but lacks the scope, or belongs to another project.",
+)
+NOT_FOUND = Problem(
+    "not-found",
+    "There is no such thing",
+    404,
+    "It does not exist, or not for this key: another project's jobs read as absent.",
+)
+METHOD_NOT_ALLOWED = Problem(
+    "method-not-allowed", "This method is not possible here", 405, "The address exists, with other methods."
+)
+CONFLICT = Problem(
+    "conflict", "The present state does not allow it", 409, "Read what is there now, and decide again."
+)
+TOO_LARGE = Problem("too-large", "The request is too large", 413, "Nothing of it was read to the end.")
+IDEMPOTENCY_MISMATCH = Problem(
+    "idempotency-key-reused",
+    "The idempotency key belongs to another request",
+    422,
+    "The same key came within 24 hours with another body. Use a new key for a new request.",
+)
+UNAVAILABLE = Problem(
+    "unavailable",
+    "It can't be done right now",
+    503,
+    "The event log did not answer in time. Send the same request again, with the same Idempotency-Key where it creates something.",
+    retry_after_seconds=1.0,
+)
+STORAGE_FULL = Problem(
+    "storage-full",
+    "The event log has no room",
+    503,
+    "Nothing was stored and nothing is half-done. An operator has to make room.",
+    retry_after_seconds=30.0,
+)
+INTERNAL = Problem(
+    "internal",
+    "Something went wrong inside",
+    500,
+    "A bug. It was logged under the request's id; please report it with that.",
+)
 
+CATALOGUE = {
+    each.slug: each
+    for each in (
+        INVALID,
+        UNAUTHORIZED,
+        FORBIDDEN,
+        NOT_FOUND,
+        METHOD_NOT_ALLOWED,
+        CONFLICT,
+        TOO_LARGE,
+        IDEMPOTENCY_MISMATCH,
+        UNAVAILABLE,
+        STORAGE_FULL,
+        INTERNAL,
+    )
+}
 _BY_STATUS = {
     each.status: each for each in (INVALID, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, TOO_LARGE)
 }
@@ -125,6 +188,20 @@ def add_problem_handlers(app: FastAPI) -> None:
         detail = f"{request.method} {request.url.path} is not a route of this API"
         return problem_response(request, _BY_STATUS.get(status, INTERNAL), detail)
 
+    def about(slug: str) -> dict[str, object]:
+        """What a type of problem means."""
+        problem = CATALOGUE.get(slug)
+        if problem is None:
+            raise NotFound(f"there is no type of problem {slug!r}")
+        return {
+            "type": TYPE_BASE + problem.slug,
+            "title": problem.title,
+            "status": problem.status,
+            "retry_after_seconds": problem.retry_after_seconds,
+            "meaning": problem.meaning,
+        }
+
+    app.add_api_route(TYPE_BASE + "{slug}", about, include_in_schema=False)
     app.add_exception_handler(HostlerError, domain_error)
     app.add_exception_handler(RequestValidationError, body_error)
     app.add_exception_handler(HTTPException, http_error)

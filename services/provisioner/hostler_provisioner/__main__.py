@@ -3,7 +3,7 @@
 from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
 from hostler_bus.projection import JobProjection
-from hostler_kit.ops import Check
+from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
@@ -54,9 +54,7 @@ def main() -> None:
         if settings.stop_replicas_on_exit:
             chassis.on_stop("replicas", provisioner.stop_replicas)
         chassis.on_stop("effects", effects.close)
-        chassis.readiness.add(
-            "jobs", lambda: Check(jobs.caught_up, "" if jobs.caught_up else "the job log is being read")
-        )
+        chassis.readiness.add("jobs", lambda: caught_up(jobs.caught_up, "the job log"))
         chassis.spawn("jobs", jobs.run(bus))
         chassis.spawn("node", provisioner.report_node())
         chassis.spawn("backend", provisioner.watch_backend())

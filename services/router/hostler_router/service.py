@@ -18,7 +18,7 @@ from hostler_contracts.catalogue import API_KEYS, ApiKey
 from hostler_kit.clock import Clock
 from hostler_kit.http import HttpServer
 from hostler_kit.logs import Logger
-from hostler_kit.ops import Check, Readiness
+from hostler_kit.ops import Readiness, caught_up
 from hostler_kit.secret_key import SecretKey
 from hostler_router.app import RouterApp
 from hostler_router.balance import Rng
@@ -144,8 +144,8 @@ class Router:
             drain_timeout_seconds=given.drain_timeout_seconds + _CLOSE_SECONDS,
         )
         self._jobs.on_change(self._apply)
-        given.readiness.add("jobs", lambda: Check(self._jobs.caught_up, "the job log is being read"))
-        given.readiness.add("api_keys", lambda: Check(self._keys.caught_up, "the API keys are being read"))
+        given.readiness.add("jobs", lambda: caught_up(self._jobs.caught_up, "the job log"))
+        given.readiness.add("api_keys", lambda: caught_up(self._keys.caught_up, "the list of API keys"))
 
     @property
     def port(self) -> int:

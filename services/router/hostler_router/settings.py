@@ -13,7 +13,7 @@ class RouterSettings(OpsSettings):
 
     host: str = "127.0.0.1"
     """Address on which requests are taken."""
-    port: int = 8080
+    port: int = 8000
     """Port for them; several router processes of one machine share it. 0 takes a free one and logs it."""
     body_bytes_max: int = Field(default=8 * 2**20, gt=0)
     """Largest request body; a larger one is refused with 413 while it arrives."""

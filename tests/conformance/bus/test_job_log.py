@@ -171,6 +171,19 @@ async def test_an_event_that_can_not_be_read_harms_nobody_else(world: World) -> 
         assert projection.seq == 3
 
 
+async def test_a_job_whose_latest_event_can_not_be_read_stands_as_its_last_readable_one_says(
+    world: World,
+) -> None:
+    bus = await world.connect()
+    log = log_of(bus, world)
+    made = await log.append(None, created())
+    placed = await log.append(made, scheduled())
+    await bus.append(f"hostler.jobs.default.{JOB_ID}.replica-scheduled", b"not an event", msg_id="poison")
+    async with projected(bus) as projection:
+        assert projection.get(JOB_ID) == placed
+        assert projection.seq == 3
+
+
 async def test_a_projection_reads_what_its_owner_has_just_written_and_never_goes_back(world: World) -> None:
     bus = await world.connect()
     log = log_of(bus, world)

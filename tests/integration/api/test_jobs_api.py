@@ -209,6 +209,13 @@ async def test_what_is_no_route_is_a_problem_too(site: Site, method: str, path: 
     assert (answer.status_code, answer.json()["status"]) == (status, status)
 
 
+async def test_the_type_of_a_problem_leads_to_a_page_about_it(site: Site) -> None:
+    problem = (await site.get("/v1/jobs", "")).json()
+    page = await site.client.get(problem["type"])
+    assert (page.status_code, page.json()["title"]) == (200, problem["title"])
+    assert (await site.client.get("/problems/nothing")).status_code == 404
+
+
 async def read_stream(site: Site, path: str, **headers: str) -> list[dict[str, str]]:
     """Events of a stream that ends by itself."""
     answer = await site.get(path, Accept="text/event-stream", **headers)

@@ -137,3 +137,16 @@ async def test_a_denied_permission_is_silence_and_the_error_says_what_the_server
         await bus.append(EVENT, b"", msg_id="1", deadline_seconds=0.5)
     assert bus.link.error_count > 0
     await bus.drain()
+
+
+async def test_whoever_serves_can_be_asked_from_the_moment_that_serve_returns(
+    nats_server: NatsServer,
+) -> None:
+    async def echo(data: bytes) -> bytes:
+        return data
+
+    asking, serving = await connected(nats_server), await connected(nats_server)
+    for number in range(300):
+        await serving.serve(f"hostler.rpc.test.{number}", echo)
+        assert await asking.request(f"hostler.rpc.test.{number}", b"x", timeout_seconds=5) == b"x"
+    await asyncio.gather(asking.drain(), serving.drain())

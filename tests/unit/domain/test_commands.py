@@ -30,6 +30,11 @@ def scaled(**fields: object) -> JobSpec:
 BAD = {
     "empty name": (replace(spec(), name=""), "name"),
     "name with a slash": (replace(spec(), name="a/b"), "name"),
+    "name with a line end": (replace(spec(), name="demo\n"), "name"),
+    "label with a space in its name": (replace(spec(), labels={"a b": "c"}), "labels.'a b'"),
+    "image with a line end": (replace(spec(), runtime_image="vllm:1\n"), "runtime_image"),
+    "location with a dot": (replace(spec(), location="a.b"), "location"),
+    "model that is not ascii": (replace(spec(), model="caf\u00e9/x"), "model"),
     "project with a dot": (replace(spec(), project="a.b"), "project"),
     "model without an owner": (replace(spec(), model="gpt2"), "model"),
     "model with a line end": (replace(spec(), model="a/b\nc"), "model"),
