@@ -212,3 +212,8 @@ def test_no_secret_shows_in_logs_or_state(stack: Stack, demo: str) -> None:
         assert stack.key not in text, path
         assert secret not in text, path
         assert "hsr_" not in text, path
+
+
+def test_nats_refused_nobody_anything(stack: Stack, demo: str) -> None:
+    log = (stack.data_dir / "logs" / "nats.log").read_text()
+    assert [line for line in log.splitlines() if "Violation" in line] == []
