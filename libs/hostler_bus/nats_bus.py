@@ -17,13 +17,14 @@ from nats.js.errors import NotFoundError
 from hostler_bus.errors import BusError, BusUnavailable, SequenceConflict
 from hostler_bus.kv import StoredBucket
 from hostler_bus.nats_calls import heed
+from hostler_bus.nats_deliveries import NatsDeliveries
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.nats_follow import NatsFollower
 from hostler_bus.nats_link import Link, LinkOptions
 from hostler_bus.nats_serve import NatsServed, ask
 from hostler_bus.nats_topology import declare as declare_topology
 from hostler_bus.nats_topology import wait_until_declared
-from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, Expect, Handler, Message, Start
+from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, ConsumerSpec, Expect, Handler, Message, Start
 from hostler_bus.reading import stored_now
 from hostler_bus.topology import TOPOLOGY, Topology
 
@@ -179,6 +180,10 @@ class NatsBus:
     def follow_once(self, stream: str, subjects: str, *, start: Start) -> NatsFollower:
         """Messages until the first interruption; buckets are watched through this."""
         return NatsFollower(self.link, stream, subjects, start, resume=False)
+
+    def deliveries(self, consumer: ConsumerSpec) -> NatsDeliveries:
+        """Messages to be answered."""
+        return NatsDeliveries(self.link, consumer)
 
     def bucket(self, name: str) -> StoredBucket:
         """The bucket of that name."""
