@@ -11,6 +11,9 @@ What `answer_to` answers:
     PermanentError  | Term: a dead letter, with the error's words
     anything else   | Nak after a delay that doubles with every attempt: a bug, or something that nobody thought of
 
+A message may come again although it was acknowledged: a server that is killed forgets the answers of its last moments. So what the
+handler does has to be harmless when done twice.
+
 After the consumer's last delivery a Nak makes a dead letter too. The server says so in an advisory, and the stream
 DEADLETTERS_ADVISORIES keeps it.
 """

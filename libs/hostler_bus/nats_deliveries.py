@@ -50,7 +50,7 @@ class NatsDeliveries:
             except BusClosed:
                 await self.close()
             except BusUnavailable:
-                self._opened = None
+                await self._drop()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_RETRY_SECONDS):
                         await self._closed.wait()
@@ -71,6 +71,9 @@ class NatsDeliveries:
     async def close(self) -> None:
         """End it; the consumer stays at the server."""
         self._closed.set()
+        await self._drop()
+
+    async def _drop(self) -> None:
         opened, self._opened = self._opened, None
         if opened is not None and opened[0].is_connected:
             with suppress(*FOREIGN):
@@ -86,8 +89,8 @@ class NatsDeliveries:
             pull = self._opened[1].fetch(1, timeout=_PULL_SECONDS)
             (msg,) = await self._link.call(pull, _PULL_SECONDS + _CALL_SECONDS)
         except TimeoutError:
-            # Quiet, or the consumer is gone: to declare it again is harmless, and tells which.
-            self._opened = None
+            # Quiet, or the consumer is gone: to declare it again is harmless, and brings it back.
+            await self._drop()
             return None
         except FOREIGN as error:
             raise translate(error, doing) from error
