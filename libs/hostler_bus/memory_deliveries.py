@@ -33,8 +33,8 @@ class MemoryConsumer:
         """Make a consumer that has delivered nothing yet; `advise` takes the subject and the body of an advisory."""
         self.spec = spec
         self.stream = stream
-        self.changed: set[Callable[[], None]] = set()
-        """Called when something may be due earlier than before."""
+        self.changed: dict[Callable[[], None], None] = {}
+        """Called, in this order, when something may be due earlier than before."""
         self._advise = advise
         self._seen = 0
         self._outstanding: dict[int, _Outstanding] = {}
@@ -143,13 +143,13 @@ class MemoryDeliveries:
         self._woken.set()
         self._register.discard(self)
         if self._consumer is not None:
-            self._consumer.stream.on_append.discard(self._woken.set)
-            self._consumer.changed.discard(self._woken.set)
+            self._consumer.stream.on_append.pop(self._woken.set, None)
+            self._consumer.changed.pop(self._woken.set, None)
 
     def _open(self) -> MemoryConsumer:
         self._consumer = self._find()
-        self._consumer.stream.on_append.add(self._woken.set)
-        self._consumer.changed.add(self._woken.set)
+        self._consumer.stream.on_append[self._woken.set] = None
+        self._consumer.changed[self._woken.set] = None
         return self._consumer
 
     async def _wait(self, until: float | None) -> None:

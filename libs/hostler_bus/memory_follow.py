@@ -77,7 +77,7 @@ class MemoryFollower:
         self._woken.set()
         self._register.discard(self)
         if self._stream is not None:
-            self._stream.on_append.discard(self._woken.set)
+            self._stream.on_append.pop(self._woken.set, None)
 
     def _open(self) -> MemoryStream:
         stream = self._server.stream(self._name)
@@ -92,6 +92,6 @@ class MemoryFollower:
                 self._next_seq = stream.last_seq + 1
             case SinceTime(time):
                 self._next_seq = stream.first_since(time)
-        stream.on_append.add(self._woken.set)
+        stream.on_append[self._woken.set] = None
         self._stream = stream
         return stream

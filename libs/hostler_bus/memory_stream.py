@@ -41,7 +41,8 @@ class MemoryStream:
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec
         self.last_seq = 0
-        self.on_append: set[Callable[[], None]] = set()
+        # A dictionary, for its order: who came first is told first, so that a simulation repeats itself.
+        self.on_append: dict[Callable[[], None], None] = {}
         """Called after every message."""
         self._kept: list[_Kept] = []
         self._ids: dict[str, tuple[int, float]] = {}

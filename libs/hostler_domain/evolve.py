@@ -31,7 +31,7 @@ from hostler_domain.errors import IllegalTransition
 from hostler_domain.job import ENDED_REPLICAS_KEPT, Condition, Job, JobStatus, Replica
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseEvent
 from hostler_domain.phases import transition as phase_transition
-from hostler_domain.replica_states import START_STATES, ReplicaEvent, ReplicaState
+from hostler_domain.replica_states import START_STATES, ReplicaEvent, ReplicaReason, ReplicaState
 from hostler_domain.replica_states import transition as replica_transition
 
 SCALED_TO_ZERO = "ScaledToZero"
@@ -83,7 +83,10 @@ def evolve(job: Job | None, change: Change) -> Job:
         case _ if job is None:
             raise IllegalTransition(f"{type(change).__name__} needs a job, and there is none")
         case JobPending():
-            status = _phase(job.status, PhaseEvent.QUEUED, change.at)
+            # A job that serves with too few stays Degraded, and has the reason all the same.
+            event = observed_phase(job)
+            event = event if event is PhaseEvent.SHORT else PhaseEvent.QUEUED
+            status = _phase(job.status, event, change.at)
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
@@ -200,7 +203,9 @@ def _with_replica(job: Job, change: ReplicaChange) -> Job:
             placement=change.placement,
             created_at=change.at,
         )
-        return replace(job, status=replace(job.status, replicas=_kept((*job.replicas, replica))))
+        # Whatever it waited for, it waits for that no more; the scheduler says so again where more is missing.
+        status = replace(job.status, phase_reason=None, phase_detail="")
+        return replace(job, status=replace(status, replicas=_kept((*job.replicas, replica))))
     before = job.replica(change.replica_id)
     if before is None:
         raise IllegalTransition(f"job {job.job_id} has no replica {change.replica_id}")
@@ -242,7 +247,8 @@ def _failures(status: JobStatus, before: Replica, change: ReplicaChange) -> JobS
         return replace(status, start_failures=0)
     if not isinstance(change, ReplicaFailed):
         return status
-    starting = before.state in START_STATES
+    # A place that was given away twice is no fault of the job.
+    starting = before.state in START_STATES and change.reason is not ReplicaReason.NO_ROOM
     return replace(
         status,
         start_failures=status.start_failures + 1 if starting else status.start_failures,

@@ -57,6 +57,8 @@ class ReplicaReason(StrEnum):
     REPLACED = "Replaced"
     CANNOT_START = "CannotStart"
     """The request itself is at fault (an unknown argument, a model this cluster does not have): trying again is no use."""
+    NO_ROOM = "NoRoom"
+    """Its node had no room for it after all, as when two schedulers placed at once; nothing was started."""
     START_FAILED = "StartFailed"
     """Its process or machine ended before it was ready."""
     INITIALIZATION_TIMEOUT = "InitializationTimeout"

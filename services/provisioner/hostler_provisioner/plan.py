@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
     ReplicaBooting,
@@ -96,6 +97,7 @@ class View:
 
     Attributes:
         cluster: Ours; replicas placed elsewhere are none of our business.
+        capacity: What our nodes have, by their key.
         jobs: All jobs.
         observed: All replicas that the backend sees.
         in_flight: Requests that the routers still have on draining replicas, by replica id; absent where some router could not
@@ -104,6 +106,7 @@ class View:
     """
 
     cluster: str
+    capacity: Mapping[str, Resources]
     jobs: tuple[Job, ...]
     observed: tuple[ObservedReplica, ...]
     in_flight: Mapping[str, int]
@@ -115,16 +118,53 @@ def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
     seen = {each.replica_id: each for each in view.observed}
     actions: list[Action] = []
     known: set[str] = set()
+    room = _Room(view, seen)
     for job in sorted(view.jobs, key=lambda each: each.job_id):
         ours = [each for each in job.replicas if each.placement.cluster == view.cluster and not each.ended]
         for replica in ours:
             known.add(replica.replica_id)
             if replica.replica_id not in view.busy:
-                actions.extend(_for_replica(job, replica, seen.get(replica.replica_id), view, limits, now))
+                wished = _for_replica(job, replica, seen.get(replica.replica_id), view, limits, now)
+                actions.extend(room.admitted(job, replica, action, now) for action in wished)
         if job.status.phase is JobPhase.DELETING and all(each.ended for each in job.replicas):
             actions.append(FinishJob(job.job_id))
     actions.extend(_orphans(view.observed, known, view.busy))
     return tuple(actions)
+
+
+class _Room:
+    """What is left of our nodes, counting what has begun and not ended.
+
+    Placement keeps within a node's capacity as long as one scheduler places. Two at once, each right by its own view, may give
+    the same room to two jobs; who comes second here is turned away before anything is started.
+    """
+
+    def __init__(self, view: View, seen: Mapping[str, ObservedReplica]) -> None:
+        self._left = dict(view.capacity)
+        for job in view.jobs:
+            for replica in job.replicas:
+                if replica.ended:
+                    continue
+                begun = replica.state not in (ReplicaState.PENDING, ReplicaState.SCHEDULED)
+                if begun or replica.replica_id in seen or replica.replica_id in view.busy:
+                    self._take(replica)
+
+    def admitted(self, job: Job, replica: Replica, action: Action, now: datetime) -> Action:
+        """`action`, or the refusal of a start that does not fit."""
+        if not isinstance(action, StartReplica):
+            return action
+        left = self._left.get(replica.placement.node_key)
+        shortages = () if left is None else left.shortages(replica.placement.taken)
+        if shortages:
+            detail = f"{replica.placement.node_key}: {', '.join(shortages)}"
+            return Report(job.job_id, ReplicaFailed(now, replica.replica_id, ReplicaReason.NO_ROOM, detail))
+        self._take(replica)
+        return action
+
+    def _take(self, replica: Replica) -> None:
+        key = replica.placement.node_key
+        if key in self._left:
+            self._left[key] -= replica.placement.taken
 
 
 def _orphans(

@@ -54,6 +54,7 @@ class Provisioner:
         self._limits = Limits(settings.drain_timeout_seconds, settings.unhealthy_timeout_seconds)
         self._effects: Effects | None = None
         self._stopping = False
+        self._node: Node | None = None
         self._acting = False
         self._observed = Gauge(
             "hostler_provisioner_replicas", "Replicas that the backend sees.", ("step",), registry=registry
@@ -91,6 +92,7 @@ class Provisioner:
         }
         view = View(
             cluster=self._backend.cluster,
+            capacity={self._node.key: self._node.capacity} if self._node else {},
             jobs=tuple(entry.job for entry in self._jobs.jobs.values()),
             observed=observed,
             in_flight=await in_flight(self._bus, draining),
@@ -132,6 +134,7 @@ class Provisioner:
                 reported_at=self._clock.now(),
                 location=self._settings.location,
             )
+            self._node = node
             with suppress(TemporaryError):
                 await bucket.put(node.key, catalogue.NODES.encode(node))
             await asyncio.sleep(self._settings.node_report_seconds)

@@ -20,6 +20,9 @@ from hostler_scheduler.filter import Candidate, Refusal, Request, refusals
 from hostler_scheduler.score import score
 from hostler_scheduler.view import ClusterView
 
+_WAITING = {PhaseEvent.QUEUED: JobPhase.PENDING, PhaseEvent.SHORT: JobPhase.DEGRADED}
+"""Phase of a job that lacks a place for a replica it needs, by what its replicas amount to."""
+
 NODES_LISTED_MAX = 20
 """In the detail of a waiting job: it is part of every later event of the job, so it stays short."""
 
@@ -106,14 +109,15 @@ def _schedule(job: Job, missing: int, room: "_Room", new_ids: Callable[[], str])
 
 def _hold(job: Job, room: "_Room") -> HoldJob | None:
     """The news that the job waits; None where it has what it needs to serve, or says the same already."""
-    if observed_phase(job) is not PhaseEvent.QUEUED:
+    phase = _WAITING.get(observed_phase(job))
+    if phase is None:
         return None
     found = room.look(job)
     if not isinstance(found, Unplaceable):
         return None
     status = job.status
     if (status.phase, status.phase_reason, status.phase_detail) == (
-        JobPhase.PENDING,
+        phase,
         found.reason,
         found.detail,
     ):

@@ -17,7 +17,8 @@ from tests.integration.scheduler_autoscaler.site import Running, Site, now
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
 
-UP = "throughput: 24 rps over 60 s / 10 rps per replica = 3 replicas"
+# How much of the last minute is covered depends on how long the test itself took.
+UP = re.compile(r"throughput: 24 rps over \d\d s / 10 rps per replica = 3 replicas")
 
 
 async def serving(site: Site, replicas: int = 1, **fields: object) -> None:
@@ -67,7 +68,7 @@ async def test_load_leads_to_more_replicas_with_the_reasons_in_the_log(site: Sit
         assert isinstance(change, JobScaled)
         assert change.desired_replicas == 3
         assert re.search(
-            r"throughput: 2\d[\d.]* rps over 60 s / 10 rps per replica = 3 replicas",
+            r"throughput: 2\d[\d.]* rps over \d\d s / 10 rps per replica = 3 replicas",
             "; ".join(change.reasons),
         )
         await eventually(lambda: autoscaler.count("hostler_autoscaler_desired_replicas", job=JOB_ID) == 3)
@@ -81,7 +82,7 @@ async def test_windows_from_before_the_start_are_replayed(site: Site):
         await eventually(lambda: desired(site) == 3)
     change = await site.last_change(JobScaled)
     assert isinstance(change, JobScaled)
-    assert UP in change.reasons
+    assert any(UP.fullmatch(reason) for reason in change.reasons)
 
 
 async def test_an_autoscaler_that_comes_back_says_the_same_and_appends_nothing(site: Site):

@@ -80,6 +80,13 @@ def test_a_pending_job_says_why_and_forgets_it_once_placed() -> None:
     assert (placed.status.phase_reason, placed.status.phase_detail) == (None, "")
 
 
+def test_a_degraded_job_without_room_for_more_stays_degraded_and_says_why() -> None:
+    short = evolve(running_job(2, minimum=2), ReplicaFailed(at(9), "r1", ReplicaReason.CRASHED, "signal 9"))
+    waiting = evolve(short, JobPending(at(10), PhaseReason.NO_CAPACITY, "node-a: full"))
+    assert (waiting.status.phase, waiting.status.phase_reason) == (JobPhase.DEGRADED, PhaseReason.NO_CAPACITY)
+    assert evolve(waiting, scheduled("r3")).status.phase_reason is None
+
+
 def test_a_phase_keeps_the_time_at_which_it_began() -> None:
     job = evolve(running_job(), ready("r1", seconds=50))
     assert job.status.phase_since == at(5)
@@ -101,6 +108,11 @@ def test_starts_that_fail_are_counted_until_one_is_ready() -> None:
 
 def test_a_crash_after_ready_is_no_failed_start() -> None:
     assert fold(created(), scheduled(), ready(), failed).status.start_failures == 0
+
+
+def test_a_place_that_was_given_away_twice_counts_as_no_failed_start() -> None:
+    no_room = ReplicaFailed(at(2), "r1", ReplicaReason.NO_ROOM, "node-a: needs 1 CPU cores, 0 free")
+    assert fold(created(), scheduled("r1"), no_room).status.start_failures == 0
 
 
 def test_progress_is_kept_while_starting_and_dropped_when_ready() -> None:

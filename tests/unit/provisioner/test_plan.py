@@ -4,6 +4,7 @@ from datetime import datetime
 
 import pytest
 
+from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
     JobDeleteRequested,
@@ -50,8 +51,10 @@ def planned(
     now: datetime = LATER,
     in_flight: dict[str, int] | None = None,
     busy: frozenset[str] = frozenset(),
+    cores: float = 100,
 ) -> tuple[Action, ...]:
-    return plan(View("local", tuple(jobs), tuple(observed), in_flight or {}, busy), LIMITS, now=now)
+    capacity = {NODE.node_key: Resources(cores, 2**40, 0)}
+    return plan(View("local", capacity, tuple(jobs), tuple(observed), in_flight or {}, busy), LIMITS, now=now)
 
 
 def outcome(actions: tuple[Action, ...]) -> list[str]:
@@ -159,6 +162,21 @@ def test_a_deleted_job_is_finished_only_when_all_its_replicas_ended() -> None:
     gone = evolve(going, terminated())
     assert "finish" not in outcome(planned([going], [seen(Step.READY)]))
     assert outcome(planned([gone], [])) == ["finish"]
+
+
+def test_of_two_that_were_given_the_same_room_one_starts_and_the_other_is_turned_away() -> None:
+    other = fold(created(job_id=JOB_ID + "b"), scheduled("r2"))
+    first, second = planned([PLACED, other], [], cores=1)
+    assert first == StartReplica(JOB_ID, "r1")
+    assert outcome((second,)) == ["failed NoRoom"]
+
+
+@pytest.mark.parametrize("busy", [frozenset(), frozenset({"r1"})], ids=["it runs", "it is being started"])
+def test_room_that_another_replica_holds_is_not_given_away(busy: frozenset[str]) -> None:
+    other = fold(created(job_id=JOB_ID + "b"), scheduled("r2"))
+    running = [] if busy else [seen(Step.READY)]
+    job = PLACED if busy else READY
+    assert outcome(planned([job, other], running, cores=1, busy=busy)) == ["failed NoRoom"]
 
 
 def test_what_was_done_needs_no_doing_again() -> None:

@@ -10,10 +10,11 @@ from hostler_domain.changes import (
     JobScaled,
     ReplicaTerminating,
 )
+from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
 from hostler_domain.phases import JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaReason
-from hostler_scheduler.actions import DrainReplica, GiveUp, HoldJob, ScheduleReplica
+from hostler_scheduler.actions import DrainReplica, GiveUp, HoldJob, ScheduleReplica, changes_of
 from tests.support.builders import (
     NODE,
     NOW,
@@ -213,7 +214,7 @@ def test_a_job_that_has_its_minimum_is_not_told_that_it_waits_for_more():
     assert plan_of([job], [node("node-a", cpu_cores=1)]).actions == ()
 
 
-def test_a_job_that_serves_with_fewer_than_its_minimum_is_not_told_that_it_waits():
+def test_a_job_that_serves_with_fewer_than_its_minimum_is_told_once_why():
     names = ("r1", "r2")
     job = fold(
         created(initial=2, minimum=2),
@@ -222,8 +223,13 @@ def test_a_job_that_serves_with_fewer_than_its_minimum_is_not_told_that_it_waits
         failed("r2", reason=ReplicaReason.LOST),
     )
     assert job.status.phase is JobPhase.DEGRADED
-    plan = plan_of([job], [node("node-a", cpu_cores=1)], now=at(10))
-    assert (plan.actions, plan.look_again_at) == ((), None)
+    full = [node("node-a", cpu_cores=1)]
+    hold = the_hold(job, full, now=at(10))
+    assert hold.reason is PhaseReason.NO_CAPACITY
+    (change,) = changes_of(job, hold, at=at(10))
+    told = evolve(job, change)
+    assert told.status.phase is JobPhase.DEGRADED
+    assert plan_of([told], full, now=at(11)).actions == ()
 
 
 def test_what_there_is_room_for_is_placed_and_the_rest_waits():

@@ -1,0 +1,289 @@
+"""The whole fleet in one process on the loop's own time: real services, an in-memory bus, simulated machines and callers.
+
+Two of every leading service run, both of which believe that they lead, so that only compare-and-set stands between them. Time is
+virtual: an hour takes as long as its events do.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from hostler_autoscaler.service import Autoscaler
+from hostler_autoscaler.settings import AutoscalerSettings
+from hostler_bus.errors import BusError
+from hostler_bus.job_log import JobEntry, JobLog
+from hostler_bus.memory import MemoryBus
+from hostler_bus.memory_server import MemoryServer
+from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_contracts import catalogue, subjects
+from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.commands import CreateJob, DeleteJob, decide
+from hostler_kit.secret_key import SecretKey
+from hostler_provisioner.effects import Effects
+from hostler_provisioner.service import Provisioner
+from hostler_provisioner.settings import ProvisionerSettings
+from hostler_router.balance import pick
+from hostler_router.metrics import RouterMetrics
+from hostler_router.outstanding import Outstanding
+from hostler_router.presence import Presence
+from hostler_router.reporting import WindowReporter
+from hostler_router.table import RouteTable
+from hostler_router.windows import WindowRecorder
+from hostler_scheduler.service import Projections, Scheduler
+from hostler_scheduler.settings import SchedulerSettings
+from tests.simulation.faults import SimulatedPlace, StormyBus, Weather
+from tests.support.builders import NOW, spec
+
+PROFILE = HardwareProfile("cpu.small", None, None, cpu_cores=1, memory_bytes=2**30, price_per_hour=0.1)
+CORES = 6.0
+logger = structlog.get_logger("simulation")
+
+
+class LoopClock:
+    """The event loop's time, which is virtual."""
+
+    def now(self):  # type: ignore[no-untyped-def]  # fits `Clock`
+        return NOW + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class AlwaysHeld:
+    """A lease that two hold at once: what leases can't rule out."""
+
+    held = True
+
+    async def changed(self) -> bool:
+        await asyncio.Event().wait()
+        return True
+
+
+class Fleet:
+    """Everything, wired up."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.clock = LoopClock()
+        self.weather = Weather(random.Random(seed + 1))
+        self.server = MemoryServer(self.clock)
+        self.place = SimulatedPlace(self.clock, self.weather, CORES)
+        self.witness = MemoryBus(self.server)
+        self.wishes = JobLog(
+            self.witness, source="/hostler/api/sim", clock=self.clock, new_id=self._ids("wish")
+        )
+        self.accepted: dict[str, str] = {}
+        self.deleted: set[str] = set()
+        self.routers = [SimulatedRouter(self, f"router-{number}") for number in (1, 2)]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _ids(self, prefix: str) -> Callable[[], str]:
+        count = iter(range(10**9))
+        return lambda: f"{prefix}-{next(count):06}"
+
+    def bus(self) -> StormyBus:
+        return StormyBus(MemoryBus(self.server), self.weather)
+
+    def spawn(self, work) -> None:  # type: ignore[no-untyped-def]  # any coroutine
+        self._tasks.append(asyncio.create_task(work))
+
+    async def start(self) -> None:
+        profiles = self.witness.bucket(subjects.BUCKET_HARDWARE_PROFILES)
+        await profiles.put(PROFILE.name, catalogue.HARDWARE_PROFILES.encode(PROFILE))
+        self.spawn(self.place.live())
+        for number in (1, 2):
+            self._start_scheduler(f"scheduler-{number}")
+            self._start_provisioner(f"provisioner-{number}")
+            self._start_autoscaler(f"autoscaler-{number}")
+        for router in self.routers:
+            await router.start()
+
+    def _log(self, bus: StormyBus, name: str) -> JobLog:
+        return JobLog(bus, source=f"/hostler/{name}", clock=self.clock, new_id=self._ids(name))
+
+    def _jobs(self, bus: StormyBus) -> JobProjection:
+        jobs = JobProjection()
+        self.spawn(jobs.run(bus))
+        return jobs
+
+    def _deafen(self, loop) -> None:  # type: ignore[no-untyped-def]  # a Reconciler
+        """Lose some of the wake-ups of a reconcile loop."""
+        heard = loop.note
+        loop.note = lambda: None if self.weather.strikes(self.weather.deaf) else heard()
+
+    def _start_scheduler(self, name: str) -> None:
+        bus = self.bus()
+        known = Projections(
+            self._jobs(bus),
+            CatalogueProjection(subjects.BUCKET_NODES, catalogue.NODES),
+            CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES),
+        )
+        self.spawn(known.nodes.run(bus))
+        self.spawn(known.profiles.run(bus))
+        scheduler = Scheduler(
+            known,
+            self._log(bus, name),
+            AlwaysHeld(),  # type: ignore[arg-type]  # the broken lease is the point
+            SchedulerSettings(),
+            clock=self.clock,
+            new_ids=self._ids(f"{name}-r"),
+            logger=logger,
+            registry=CollectorRegistry(),
+        )
+        self._deafen(scheduler.loop)
+        self.spawn(scheduler.loop.run())
+
+    def _start_provisioner(self, name: str) -> None:
+        bus = self.bus()
+        jobs = self._jobs(bus)
+        settings = ProvisionerSettings(drain_timeout_seconds=120)
+        provisioner = Provisioner(
+            bus,
+            jobs,
+            self.place,
+            AlwaysHeld(),
+            settings,
+            self.clock,
+            logger,
+            CollectorRegistry(),  # type: ignore[arg-type]  # as above
+        )
+        self._deafen(provisioner.loop)
+        effects = Effects(
+            bus,
+            self._log(bus, name),
+            jobs,
+            self.place,
+            SecretKey(b"s" * 32),
+            self.clock,
+            logger,
+            stop_grace_seconds=5,
+            done=provisioner.loop.note,
+        )
+        provisioner.use(effects)
+        self.spawn(provisioner.report_node())
+        self.spawn(provisioner.loop.run())
+
+    def _start_autoscaler(self, name: str) -> None:
+        bus = self.bus()
+        jobs = self._jobs(bus)
+        autoscaler = Autoscaler(
+            bus,
+            jobs,
+            self._log(bus, name),
+            AlwaysHeld(),  # type: ignore[arg-type]  # as above
+            AutoscalerSettings(),
+            clock=self.clock,
+            logger=logger,
+            registry=CollectorRegistry(),
+        )
+        self.spawn(autoscaler.follow_windows())
+        self.spawn(autoscaler.loop.run())
+
+    async def user(self, seconds: float) -> None:
+        """Make jobs, take some down, call those that serve."""
+        end = self.clock.monotonic() + seconds
+        number = 0
+        while self.clock.monotonic() < end:
+            await asyncio.sleep(self.rng.random() * 20)
+            if len(self.accepted) - len(self.deleted) < 4:
+                number += 1
+                await self._create(number)
+            elif self.rng.random() < 0.4:
+                await self._delete(self.rng.choice(sorted(set(self.accepted) - self.deleted)))
+
+    async def _create(self, number: int) -> None:
+        minimum = self.rng.randint(1, 2)
+        wanted = spec(minimum=minimum, maximum=minimum + self.rng.randint(0, 2), name=f"job-{number}")
+        job_id = f"job-{number:03}"
+        (change,) = decide(None, CreateJob(self.clock.now(), job_id, wanted, None, "user"))
+        await self.wishes.append(None, change)
+        self.accepted[job_id] = wanted.name
+
+    async def _delete(self, job_id: str) -> None:
+        command = DeleteJob(self.clock.now(), "user")
+        await self.wishes.execute("default", job_id, lambda job: decide(job, command))
+        self.deleted.add(job_id)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        bugs = [each for each in results if isinstance(each, Exception) and not isinstance(each, BusError)]
+        assert bugs == []
+
+
+class SimulatedRouter:
+    """A router whose requests are only counted: its table, balance, windows and presence are the real ones."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        self.fleet = fleet
+        self.name = name
+        self.table = RouteTable()
+        self.outstanding = Outstanding()
+        self.recorder = WindowRecorder()
+        self.failed_by_us = 0
+        self.answered = 0
+
+    async def start(self) -> None:
+        fleet, bus = self.fleet, self.fleet.bus()
+        jobs = JobProjection()
+
+        def take(entry: JobEntry) -> None:
+            self.table.apply(entry.job)
+
+        jobs.on_change(take)
+        presence = Presence(
+            bus,
+            self.outstanding,
+            seen_seq=lambda: jobs.seq,
+            name=self.name,
+            ttl_seconds=10,
+            clock=fleet.clock,
+            logger=logger,
+        )
+        await presence.enter()
+        reporter = WindowReporter(
+            bus,
+            self.table,
+            self.recorder,
+            name=self.name,
+            period_seconds=5,
+            clock=fleet.clock,
+            metrics=RouterMetrics(CollectorRegistry()),
+            logger=logger,
+        )
+        for work in (jobs.run(bus), presence.run(), reporter.run(), self._callers()):
+            fleet.spawn(work)
+
+    async def _callers(self) -> None:
+        """Waves of requests."""
+        rng = self.fleet.rng
+        while True:
+            await asyncio.sleep(rng.random() * 2)
+            for entry in list(self.table.entries):
+                if entry.endpoints and rng.random() < 0.7:
+                    self.fleet.spawn(self._request(entry.job_id))
+
+    async def _request(self, job_id: str) -> None:
+        place = self.fleet.place
+        chosen = pick(self.table.endpoints(job_id), outstanding=self.outstanding.counts, rng=self.fleet.rng)
+        if chosen is None:
+            return
+        replica_id = chosen.replica_id
+        self.outstanding.begin(replica_id)
+        self.recorder.arrived(job_id)
+        place.requests_on[replica_id] = place.requests_on.get(replica_id, 0) + 1
+        took = self.fleet.rng.random() * 4
+        await asyncio.sleep(took)
+        place.requests_on[replica_id] -= 1
+        self.outstanding.end(replica_id)
+        self.recorder.completed(job_id, took * 1000)
+        self.recorder.left(job_id)
+        self.answered += 1

@@ -1,0 +1,83 @@
+"""A storm, then calm: what must be true at rest, whatever the seed; and at every moment, what must never happen."""
+
+import asyncio
+
+import looptime
+import pytest
+
+from hostler_bus.job_log import JobEntry
+from hostler_contracts import codec, subjects
+from hostler_domain.evolve import evolve
+from hostler_domain.job import Job
+from hostler_domain.phases import JobPhase, PhaseReason
+from hostler_domain.replica_states import ReplicaState
+from hostler_provisioner.backend import Step
+from tests.simulation.fleet import CORES, Fleet
+
+STORM_SECONDS = 300
+CALM_SECONDS = 700
+SEEDS = range(1, 5)
+
+
+async def replayed(fleet: Fleet) -> dict[str, JobEntry]:
+    """Every job as a fold of the log from its first message; the checker's own source of truth."""
+    jobs: dict[str, Job] = {}
+    entries: dict[str, JobEntry] = {}
+    async for message in fleet.witness.history(subjects.JOBS, subjects.JOBS_SUBJECTS):
+        event = codec.decode(message.data)
+        jobs[event.subject] = evolve(jobs.get(event.subject), event.data.change)  # type: ignore[union-attr]  # every kind is known here
+        assert jobs[event.subject] == event.data.job
+        entries[event.subject] = JobEntry(jobs[event.subject], message.seq)
+    return entries
+
+
+async def storm(seed: int) -> tuple[Fleet, dict[str, JobEntry]]:
+    fleet = Fleet(seed)
+    await fleet.start()
+    await fleet.user(STORM_SECONDS)
+    fleet.weather.calm()
+    await asyncio.sleep(CALM_SECONDS)
+    entries = await replayed(fleet)
+    observed = {each.replica_id for each in await fleet.place.observe() if each.step is not Step.GONE}
+    await fleet.stop()
+    check(fleet, entries, observed)
+    return fleet, entries
+
+
+def check(fleet: Fleet, entries: dict[str, JobEntry], observed: set[str]) -> None:
+    assert set(entries) == set(fleet.accepted), "every accepted job is in the log, and no other"
+    living = {job_id: entry.job for job_id, entry in entries.items() if job_id not in fleet.deleted}
+    for job_id in fleet.deleted:
+        assert entries[job_id].job.status.phase is JobPhase.DELETED, job_id
+    placed: set[str] = set()
+    for job_id, job in living.items():
+        placed |= {replica.replica_id for replica in job.replicas if not replica.ended}
+        status = job.status
+        if status.phase is JobPhase.PENDING:
+            assert status.phase_reason is not None, f"{job_id} waits without a reason"
+        elif status.phase is JobPhase.DEGRADED:
+            assert status.phase_reason is PhaseReason.NO_CAPACITY, f"{job_id} is degraded without a reason"
+        elif status.phase is not JobPhase.FAILED:
+            assert status.phase is JobPhase.RUNNING, (job_id, status.phase, status.phase_detail)
+            assert len(job.ready_replicas) >= job.spec.scaling.min_replicas
+        assert all(replica.ended or replica.state is ReplicaState.READY for replica in job.replicas), job_id
+        assert len(job.active_replicas) <= job.wanted_replicas
+    assert observed == placed, "what runs is what the log says, no orphan and nothing missing"
+    assert fleet.place.most_cores <= CORES, "a node was never given more than it has"
+    assert fleet.place.cut == [], "no replica was taken down with a request on it"
+    assert sum(router.answered for router in fleet.routers) > 100
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_after_a_storm_everything_is_as_the_log_says(seed: int) -> None:
+    with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+        runner.run(storm(seed))
+
+
+def test_a_seed_gives_the_same_history_every_time() -> None:
+    def history() -> list[tuple[str, int]]:
+        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
+            _, entries = runner.run(storm(seed=11))
+            return sorted((job_id, entry.seq) for job_id, entry in entries.items())
+
+    assert history() == history()
