@@ -9,6 +9,10 @@ import pytest
 from tests.support.manual_clock import ManualClock
 from tests.support.nats_server import NatsServer
 
+# Before the first asynchronous test pytest-asyncio asks for the thread's loop, gets one made, and never closes it; whichever
+# test runs when it is collected would be blamed. A thread whose loop was set, to none, gets none made.
+asyncio.set_event_loop(None)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def main_thread_loop() -> Iterator[None]:

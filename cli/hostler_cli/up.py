@@ -9,6 +9,7 @@ import typer
 
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.supervisor import background
+from hostler_cli.supervisor.conf_files import SYNC_ALWAYS
 from hostler_cli.supervisor.launch import bring_up, say_on_stderr
 from hostler_cli.supervisor.log_lines import render
 from hostler_cli.supervisor.options import (
@@ -18,6 +19,7 @@ from hostler_cli.supervisor.options import (
     BadOption,
     UpOptions,
     check_ports,
+    check_sync,
     parse_scale,
 )
 from hostler_cli.supervisor.specs import service_names
@@ -55,6 +57,15 @@ def up(
             metavar="SERVICE=COUNT", help="Run several of one service, such as router=2; repeatable."
         ),
     ] = None,
+    sync: Annotated[
+        str,
+        typer.Option(
+            envvar="HOSTLER_NATS_SYNC_INTERVAL",
+            metavar="always|TIME",
+            help="When NATS writes to disk: before it acknowledges (always), or every so often (such as 2m), which is "
+            "faster and loses as much at a power cut.",
+        ),
+    ] = SYNC_ALWAYS,
     timeout: Annotated[
         float, typer.Option(min=1.0, metavar="SECONDS", help="Give up when not everything is ready by then.")
     ] = START_TIMEOUT_SECONDS,
@@ -68,6 +79,7 @@ def up(
             router_port=router_port,
             scale=parse_scale(scale or []),
             start_timeout_seconds=timeout,
+            sync_interval=check_sync(sync),
         )
     except BadOption as error:
         say_on_stderr(f"error: {error}")

@@ -8,12 +8,17 @@ from hostler_kit.service import Chassis
 from hostler_kit.settings import PlatformSettings
 
 
-async def open_bus(chassis: Chassis, platform: PlatformSettings) -> Bus:
+async def open_bus(chassis: Chassis, platform: PlatformSettings, *, declare: bool = False) -> Bus:
     """The bus that the settings name: part of the service's readiness from now on, drained when it stops.
+
+    Args:
+        chassis: Of the service.
+        platform: Its settings.
+        declare: Whether this service makes the streams and buckets, or waits until they are there.
 
     Raises:
         BusRefused: wrong credentials.
-        BusUnavailable: no server within the time that the settings give.
+        BusUnavailable: no server, or not everything declared there, within the time that the settings give.
     """
     bus = await connect(
         platform.nats_url,
@@ -21,6 +26,7 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings) -> Bus:
         password=platform.nats_password.get_secret_value() or None,
         name=chassis.name,
         connect_timeout_seconds=platform.nats_connect_timeout_seconds,
+        declare=declare,
     )
     chassis.on_stop("bus", bus.drain)
     chassis.readiness.add(

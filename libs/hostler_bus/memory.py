@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Mapping
 from hostler_bus.errors import BusClosed, HandlerFailed, MessageTooLarge, NoResponder, RequestTimeout
 from hostler_bus.kv import StoredBucket
 from hostler_bus.matching import matches
+from hostler_bus.memory_deliveries import MemoryDeliveries
 from hostler_bus.memory_follow import MemoryFollower
 from hostler_bus.memory_server import MemoryServed, MemoryServer
-from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, Expect, Handler, Message, Start
+from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, ConsumerSpec, Expect, Handler, Message, Start
 from hostler_bus.reading import stored_now
 
 PAYLOAD_BYTES_MAX = 1024 * 1024
@@ -24,6 +25,7 @@ class MemoryBus:
         self._server = server
         self._closed = False
         self._followers: set[MemoryFollower] = set()
+        self._deliveries: set[MemoryDeliveries] = set()
         self._served: set[MemoryServed] = set()
 
     @property
@@ -109,6 +111,15 @@ class MemoryBus:
         """Messages for ever, because nothing interrupts this bus; buckets are watched through this."""
         return self.follow(stream, subjects, start=start)
 
+    def deliveries(self, consumer: ConsumerSpec) -> MemoryDeliveries:
+        """Messages to be answered."""
+        found = MemoryDeliveries(
+            lambda: self._server.consumer(consumer), self._server.clock, self._deliveries
+        )
+        if self._closed:
+            found.end()
+        return found
+
     def bucket(self, name: str) -> StoredBucket:
         """The bucket of that name."""
         return StoredBucket(self, self._server.topology.check_bucket(name))
@@ -140,6 +151,8 @@ class MemoryBus:
         self._closed = True
         for follower in tuple(self._followers):
             follower.end()
+        for deliveries in tuple(self._deliveries):
+            deliveries.end()
         for served in self._served:
             await served.close()
 

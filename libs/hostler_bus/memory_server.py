@@ -9,8 +9,9 @@ import structlog
 
 from hostler_bus.errors import BusUnavailable
 from hostler_bus.matching import matches
+from hostler_bus.memory_deliveries import MemoryConsumer, encoded
 from hostler_bus.memory_stream import MemoryStream, Moment
-from hostler_bus.port import Handler
+from hostler_bus.port import ConsumerSpec, Handler
 from hostler_bus.topology import TOPOLOGY, Topology
 from hostler_kit.clock import Clock, SystemClock
 
@@ -25,6 +26,7 @@ class MemoryServer:
         self.topology = topology
         self.streams = {spec.name: MemoryStream(spec) for spec in topology.all_streams}
         self.serving: list[MemoryServed] = []
+        self._consumers: dict[tuple[str, str], MemoryConsumer] = {}
         self._turn = 0
         self._timers: set[asyncio.Task[None]] = set()
 
@@ -44,6 +46,13 @@ class MemoryServer:
         stream.expire(self.moment())
         return stream
 
+    def consumer(self, spec: ConsumerSpec) -> MemoryConsumer:
+        """The consumer of that name on the stream, made at the first call."""
+        key = (spec.stream, spec.name)
+        if key not in self._consumers:
+            self._consumers[key] = MemoryConsumer(spec, self.stream(spec.stream), self._advise)
+        return self._consumers[key]
+
     def expire_later(self, stream: MemoryStream, seconds: float) -> None:
         """Look at the stream again when a time to live has run out, for those who watch it."""
         timer = asyncio.create_task(self._expire(stream, seconds))
@@ -59,6 +68,11 @@ class MemoryServer:
                 queues.setdefault(served.queue, []).append(served) if served.queue else chosen.append(served)
         self._turn += 1
         return (*chosen, *(members[self._turn % len(members)] for members in queues.values()))
+
+    def _advise(self, subject: str, body: dict[str, object]) -> None:
+        for stream in self.streams.values():
+            if any(matches(pattern, subject) for pattern in stream.spec.subjects):
+                stream.receive(subject, encoded(body), self.moment())
 
     async def _expire(self, stream: MemoryStream, seconds: float) -> None:
         await self.clock.sleep(seconds)

@@ -17,12 +17,14 @@ from nats.js.errors import NotFoundError
 from hostler_bus.errors import BusError, BusUnavailable, SequenceConflict
 from hostler_bus.kv import StoredBucket
 from hostler_bus.nats_calls import heed
+from hostler_bus.nats_deliveries import NatsDeliveries
 from hostler_bus.nats_errors import FOREIGN, translate
 from hostler_bus.nats_follow import NatsFollower
 from hostler_bus.nats_link import Link, LinkOptions
 from hostler_bus.nats_serve import NatsServed, ask
 from hostler_bus.nats_topology import declare as declare_topology
-from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, Expect, Handler, Message, Start
+from hostler_bus.nats_topology import wait_until_declared
+from hostler_bus.port import APPEND_DEADLINE_SECONDS, Appended, ConsumerSpec, Expect, Handler, Message, Start
 from hostler_bus.reading import stored_now
 from hostler_bus.topology import TOPOLOGY, Topology
 
@@ -54,12 +56,13 @@ async def connect(
         password: Of the user.
         name: Of this process, such as `router-2`.
         connect_timeout_seconds: How long to try for the first connection.
-        declare: Whether to make the streams and buckets that are missing, now and after every lost connection.
+        declare: Whether to make the streams and buckets that are missing, now and after every lost connection; else somebody
+            else does, and a connection counts from when they are there.
         topology: Which streams and buckets there are.
 
     Raises:
         BusRefused: wrong credentials, or the server has a stream that can't be changed into ours.
-        BusUnavailable: no server in time.
+        BusUnavailable: no server in time, or something is not declared there.
     """
     bus = NatsBus(LinkOptions(url, user, password, name), topology, declare=declare)
     try:
@@ -178,6 +181,10 @@ class NatsBus:
         """Messages until the first interruption; buckets are watched through this."""
         return NatsFollower(self.link, stream, subjects, start, resume=False)
 
+    def deliveries(self, consumer: ConsumerSpec) -> NatsDeliveries:
+        """Messages to be answered."""
+        return NatsDeliveries(self.link, consumer)
+
     def bucket(self, name: str) -> StoredBucket:
         """The bucket of that name."""
         return StoredBucket(self, self._topology.check_bucket(name))
@@ -204,11 +211,14 @@ class NatsBus:
 
     async def _equip(self, client: Client) -> None:
         """Give a new connection what the one before it had."""
-        if self._declare:
-            try:
+        doing = "declaring the streams" if self._declare else "waiting for the streams"
+        try:
+            if self._declare:
                 await declare_topology(client.jetstream(timeout=_TRY_SECONDS), self._topology)
-            except FOREIGN as error:
-                raise translate(error, "declaring the streams") from error
+            else:
+                await wait_until_declared(client, self._topology, _READ_SECONDS)
+        except FOREIGN as error:
+            raise translate(error, doing) from error
         for served in tuple(self._served):
             await served.attach(client)
 

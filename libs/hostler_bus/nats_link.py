@@ -19,6 +19,7 @@ from nats.aio.client import Client
 
 from hostler_bus.errors import BusClosed, BusError, BusRefused, BusUnavailable
 from hostler_bus.nats_calls import heed, settle
+from hostler_bus.permissions import inbox_prefix
 
 _BACKOFF_SECONDS_MIN = 0.05
 _BACKOFF_SECONDS_MAX = 2.0
@@ -54,8 +55,8 @@ class LinkOptions:
 
     @property
     def inbox_prefix(self) -> str:
-        """Where replies arrive: a place of the user's own, so that permissions can keep others from reading them."""
-        return f"_INBOX_{self.user or 'anyone'}"
+        """Where replies arrive."""
+        return inbox_prefix(self.user)
 
 
 class Link:

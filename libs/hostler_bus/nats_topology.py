@@ -1,15 +1,22 @@
 """Making a NATS server look as `topology` says.
 
-Every service does so whenever it connects, so it is quick when there is nothing to do, harmless when several do it at once, and
-brings back the streams in memory after a restart of the server.
+One service does so whenever it connects, so it is quick when there is nothing to do, harmless when several processes do it at
+once, and brings back the streams in memory after a restart of the server. The others wait for what it makes.
 """
 
+import asyncio
+import json
+
+import nats.errors
+from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StoreCompression, StreamConfig
 
 from hostler_bus.topology import DUPLICATE_WINDOW_SECONDS, Storage, StreamSpec, Topology, WhenFull
 
 _UNLIMITED = -1
+_LOOK_SECONDS = 0.05
+_CALL_SECONDS = 2.0
 
 
 async def declare(js: JetStreamContext, topology: Topology) -> None:
@@ -22,6 +29,28 @@ async def declare(js: JetStreamContext, topology: Topology) -> None:
             await js.add_stream(wanted)
         elif differences(wanted, there):
             await js.update_stream(_merged(there, wanted))
+
+
+async def wait_until_declared(client: Client, topology: Topology, timeout_seconds: float) -> None:
+    """Come back when everything is there that outlives a restart of the server.
+
+    What lies in memory may be missing: whoever reads it tries again, whoever writes it reports it as unavailable.
+
+    Raises:
+        nats.errors.Error: something was still missing; the message says what.
+    """
+    wanted = {spec.name for spec in topology.all_streams if spec.storage is Storage.FILE}
+    deadline = asyncio.get_running_loop().time() + timeout_seconds
+    while missing := wanted - await _names(client):
+        if asyncio.get_running_loop().time() > deadline:
+            raise nats.errors.Error(f"not declared yet: {', '.join(sorted(missing))}")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _names(client: Client) -> frozenset[str]:
+    # The library can list streams only with all that there is to know about them, which not everybody may see.
+    answer = json.loads((await client.request("$JS.API.STREAM.NAMES", timeout=_CALL_SECONDS)).data)
+    return frozenset(answer.get("streams") or ())
 
 
 def config_of(spec: StreamSpec, replicas: int | None) -> StreamConfig:

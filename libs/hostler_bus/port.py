@@ -235,6 +235,58 @@ class Bucket(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class ConsumerSpec:
+    """A reader whose place the server remembers, shared by all that read under its name.
+
+    Attributes:
+        name: Its name, one token.
+        stream: What it reads.
+        subjects: Pattern of what it wants.
+        ack_wait_seconds: A delivery that is not answered for this long comes again.
+        deliveries_max: After so many deliveries a message is a dead letter.
+    """
+
+    name: str
+    stream: str
+    subjects: str
+    ack_wait_seconds: float = 30.0
+    deliveries_max: int = 5
+
+
+class Delivery(Protocol):
+    """A message that was handed out, to be answered once. An answer that gets lost means that it comes again.
+
+    Each method raises `BusUnavailable` when there is no connection.
+    """
+
+    @property
+    def message(self) -> Message:
+        """What was delivered."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Which delivery of it this is; the first is 1."""
+        ...
+
+    async def ack(self) -> None:
+        """Done; comes back when the server knows."""
+        ...
+
+    async def nak(self, delay_seconds: float) -> None:
+        """Not now; deliver it again after so long, unless it was the last delivery."""
+        ...
+
+    async def in_progress(self) -> None:
+        """Still at work; the time to answer begins anew."""
+        ...
+
+    async def term(self, reason: str) -> None:
+        """Never; it is a dead letter."""
+        ...
+
+
 Handler = Callable[[bytes], Awaitable[bytes]]
 
 
@@ -299,6 +351,13 @@ class Bus(Protocol):
 
         It goes on by itself after lost connections and restarts of the server. A stream that was made anew (one in memory,
         whose server restarted) is read from its beginning.
+        """
+        ...
+
+    def deliveries(self, consumer: ConsumerSpec) -> Subscription[Delivery]:
+        """Messages to be answered, each to one of those that read under the consumer's name; for ever.
+
+        It begins with what is stored and goes on where the answers stopped, also after restarts of either side.
         """
         ...
 

@@ -150,6 +150,14 @@ TOPOLOGY = Topology(
             when_full=WhenFull.DROP_OLD,
             age_seconds_max=15 * 60,
         ),
+        # What the server says about messages that a consumer gave up; the messages themselves stay where they are.
+        StreamSpec(
+            subjects.DEAD_LETTER_ADVISORIES,
+            subjects.DEAD_LETTER_ADVISORIES_SUBJECTS,
+            when_full=WhenFull.DROP_OLD,
+            age_seconds_max=30 * 24 * 3600,
+            messages_max=100_000,
+        ),
     ),
     buckets=(
         BucketSpec(subjects.BUCKET_PROJECTS),

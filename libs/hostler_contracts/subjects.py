@@ -10,9 +10,15 @@ ROOT = "hostler"
 
 JOBS = "JOBS"
 METRICS = "METRICS"
+DEAD_LETTER_ADVISORIES = "DEADLETTERS_ADVISORIES"
 
 JOBS_SUBJECTS = f"{ROOT}.jobs.>"
 METRICS_SUBJECTS = f"{ROOT}.metrics.>"
+DEAD_LETTER_ADVISORIES_SUBJECTS = (
+    "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+    "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+)
+"""Under which the NATS server itself publishes."""
 
 BUCKET_PROJECTS = "projects"
 BUCKET_API_KEYS = "api_keys"
@@ -61,6 +67,11 @@ def job_events(project: str, job_id: str) -> str:
 def job_events_any_project(job_id: str) -> str:
     """Filter that takes every event of the job, whatever its project."""
     return f"{ROOT}.jobs.*.{token(job_id)}.*"
+
+
+def job_events_of_kind(event_name: str) -> str:
+    """Filter that takes the events of one kind of every job."""
+    return f"{ROOT}.jobs.*.*.{event_token(event_name)}"
 
 
 def metrics(project: str, job_id: str) -> str:

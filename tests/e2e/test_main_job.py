@@ -101,8 +101,14 @@ def test_two_replicas_share_the_load(stack: Stack, demo: str) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    lines = [line for line in stack.log_lines("router") if str(line["timestamp"]) >= began]
-    replicas = [str(line["replica"]) for line in lines if line.get("job") == demo and line.get("replica")]
+
+    def asked() -> list[str]:
+        lines = [line for line in stack.log_lines("router") if str(line["timestamp"]) >= began]
+        return [str(line["replica"]) for line in lines if line.get("job") == demo and line.get("replica")]
+
+    # The line of a request is written after its answer was sent.
+    until(lambda: len(asked()) >= 8, "every request has its line in the log", timeout_seconds=10)
+    replicas = asked()
     assert len(replicas) == 8
     assert min(replicas.count(replica) for replica in ready_ids(stack, demo)) >= 2
 
@@ -206,3 +212,8 @@ def test_no_secret_shows_in_logs_or_state(stack: Stack, demo: str) -> None:
         assert stack.key not in text, path
         assert secret not in text, path
         assert "hsr_" not in text, path
+
+
+def test_nats_refused_nobody_anything(stack: Stack, demo: str) -> None:
+    log = (stack.data_dir / "logs" / "nats.log").read_text()
+    assert [line for line in log.splitlines() if "Violation" in line] == []

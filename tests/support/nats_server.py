@@ -11,11 +11,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import nats
 import pytest
+
+from hostler_cli.supervisor.conf_files import nats_conf
 
 USER = "hostler"
 MUTE_USER = "mute"
@@ -54,18 +57,20 @@ def binary() -> str:
 class NatsServer:
     """One server; its port and its data stay the same over restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, passwords: Mapping[str, str] | None = None) -> None:
+        """Make one that does not run yet; with `passwords` its users are those of a stack, with their permissions."""
         self.port = _free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.user, self.password = USER, PASSWORD
         self._log = folder / "nats.log"
         self._config = folder / "nats.conf"
         self._config.touch(mode=0o600)
-        self._config.write_text(
-            _CONFIG.format(
-                port=self.port, store=folder / "jetstream", user=USER, password=PASSWORD, mute=MUTE_USER
-            )
-        )
+        store = folder / "jetstream"
+        if passwords is None:
+            text = _CONFIG.format(port=self.port, store=store, user=USER, password=PASSWORD, mute=MUTE_USER)
+        else:
+            text = nats_conf(port=self.port, monitor_port=_free_port(), store_dir=store, passwords=passwords)
+        self._config.write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -74,7 +74,7 @@ def prepare(options: UpOptions, layout: DataLayout, environ: Mapping[str, str]) 
         nats_binary=binaries.nats_server(environ),
         valkey_binary=binaries.valkey_server(environ),
         valkey_socket=valkey_socket(layout, temporary_dir=Path(tempfile.gettempdir()), user_id=os.getuid()),
-        nats_password=make_secrets(layout),
+        nats_passwords=make_secrets(layout),
         environ=environ,
     )
     _make_private_folder(plan.valkey_socket.parent)
@@ -116,7 +116,8 @@ def _write_configuration(plan: StackPlan) -> None:
             port=plan.ports.nats,
             monitor_port=plan.ports.nats_monitor,
             store_dir=layout.nats_dir,
-            password=plan.nats_password,
+            passwords=plan.nats_passwords,
+            sync_interval=plan.options.sync_interval,
         ),
     )
     write_private(

@@ -41,7 +41,7 @@ class DataLayout:
 
     @property
     def nats_password_file(self) -> Path:
-        """The password of the one NATS user."""
+        """The password of the NATS user `operator`, for people; the services' own are in no file but `nats_conf_file`."""
         return self.data_dir / "nats.password"
 
     @property

@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from hostler_cli.supervisor.conf_files import SYNC_ALWAYS
 
 API_PORT: Final = 8080
 ROUTER_PORT: Final = 8000
@@ -15,6 +18,7 @@ SCALABLE: Final = ("api", "scheduler", "router", "autoscaler")
 """The api and the router share a port between instances, the others elect a leader. One machine has one provisioner:
 its local backend owns the replicas' processes."""
 INSTANCES_MAX: Final = 16
+_DURATION: Final = re.compile(r"[1-9][0-9]*(ms|s|m|h)")
 
 
 class BadOption(Exception):
@@ -33,6 +37,8 @@ class UpOptions:
     scale: tuple[tuple[str, int], ...] = ()
     """(service, instances) for each service that shall not run exactly once."""
     start_timeout_seconds: float = START_TIMEOUT_SECONDS
+    sync_interval: str = SYNC_ALWAYS
+    """When NATS has what it acknowledges written to disk: before, or every so often."""
 
     def instances(self, service: str) -> int:
         """Tell how many processes of this service to run."""
@@ -52,6 +58,7 @@ class UpOptions:
             router_port=int(fields["router_port"]),
             scale=tuple((str(service), int(count)) for service, count in fields["scale"]),
             start_timeout_seconds=float(fields["start_timeout_seconds"]),
+            sync_interval=str(fields["sync_interval"]),
         )
 
 
@@ -77,3 +84,10 @@ def check_ports(api_port: int, router_port: int) -> None:
             raise BadOption(f"{flag} {port}: a port is a number from 1 to 65535, or 0 for any free one")
     if api_port == router_port != 0:
         raise BadOption(f"--api-port {api_port}: the router has the same port; choose two different ones")
+
+
+def check_sync(wish: str) -> str:
+    """Give the wish back, if NATS can read it."""
+    if wish != SYNC_ALWAYS and not _DURATION.fullmatch(wish):
+        raise BadOption(f"--sync {wish}: write {SYNC_ALWAYS}, or a time such as 500ms, 10s or 2m")
+    return wish

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from hostler_cli.supervisor.conf_files import NATS_OPERATOR
 from hostler_cli.supervisor.layout import DataLayout
+from hostler_cli.supervisor.options import SERVICES
 from hostler_domain.api_keys import RANDOM_BYTES_MIN, make_key
 
 
@@ -16,11 +18,15 @@ def make_folders(layout: DataLayout) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def make_secrets(layout: DataLayout) -> str:
-    """Make what is missing of the admin key, the sealing key and the NATS password; give the password."""
+def make_secrets(layout: DataLayout) -> dict[str, str]:
+    """Make what is missing of the admin key, the sealing key and the operator's password at NATS; give all passwords there.
+
+    Those of the services are new for each run: nobody else needs them, so no file of their own holds them.
+    """
     _once(layout.admin_key_file, lambda: make_key(secrets.token_bytes(RANDOM_BYTES_MIN)))
     _once(layout.secret_key_file, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    return _once(layout.nats_password_file, lambda: secrets.token_urlsafe(32))
+    operator = _once(layout.nats_password_file, _password)
+    return {NATS_OPERATOR: operator, **{service: _password() for service in SERVICES}}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -44,3 +50,7 @@ def _once(path: Path, make: Callable[[], str]) -> str:
         write_private(path, kept + "\n")
     path.chmod(0o600)
     return kept
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(32)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hostler_cli.supervisor.conf_files import NATS_USER
 from hostler_cli.supervisor.layout import INSTANCE_VARIABLE, STAGE_VARIABLE, DataLayout
 from hostler_cli.supervisor.options import SERVICES, UpOptions
 from hostler_cli.supervisor.probes import HttpProbe, Probe, TcpProbe, ValkeyProbe
@@ -83,7 +82,8 @@ class StackPlan:
     nats_binary: Path
     valkey_binary: Path
     valkey_socket: Path
-    nats_password: str = field(repr=False)
+    nats_passwords: Mapping[str, str] = field(repr=False)
+    """By user: the services and the operator. Each service learns its own."""
     environ: Mapping[str, str] = field(repr=False)
     """The user's environment, which passes through to the services."""
 
@@ -141,8 +141,8 @@ def _service(plan: StackPlan, service: str, name: str) -> ProcessSpec:
     settings = {
         "PYTHONUNBUFFERED": "1",
         "HOSTLER_NATS_URL": plan.ports.nats_url,
-        "HOSTLER_NATS_USER": NATS_USER,
-        "HOSTLER_NATS_PASSWORD": plan.nats_password,
+        "HOSTLER_NATS_USER": service,
+        "HOSTLER_NATS_PASSWORD": plan.nats_passwords[service],
         "HOSTLER_VALKEY_URL": plan.valkey_url,
         "HOSTLER_SECRET_KEY_FILE": str(plan.layout.secret_key_file),
         "HOSTLER_DATA_DIR": str(plan.layout.data_dir),

@@ -23,7 +23,7 @@ def main() -> None:
 
     async def start(chassis: Chassis) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
-        bus = await open_bus(chassis, platform)
+        bus = await open_bus(chassis, platform, declare=True)
         await write_shipped_catalogue(bus)
         if settings.admin_key_file is not None:
             await write_admin_key(bus, read_admin_key(settings.admin_key_file), chassis.clock.now())

@@ -68,7 +68,7 @@ async def _act_for(
 ) -> Provisioner:
     """Reconcile the cluster of one backend from now on."""
     cluster = backend.cluster
-    lease = await campaign(chassis, bus, f"provisioner-{cluster}", ttl_seconds=settings.lease_seconds)
+    lease = await campaign(chassis, bus, f"provisioner.{cluster}", ttl_seconds=settings.lease_seconds)
     provisioner = Provisioner(bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, metrics)
     effects = Effects(
         bus,

@@ -1,6 +1,7 @@
 """The job log and its projections, on the memory twin and on a real server: races, and replay from the first message."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -169,6 +170,29 @@ async def test_an_event_that_can_not_be_read_harms_nobody_else(world: World) -> 
     async with projected(bus) as projection:
         assert set(projection.jobs) == {JOBS[0], JOBS[2]}
         assert projection.seq == 3
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("dev.hostler.replica.polished.v1", id="a kind that is not known here"),
+        pytest.param("dev.hostler.job.created.v2", id="a later version of a known kind"),
+    ],
+)
+async def test_an_event_of_the_future_gives_its_job_and_stops_nobody(world: World, kind: str) -> None:
+    bus = await world.connect()
+    log = log_of(bus, world)
+    made = await log.append(None, created())
+    stored = await bus.last(subjects.JOBS, subjects.JOBS_SUBJECTS)
+    assert stored is not None
+    event = json.loads(stored.data) | {"type": kind, "id": "later", "extra": {"not": "known"}}
+    subject = subjects.job_event("default", JOB_ID, "replica.polished")
+    await bus.append(subject, json.dumps(event).encode(), msg_id="later")
+    other = await log.append(None, created(job_id=JOBS[4]))
+    async with projected(bus) as projection:
+        assert projection.get(JOB_ID) == JobEntry(made.job, 2)
+        assert projection.get(JOBS[4]) == other
+    assert await log.load("default", JOB_ID) == JobEntry(made.job, 2)
 
 
 async def test_a_job_whose_latest_event_can_not_be_read_stands_as_its_last_readable_one_says(

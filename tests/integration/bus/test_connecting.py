@@ -98,13 +98,35 @@ async def test_a_full_stream_refuses_and_keeps_what_it_has(nats_server: NatsServ
     await bus.drain()
 
 
-async def test_a_stream_that_is_missing_is_reported_as_unavailable(nats_server: NatsServer) -> None:
-    bus = await connect(
-        nats_server.url, user=nats_server.user, password=nats_server.password, name="test", declare=False
+async def waiting(nats_server: NatsServer, seconds: float, topology: Topology = TOPOLOGY) -> NatsBus:
+    return await connect(
+        nats_server.url,
+        user=nats_server.user,
+        password=nats_server.password,
+        name="test",
+        connect_timeout_seconds=seconds,
+        declare=False,
+        topology=topology,
     )
+
+
+async def test_a_stream_in_memory_that_is_missing_is_reported_as_unavailable(nats_server: NatsServer) -> None:
+    spec = StreamSpec(subjects.METRICS, (subjects.METRICS_SUBJECTS,), storage=Storage.MEMORY)
+    bus = await waiting(nats_server, 5, Topology((spec,), ()))
     with pytest.raises(BusUnavailable):
-        await bus.append(EVENT, b"", msg_id="1", deadline_seconds=0.3)
+        await bus.append(subjects.metrics("p", "j"), b"", msg_id="1", deadline_seconds=0.3)
     await bus.drain()
+
+
+async def test_who_does_not_declare_waits_for_who_does(nats_server: NatsServer) -> None:
+    early = asyncio.create_task(waiting(nats_server, 10))
+    with pytest.raises(BusUnavailable):
+        await waiting(nats_server, 0.3)
+    assert not early.done()
+    declaring = await connected(nats_server, TOPOLOGY)
+    bus = await early
+    assert (await bus.append(EVENT, b"x", msg_id="1")).seq == 1
+    await asyncio.gather(declaring.drain(), bus.drain())
 
 
 async def test_a_denied_permission_is_silence_and_the_error_says_what_the_server_said(

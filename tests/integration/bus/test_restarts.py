@@ -6,10 +6,22 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
+import structlog
 
+from hostler_bus.consume import consume
 from hostler_bus.errors import BusUnavailable, SequenceConflict
 from hostler_bus.nats_bus import NatsBus, connect
-from hostler_bus.port import CaughtUp, Deleted, Entry, Expect, FromSequence, LastPerSubject, OnlyNew
+from hostler_bus.port import (
+    CaughtUp,
+    ConsumerSpec,
+    Deleted,
+    Entry,
+    Expect,
+    FromSequence,
+    LastPerSubject,
+    Message,
+    OnlyNew,
+)
 from hostler_contracts import subjects
 from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
@@ -76,6 +88,38 @@ async def test_a_follower_and_an_appender_live_through_kills_without_gap_or_repe
     following.cancel()
     assert seqs == sorted(set(seqs))
     assert got == [(seq, str(number).encode()) for number, seq in enumerate(seqs)]
+
+
+async def test_a_durable_consumer_works_off_everything_through_kills(
+    bus: NatsBus, own_nats_server: NatsServer
+) -> None:
+    consumer = ConsumerSpec("worker", subjects.JOBS, subjects.JOBS_SUBJECTS, ack_wait_seconds=1.0)
+    count = 60
+    for number in range(count):
+        await bus.append(EVENT, str(number).encode(), msg_id=str(number))
+    done: list[int] = []
+
+    async def work(message: Message) -> None:
+        done.append(int(message.data))
+        if len(done) in {15, 35}:
+            own_nats_server.kill()
+            own_nats_server.start()
+
+    consuming = asyncio.create_task(consume(bus, consumer, work, structlog.get_logger()))
+    await eventually(lambda: set(done) == set(range(count)), timeout_seconds=30)
+    # A killed server forgets the answers of its last moments, so some came twice; in the end none is left.
+    js = (await bus.link.client(5)).jetstream()
+
+    async def left() -> int:
+        info = await js.consumer_info(subjects.JOBS, consumer.name)
+        return (info.num_pending or 0) + (info.num_ack_pending or 0)
+
+    async with asyncio.timeout(20):
+        while await left():  # noqa: ASYNC110  # the server tells nobody when it happens
+            await asyncio.sleep(0.05)
+    assert [message async for message in bus.history(subjects.DEAD_LETTER_ADVISORIES, ">")] == []
+    await bus.drain()
+    await asyncio.wait_for(consuming, 5)
 
 
 async def test_an_append_to_a_server_that_is_away_lands_once_when_it_is_back(

@@ -33,7 +33,7 @@ def nats_greeting(url: str, password: str) -> bytes:
     host, port = url.removeprefix("nats://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as client:
         client.recv(4096)
-        login = {"user": "hostler", "pass": password, "verbose": False}
+        login = {"user": "operator", "pass": password, "verbose": False}
         client.sendall(f"CONNECT {json.dumps(login)}\r\nPING\r\n".encode())
         return client.recv(4096)
 

@@ -7,7 +7,7 @@ import pytest
 from hostler_cli.supervisor.backoff import next_failures, restart_delay_seconds
 from hostler_cli.supervisor.layout import DataLayout, valkey_socket
 from hostler_cli.supervisor.leftovers import Stray, next_to_end
-from hostler_cli.supervisor.options import BadOption, UpOptions, check_ports, parse_scale
+from hostler_cli.supervisor.options import BadOption, UpOptions, check_ports, check_sync, parse_scale
 from hostler_cli.supervisor.state_file import TRANSITIONS, ProcessState, transition
 
 
@@ -52,6 +52,17 @@ def test_scale_counts_instances_and_the_later_wish_wins() -> None:
 def test_a_senseless_scale_is_refused_with_its_own_words(wish: str) -> None:
     with pytest.raises(BadOption, match=f"--scale {wish}"):
         parse_scale([wish])
+
+
+@pytest.mark.parametrize("wish", ["always", "500ms", "10s", "2m", "1h"])
+def test_nats_syncs_as_asked(wish: str) -> None:
+    assert wish == check_sync(wish)
+
+
+@pytest.mark.parametrize("wish", ["", "never", "2", "0s", "-1s", "2 m", "1.5m", "always }"])
+def test_a_senseless_sync_is_refused(wish: str) -> None:
+    with pytest.raises(BadOption, match="--sync"):
+        check_sync(wish)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from hostler_cli.supervisor.layout import DataLayout
 from hostler_cli.supervisor.lock import AlreadyRunning, hold, holder_pid
 from hostler_cli.supervisor.log_files import rotate, tail
+from hostler_cli.supervisor.options import SERVICES
 from hostler_cli.supervisor.secret_files import make_folders, make_secrets, write_private
 from hostler_cli.supervisor.state_file import (
     ProcessRecord,
@@ -92,11 +93,14 @@ def test_one_lock_per_folder_and_it_names_its_holder(tmp_path: Path) -> None:
 def test_secrets_are_made_once_and_closed_to_others(tmp_path: Path) -> None:
     layout = DataLayout(tmp_path / "data")
     make_folders(layout)
-    password = make_secrets(layout)
+    first = make_secrets(layout)
     files = (layout.admin_key_file, layout.secret_key_file, layout.nats_password_file)
     before = [file.read_text() for file in files]
     layout.admin_key_file.chmod(0o644)
-    assert password == make_secrets(layout)
+    second = make_secrets(layout)
+    assert first["operator"] == second["operator"]
+    assert not {first[service] for service in SERVICES} & {second[service] for service in SERVICES}
+    assert len(set(first.values())) == 1 + len(SERVICES)
     assert before == [file.read_text() for file in files]
     assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in files}
     assert stat.S_IMODE(layout.data_dir.stat().st_mode) == 0o700

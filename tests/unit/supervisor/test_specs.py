@@ -6,10 +6,11 @@ import pytest
 
 from hostler_cli.supervisor.conf_files import nats_conf, valkey_conf
 from hostler_cli.supervisor.layout import DataLayout
+from hostler_cli.supervisor.options import SERVICES as KINDS
 from hostler_cli.supervisor.options import UpOptions
 from hostler_cli.supervisor.specs import ProcessSpec, StackPlan, StackPorts, service_names, stack_specs
 
-PASSWORD = "very secret"
+PASSWORDS = {name: f"secret of {name}" for name in ("operator", *KINDS)}
 OPTIONS = UpOptions(Path("/data"), scale=(("router", 2),))
 NAMES = [name for _, name in service_names(OPTIONS)]
 PORTS = StackPorts(
@@ -29,7 +30,7 @@ PLAN = StackPlan(
     nats_binary=Path("/bin/nats-server"),
     valkey_binary=Path("/bin/valkey-server"),
     valkey_socket=Path("/data/run/valkey.sock"),
-    nats_password=PASSWORD,
+    nats_passwords=PASSWORDS,
     environ=ENVIRON,
 )
 SPECS = {spec.name: spec for spec in stack_specs(PLAN)}
@@ -42,10 +43,8 @@ def test_every_service_runs_as_often_as_asked() -> None:
 
 
 def test_no_secret_is_on_a_command_line_or_in_a_repr() -> None:
-    for spec in SPECS.values():
-        assert PASSWORD not in " ".join(spec.argv)
-        assert PASSWORD not in repr(spec)
-    assert PASSWORD not in repr(PLAN)
+    told = repr(PLAN) + "".join(" ".join(spec.argv) + repr(spec) for spec in SPECS.values())
+    assert [password for password in PASSWORDS.values() if password in told] == []
 
 
 def test_the_servers_see_no_secret_at_all() -> None:
@@ -62,10 +61,16 @@ def test_every_service_starts_after_nats_and_answers_on_its_own_port(spec: Proce
 @pytest.mark.parametrize("spec", SERVICES, ids=NAMES)
 def test_what_the_supervisor_settles_wins_and_the_rest_passes_through(spec: ProcessSpec) -> None:
     assert spec.env["HOSTLER_NATS_URL"] == "nats://127.0.0.1:1"
-    assert spec.env["HOSTLER_NATS_PASSWORD"] == PASSWORD
     assert spec.env["HOSTLER_INSTANCE"] == "folder.run"
     assert spec.env["HOSTLER_ROUTER_X"] == "mine"
     assert spec.env["HF_TOKEN"] == "hf_secret"
+
+
+@pytest.mark.parametrize("spec", SERVICES, ids=NAMES)
+def test_every_service_logs_in_as_itself_and_learns_no_other_password(spec: ProcessSpec) -> None:
+    service, _, _ = spec.name.partition("-")
+    assert spec.env["HOSTLER_NATS_USER"] == service
+    assert [PASSWORDS[service]] == [value for value in spec.env.values() if value in PASSWORDS.values()]
 
 
 @pytest.mark.parametrize(
@@ -108,14 +113,22 @@ def test_the_stage_travels_in_the_environment(spec: ProcessSpec) -> None:
     assert spec.env["HOSTLER_STOP_STAGE"] == str(spec.stop_stage)
 
 
-def test_nats_syncs_always_listens_on_loopback_alone_and_wants_the_password() -> None:
-    conf = nats_conf(port=4222, monitor_port=8222, store_dir=Path('/data "x"'), password='pass"word')
+def test_nats_syncs_always_listens_on_loopback_alone_and_knows_its_users() -> None:
+    passwords = {"operator": 'pass"word', "router": "other"}
+    conf = nats_conf(port=4222, monitor_port=8222, store_dir=Path('/data "x"'), passwords=passwords)
     assert 'listen: "127.0.0.1:4222"' in conf
     assert 'http: "127.0.0.1:8222"' in conf
-    assert "sync_interval: always" in conf
+    assert 'sync_interval: "always"' in conf
     assert "max_payload: 8MB" in conf
-    assert r'password: "pass\"word"' in conf
+    assert r'{ user: "operator", password: "pass\"word" }' in conf
+    assert '{ user: "router", password: "other", permissions: {' in conf
+    assert '"_INBOX_router.>"' in conf
     assert r'store_dir: "/data \"x\""' in conf
+
+
+def test_how_often_nats_syncs_can_be_chosen() -> None:
+    conf = nats_conf(port=1, monitor_port=2, store_dir=Path("/data"), passwords={}, sync_interval="2m")
+    assert 'sync_interval: "2m"' in conf
 
 
 def test_valkey_has_no_port_and_a_socket_for_its_owner() -> None:
