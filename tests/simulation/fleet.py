@@ -7,6 +7,8 @@ virtual: an hour takes as long as its events do.
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -21,7 +23,11 @@ from hostler_bus.memory_server import MemoryServer
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.changes import Change
 from hostler_domain.commands import CreateJob, DeleteJob, decide
+from hostler_domain.errors import Conflict
+from hostler_domain.job import Job
+from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.secret_key import SecretKey
 from hostler_provisioner.effects import Effects
 from hostler_provisioner.service import Provisioner
@@ -187,7 +193,7 @@ class Fleet:
         self.spawn(autoscaler.loop.run())
 
     async def user(self, seconds: float) -> None:
-        """Make jobs, take some down, call those that serve."""
+        """Make jobs, change, stop, resume and restart some, take some down."""
         end = self.clock.monotonic() + seconds
         number = 0
         while self.clock.monotonic() < end:
@@ -195,8 +201,10 @@ class Fleet:
             if len(self.accepted) - len(self.deleted) < 4:
                 number += 1
                 await self._create(number)
-            elif self.rng.random() < 0.4:
+            elif (drawn := self.rng.random()) < 0.3:
                 await self._delete(self.rng.choice(sorted(set(self.accepted) - self.deleted)))
+            elif drawn < 0.7:
+                await self._change(self.rng.choice(sorted(set(self.accepted) - self.deleted)))
 
     async def _create(self, number: int) -> None:
         minimum = self.rng.randint(1, 2)
@@ -205,6 +213,28 @@ class Fleet:
         (change,) = decide(None, CreateJob(self.clock.now(), job_id, wanted, None, "user"))
         await self.wishes.append(None, change)
         self.accepted[job_id] = wanted.name
+
+    async def _change(self, job_id: str) -> None:
+        """Stop, resume or restart it, or give it other arguments; what its phase does not allow is refused and left."""
+        kind = self.rng.choice(["stop", "resume", "resume", "restart", "update"])
+        tokens = str(self.rng.choice([1024, 2048]))
+
+        def wish(job: Job | None) -> tuple[Change, ...]:
+            now = self.clock.now()
+            assert job is not None
+            match kind:
+                case "stop":
+                    return decide(job, StopJob(now, "user"))
+                case "resume":
+                    return decide(job, ResumeJob(now, "user"))
+                case "restart":
+                    return decide(job, RestartJob(now, "user"))
+                case _:
+                    serving = replace(job.spec.serving, args={"n_ctx": tokens})
+                    return decide(job, UpdateJob(now, replace(job.spec, serving=serving), "user"))
+
+        with suppress(Conflict):
+            await self.wishes.execute("default", job_id, wish)
 
     async def _delete(self, job_id: str) -> None:
         command = DeleteJob(self.clock.now(), "user")

@@ -57,11 +57,12 @@ def check(fleet: Fleet, entries: dict[str, JobEntry], observed: set[str]) -> Non
             assert status.phase_reason is not None, f"{job_id} waits without a reason"
         elif status.phase is JobPhase.DEGRADED:
             assert status.phase_reason is PhaseReason.NO_CAPACITY, f"{job_id} is degraded without a reason"
-        elif status.phase is not JobPhase.FAILED:
+        elif status.phase not in (JobPhase.FAILED, JobPhase.STOPPED):
             assert status.phase is JobPhase.RUNNING, (job_id, status.phase, status.phase_detail)
             assert len(job.ready_replicas) >= job.spec.scaling.min_replicas
         assert all(replica.ended or replica.state is ReplicaState.READY for replica in job.replicas), job_id
         assert len(job.active_replicas) <= job.wanted_replicas
+        assert job.outdated_replicas == (), f"{job_id} has replicas of an earlier generation"
     assert observed == placed, "what runs is what the log says, no orphan and nothing missing"
     assert fleet.place.most_cores <= CORES, "a node was never given more than it has"
     assert fleet.place.cut == [], "no replica was taken down with a request on it"
