@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TypedDict
@@ -33,7 +34,6 @@ FINGERPRINT = "simulated"
 
 _WORDS = ("This ", "text ", "is ", "simulated ", "and ", "says ", "nothing. ")
 _WORD = re.compile(r"\S+")
-_SHORTEST_SLEEP_SECONDS = 0.001
 _BODY_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -90,7 +90,9 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
         raise BadRequest("the body is not valid JSON") from None
     if not isinstance(request, dict):
         raise BadRequest("the body must be a JSON object")
-    options = request.get("stream_options") or {}
+    options, prompt = request.get("stream_options") or {}, "" if chat else request.get("prompt")
+    if not isinstance(prompt, str):
+        raise BadRequest("prompt must be a text")
     tokens_max = request.get("max_completion_tokens", request.get("max_tokens"))
     if tokens_max is not None and (not isinstance(tokens_max, int) or tokens_max < 1):
         raise BadRequest("max_tokens must be a whole number from 1")
@@ -98,7 +100,7 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
         chat=chat,
         stream=request.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        prompt_tokens=_words_of_chat(request) if chat else _words_of_prompt(request),
+        prompt_tokens=_words_of_chat(request) if chat else count_tokens(prompt),
         tokens_max=tokens_max,
     )
 
@@ -114,13 +116,6 @@ def _words_of_chat(request: Mapping[str, object]) -> int:
         texts = [part.get("text") for part in parts if isinstance(part, dict)]
         count += sum(count_tokens(text) for text in texts if isinstance(text, str))
     return count
-
-
-def _words_of_prompt(request: Mapping[str, object]) -> int:
-    prompt = request.get("prompt")
-    if not isinstance(prompt, str):
-        raise BadRequest("prompt must be a text")
-    return count_tokens(prompt)
 
 
 def count_tokens(text: str) -> int:
@@ -179,17 +174,15 @@ class SimulatedServer:
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/metrics", self._metrics)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/completions", self._complete)
+        app.router.add_post("/v1/chat/completions", partial(self._infer, chat=True))
+        app.router.add_post("/v1/completions", partial(self._infer, chat=False))
         return app
 
-    async def start(self) -> int | None:
-        """Take as long as loading weights is to take; gives the exit code of a start that is to fail."""
+    async def start(self) -> int:
+        """Take as long as loading weights is to take; gives the exit code of a start that is to fail, else 0."""
         await asyncio.sleep(self._launch["start_delay_seconds"])
-        if self._launch["fail_start"]:
-            return self._launch["fail_start"]
-        self._started = True
-        return None
+        self._started = not self._launch["fail_start"]
+        return self._launch["fail_start"]
 
     @web.middleware
     async def _guard(
@@ -221,12 +214,6 @@ class SimulatedServer:
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=self._figures.text(), content_type="text/plain")
-
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        return await self._infer(request, chat=True)
-
-    async def _complete(self, request: web.Request) -> web.StreamResponse:
-        return await self._infer(request, chat=False)
 
     async def _infer(self, request: web.Request, *, chat: bool) -> web.StreamResponse:
         if not self._started:
@@ -271,9 +258,7 @@ class SimulatedServer:
         """The words of an answer, each when it is due."""
         due = time.monotonic() + self._varied(self._launch["first_token_seconds"])
         for word in answer_words(tokens):
-            wait_seconds = due - time.monotonic()
-            if wait_seconds >= _SHORTEST_SLEEP_SECONDS:
-                await asyncio.sleep(wait_seconds)
+            await asyncio.sleep(max(due - time.monotonic(), 0))
             await self._unless_hung()
             self._figures.answer_tokens.inc()
             yield word
@@ -373,7 +358,7 @@ async def serve(launch: LaunchFile, key: str) -> int:
         taken = error.errno == errno.EADDRINUSE
         return _refuse(f"port {launch['port']} is taken" if taken else str(error))
     failed = await server.start()
-    if failed is not None:
+    if failed:
         _say(f"simulated failure of the start with exit code {failed}")
         return failed
     _say(f"serving {launch['served_name']} (simulated) on http://127.0.0.1:{launch['port']}")
