@@ -164,7 +164,7 @@ class SimulatedPlace:
     cut: list[str] = field(default_factory=list)
 
     async def node(self) -> NodeFacts:
-        return NodeFacts("node-a", self.cores, 2**40, ("llamacpp",), ("HuggingFaceTB/SmolLM2-135M-Instruct",))
+        return NodeFacts("node-a", self.cores, 2**40, {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)})
 
     async def start(self, launch: Launch) -> None:
         if launch.replica_id in self.running:

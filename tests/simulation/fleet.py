@@ -30,6 +30,8 @@ from hostler_domain.job import Job
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.secret_key import SecretKey
 from hostler_provisioner.effects import Effects
+from hostler_provisioner.launches import Launches
+from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.service import Provisioner
 from hostler_provisioner.settings import ProvisionerSettings
 from hostler_router.balance import pick
@@ -154,11 +156,11 @@ class Fleet:
             bus,
             jobs,
             self.place,
-            AlwaysHeld(),
+            AlwaysHeld(),  # type: ignore[arg-type]  # as above
             settings,
             self.clock,
             logger,
-            CollectorRegistry(),  # type: ignore[arg-type]  # as above
+            ProvisionerMetrics(CollectorRegistry()),
         )
         self._deafen(provisioner.loop)
         effects = Effects(
@@ -166,7 +168,7 @@ class Fleet:
             self._log(bus, name),
             jobs,
             self.place,
-            SecretKey(b"s" * 32),
+            Launches(bus.bucket(subjects.BUCKET_SECRETS), SecretKey(b"s" * 32)),
             self.clock,
             logger,
             stop_grace_seconds=5,
