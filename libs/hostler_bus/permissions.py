@@ -29,6 +29,7 @@ class Access:
         serves: Subjects at which it answers requests.
         streams: Streams that it reads.
         buckets: Buckets that it reads.
+        looks_up: Further buckets of which it reads single keys (a pattern), one at a time.
         writes: Buckets that it writes to, each with the keys (a pattern).
         declares: Whether it makes the streams and buckets.
     """
@@ -38,6 +39,7 @@ class Access:
     serves: tuple[str, ...] = ()
     streams: tuple[str, ...] = (subjects.JOBS,)
     buckets: tuple[str, ...] = ()
+    looks_up: tuple[tuple[str, str], ...] = ()
     writes: tuple[tuple[str, str], ...] = ()
     declares: bool = False
 
@@ -112,8 +114,9 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         "router": Access(
             sends=(subjects.METRICS_SUBJECTS,),
             serves=(_EVERY_ROUTER,),
-            # Of the secrets it opens the keys of external servers.
-            buckets=(subjects.BUCKET_API_KEYS, subjects.BUCKET_SECRETS),
+            buckets=(subjects.BUCKET_API_KEYS,),
+            # Of the secrets nothing but the keys of external servers.
+            looks_up=((subjects.BUCKET_SECRETS, "upstream-key.*"),),
             writes=((subjects.BUCKET_ROUTERS, ">"),),
         ),
         "autoscaler": Access(
@@ -137,6 +140,10 @@ def permissions_of(service: str) -> Permissions:
         *access.sends,
         *(f"{bucket_prefix(bucket)}{keys}" for bucket, keys in access.writes),
         *(call for stream in readable for call in _reading(stream)),
+        *(
+            f"{_API}.DIRECT.GET.{bucket_stream(bucket)}.{bucket_prefix(bucket)}{keys}"
+            for bucket, keys in access.looks_up
+        ),
         *(_declaring() if access.declares else ()),
     ]
     return Permissions(tuple(publish), (f"{inbox_prefix(service)}.>", *access.serves), bool(access.serves))
