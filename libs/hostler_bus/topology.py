@@ -160,7 +160,6 @@ TOPOLOGY = Topology(
         ),
     ),
     buckets=(
-        BucketSpec(subjects.BUCKET_PROJECTS),
         BucketSpec(subjects.BUCKET_API_KEYS),
         BucketSpec(subjects.BUCKET_MODEL_MASTERS),
         BucketSpec(subjects.BUCKET_HARDWARE_PROFILES),

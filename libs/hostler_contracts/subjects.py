@@ -20,7 +20,6 @@ DEAD_LETTER_ADVISORIES_SUBJECTS = (
 )
 """Under which the NATS server itself publishes."""
 
-BUCKET_PROJECTS = "projects"
 BUCKET_API_KEYS = "api_keys"
 BUCKET_MODEL_MASTERS = "model_masters"
 BUCKET_HARDWARE_PROFILES = "hardware_profiles"

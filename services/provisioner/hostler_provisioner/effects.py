@@ -1,7 +1,7 @@
 """Carrying out a plan: each action on the backend and the log, at most one at a time per replica.
 
 Starts and ends take their time, so they run as tasks; while one runs its replica is busy and no plan touches it. An append that
-lost its race is dropped: the next look decides afresh.
+lost its race is dropped, for the next look to decide afresh; only how a replica ended is written whoever else writes.
 """
 
 import asyncio
@@ -12,9 +12,11 @@ from hostler_bus.job_log import JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
-from hostler_domain.changes import Change, ReplicaFailed
+from hostler_domain.changes import Change, ReplicaChange, ReplicaFailed
 from hostler_domain.commands import FinishDelete, decide
 from hostler_domain.errors import IllegalTransition, PermanentError, TemporaryError
+from hostler_domain.evolve import evolve
+from hostler_domain.job import Job
 from hostler_domain.replica_states import ReplicaReason
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
@@ -111,7 +113,21 @@ class Effects:
         self._logger.info("replica.end", job=action.job_id, replica=action.replica_id, reason=action.why)
         await self._backend.stop(action.replica_id, self._stop_grace_seconds)
         if action.then is not None:
-            await self._append(action.job_id, action.then)
+            await self._record_end(action.job_id, action.then)
+
+    async def _record_end(self, job_id: str, change: ReplicaChange) -> None:
+        """Append how a replica ended, whoever else writes to the job meanwhile.
+
+        Unlike other reports it can't be made again by a later look: the process is gone, and with it what it ended of.
+        """
+        known = self._jobs.get(job_id)
+        if known is None:
+            return
+        entry = await self._log.execute(
+            known.job.spec.project, job_id, lambda job: (change,) if _fits(job, change) else ()
+        )
+        if entry is not None:
+            self._jobs.apply(entry)
 
     async def _finish(self, job_id: str) -> None:
         """Secrets first, the tombstone last: a crash between the two does the first again."""
@@ -137,3 +153,15 @@ class Effects:
         except IllegalTransition as error:
             # The job moved on while the action was under way, as when a replica that failed had been drained meanwhile.
             self._logger.info("append.overtaken", job=job_id, change=type(change).__name__, reason=str(error))
+
+
+def _fits(job: Job | None, change: ReplicaChange) -> bool:
+    """Whether the replica has not ended yet, and can end so."""
+    replica = None if job is None else job.replica(change.replica_id)
+    if replica is None or replica.ended:
+        return False
+    try:
+        evolve(job, change)
+    except IllegalTransition:
+        return False
+    return True

@@ -13,6 +13,7 @@ from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
     ReplicaBooting,
+    ReplicaChange,
     ReplicaFailed,
     ReplicaImporting,
     ReplicaLoading,
@@ -64,7 +65,7 @@ class EndReplica:
 
     replica_id: str
     job_id: str
-    then: Change | None
+    then: ReplicaChange | None
     why: str
 
 
@@ -285,7 +286,7 @@ def _draining(
     return ()
 
 
-def _end(job: Job, replica: Replica, then: Change, why: str) -> EndReplica:
+def _end(job: Job, replica: Replica, then: ReplicaChange, why: str) -> EndReplica:
     return EndReplica(replica.replica_id, job.job_id, then, why)
 
 
