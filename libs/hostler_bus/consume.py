@@ -14,8 +14,9 @@ What `answer_to` answers:
 A message may come again although it was acknowledged: a server that is killed forgets the answers of its last moments. So what the
 handler does has to be harmless when done twice.
 
-After the consumer's last delivery a Nak makes a dead letter too. The server says so in an advisory, and the stream
-DEADLETTERS_ADVISORIES keeps it.
+After the consumer's last delivery a Nak makes a dead letter too. The server says so in an advisory, the stream
+DEADLETTERS_ADVISORIES keeps it, and the collector of `dead_letters` copies the message. What is replayed then comes to this consumer
+alone, as the message that it was: same subject, same sequence, same body.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 
 from hostler_bus.errors import BusUnavailable
 from hostler_bus.port import Bus, ConsumerSpec, Delivery, Message
+from hostler_bus.replays import original, replays_of
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.logs import Logger
 
@@ -67,11 +69,33 @@ def answer_to(error: Exception | None, attempt: int) -> Ack | Nak | Term:
             return Nak(min(BACKOFF_SECONDS_MIN * 2**doublings, BACKOFF_SECONDS_MAX))
 
 
-async def consume(bus: Bus, consumer: ConsumerSpec, work: Work, logger: Logger) -> None:
-    """Work off messages until the bus is drained or this is cancelled."""
+async def consume(
+    bus: Bus, consumer: ConsumerSpec, work: Work, logger: Logger, *, replayed: bool = True
+) -> None:
+    """Work off messages until the bus is drained or this is cancelled.
+
+    Args:
+        bus: Where they come from.
+        consumer: Whose they are.
+        work: The handler; it is never called for two messages at once.
+        logger: For what became of each.
+        replayed: Whether dead letters of this consumer that are replayed come as well.
+    """
+
+    async def work_on_replay(message: Message) -> None:
+        await work(await original(bus, message))
+
+    turn = asyncio.Lock()
+    async with asyncio.TaskGroup() as sources:
+        sources.create_task(_work_off(bus, consumer, work, turn, logger))
+        if replayed:
+            sources.create_task(_work_off(bus, replays_of(consumer), work_on_replay, turn, logger))
+
+
+async def _work_off(bus: Bus, consumer: ConsumerSpec, work: Work, turn: asyncio.Lock, logger: Logger) -> None:
     async with bus.deliveries(consumer) as deliveries:
         async for delivery in deliveries:
-            error = await _done(delivery, consumer, work)
+            error = await _done(delivery, consumer, work, turn)
             answer = answer_to(error, delivery.attempt)
             told = logger.bind(consumer=consumer.name, seq=delivery.message.seq, attempt=delivery.attempt)
             try:
@@ -90,10 +114,14 @@ async def consume(bus: Bus, consumer: ConsumerSpec, work: Work, logger: Logger) 
                     told.error("consume.dead_letter", subject=delivery.message.subject, reason=reason)
 
 
-async def _done(delivery: Delivery, consumer: ConsumerSpec, work: Work) -> Exception | None:
+async def _done(
+    delivery: Delivery, consumer: ConsumerSpec, work: Work, turn: asyncio.Lock
+) -> Exception | None:
+    # One that waits for its turn is under way too, so the signs begin before it.
     signs = asyncio.create_task(_signs_of_life(delivery, consumer.ack_wait_seconds / _SIGNS_PER_ACK_WAIT))
     try:
-        await work(delivery.message)
+        async with turn:
+            await work(delivery.message)
     except Exception as error:  # noqa: BLE001  # the outermost loop of a message: one poisonous message must not end the reader
         return error
     finally:

@@ -18,6 +18,9 @@ from hostler_contracts import subjects
 
 _API: Final = "$JS.API"
 
+COLLECTOR: Final = "dead-letters"
+"""Name of the durable consumer that collects dead letters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -28,6 +31,7 @@ class Access:
         sends: Further subjects that it publishes to.
         serves: Subjects at which it answers requests.
         streams: Streams that it reads.
+        consumes: Durable consumers that it answers for, each as stream and name.
         buckets: Buckets that it reads.
         looks_up: Further buckets of which it reads single keys (a pattern), one at a time.
         writes: Buckets that it writes to, each with the keys (a pattern).
@@ -38,6 +42,7 @@ class Access:
     sends: tuple[str, ...] = ()
     serves: tuple[str, ...] = ()
     streams: tuple[str, ...] = (subjects.JOBS,)
+    consumes: tuple[tuple[str, str], ...] = ()
     buckets: tuple[str, ...] = ()
     looks_up: tuple[tuple[str, str], ...] = ()
     writes: tuple[tuple[str, str], ...] = ()
@@ -73,6 +78,10 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.resume_requested",
                 "job.delete_requested",
             ),
+            sends=(subjects.DEAD_LETTERS_SUBJECTS, subjects.REPLAYS_SUBJECTS),
+            # What a consumer of any stream has given up is copied from there.
+            streams=tuple(stream.name for stream in TOPOLOGY.streams),
+            consumes=((subjects.DEAD_LETTER_ADVISORIES, COLLECTOR),),
             buckets=(
                 subjects.BUCKET_API_KEYS,
                 subjects.BUCKET_MODEL_MASTERS,
@@ -140,6 +149,7 @@ def permissions_of(service: str) -> Permissions:
         *access.sends,
         *(f"{bucket_prefix(bucket)}{keys}" for bucket, keys in access.writes),
         *(call for stream in readable for call in _reading(stream)),
+        *(f"$JS.ACK.{stream}.{consumer}.>" for stream, consumer in access.consumes),
         *(
             f"{_API}.DIRECT.GET.{bucket_stream(bucket)}.{bucket_prefix(bucket)}{keys}"
             for bucket, keys in access.looks_up

@@ -36,3 +36,22 @@ async def stored_now(bus: Followable, stream: str, subjects: str, after_seq: int
             if isinstance(item, CaughtUp):
                 return
             yield item
+
+
+async def message_at(bus: Followable, stream: str, seq: int) -> Message | None:
+    """The message with this sequence; None where the stream does not have it, or not any more.
+
+    Raises:
+        BusUnavailable: nothing came for some seconds.
+    """
+    try:
+        async with (
+            asyncio.timeout(_STALL_SECONDS_MAX),
+            bus.follow(stream, ">", start=FromSequence(seq)) as items,
+        ):
+            item = await anext(items)
+    except TimeoutError as error:
+        raise BusUnavailable(f"reading {stream} came to a halt") from error
+    except StopAsyncIteration:
+        raise BusUnavailable(f"reading {stream} was ended") from None
+    return item if isinstance(item, Message) and item.seq == seq else None

@@ -17,6 +17,9 @@ DUPLICATE_WINDOW_SECONDS = 120
 MARKER_TTL_SECONDS = 15 * 60
 """For so long the trace of an expired key stays, for watchers that were away."""
 
+DEAD_LETTERS_KEPT_SECONDS = 30 * 24 * 3600
+"""For so long a dead letter is kept after the last that happened to it."""
+
 
 class Storage(StrEnum):
     """Where a stream lives."""
@@ -155,7 +158,24 @@ TOPOLOGY = Topology(
             subjects.DEAD_LETTER_ADVISORIES,
             subjects.DEAD_LETTER_ADVISORIES_SUBJECTS,
             when_full=WhenFull.DROP_OLD,
-            age_seconds_max=30 * 24 * 3600,
+            age_seconds_max=DEAD_LETTERS_KEPT_SECONDS,
+            messages_max=100_000,
+        ),
+        # Those messages, collected, and what was done about them.
+        StreamSpec(
+            subjects.DEAD_LETTERS,
+            (subjects.DEAD_LETTERS_SUBJECTS,),
+            when_full=WhenFull.DROP_OLD,
+            compressed=True,
+            age_seconds_max=DEAD_LETTERS_KEPT_SECONDS,
+            messages_max=100_000,
+        ),
+        # Those that a consumer is to take again. It must not lose one on which its letter says that it was replayed.
+        StreamSpec(
+            subjects.REPLAYS,
+            (subjects.REPLAYS_SUBJECTS,),
+            compressed=True,
+            age_seconds_max=DEAD_LETTERS_KEPT_SECONDS,
             messages_max=100_000,
         ),
     ),

@@ -11,9 +11,13 @@ ROOT = "hostler"
 JOBS = "JOBS"
 METRICS = "METRICS"
 DEAD_LETTER_ADVISORIES = "DEADLETTERS_ADVISORIES"
+DEAD_LETTERS = "DEADLETTERS"
+REPLAYS = "REPLAYS"
 
 JOBS_SUBJECTS = f"{ROOT}.jobs.>"
 METRICS_SUBJECTS = f"{ROOT}.metrics.>"
+DEAD_LETTERS_SUBJECTS = f"{ROOT}.deadletters.>"
+REPLAYS_SUBJECTS = f"{ROOT}.replays.>"
 DEAD_LETTER_ADVISORIES_SUBJECTS = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -76,6 +80,16 @@ def job_events_of_kind(event_name: str) -> str:
 def metrics(project: str, job_id: str) -> str:
     """Subject of the load windows of one job."""
     return f"{ROOT}.metrics.{token(project)}.{token(job_id)}"
+
+
+def dead_letter(stream: str, consumer: str, seq: int) -> str:
+    """Subject of everything about one dead letter, such as `hostler.deadletters.JOBS.ledger.42`."""
+    return f"{ROOT}.deadletters.{token(stream)}.{token(consumer)}.{token(str(seq))}"
+
+
+def replays(stream: str, consumer: str) -> str:
+    """Subject of what a consumer of a stream is to take again."""
+    return f"{ROOT}.replays.{token(stream)}.{token(consumer)}"
 
 
 def router_in_flight(router: str) -> str:

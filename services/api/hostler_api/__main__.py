@@ -3,11 +3,14 @@
 from hostler_api.access import Gate
 from hostler_api.app import create_app
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
+from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.settings import ApiSettings
 from hostler_bus.connection import open_bus
+from hostler_bus.dead_letters import DeadLetterBook, collect
 from hostler_bus.job_log import JobLog
+from hostler_bus.letter_projection import LetterProjection
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_kit.http import HttpServer
@@ -27,7 +30,10 @@ def main() -> None:
         await write_shipped_catalogue(bus)
         if settings.admin_key_file is not None:
             await write_admin_key(bus, read_admin_key(settings.admin_key_file), chassis.clock.now())
-        log = JobLog(bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock)
+        source = f"/hostler/api/{chassis.name}"
+        log = JobLog(bus, source=source, clock=chassis.clock)
+        book = DeadLetterBook(bus, source=source, clock=chassis.clock)
+        letters = LetterProjection(chassis.clock.now, chassis.logger)
         jobs = JobProjection(chassis.logger)
         masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS, chassis.logger)
         profiles = CatalogueProjection(
@@ -35,12 +41,14 @@ def main() -> None:
         )
         keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS, chassis.logger)
         chassis.spawn("jobs", jobs.run(bus))
+        chassis.spawn("letters", letters.run(bus))
+        chassis.spawn("collector", collect(bus, book, chassis.logger))
         for name, projection in (("masters", masters), ("profiles", profiles), ("keys", keys)):
             chassis.spawn(name, projection.run(bus))
         chassis.readiness.add(
             "projections",
             lambda: caught_up(
-                all(each.caught_up for each in (jobs, masters, profiles, keys)), "what is stored"
+                all(each.caught_up for each in (jobs, masters, profiles, keys, letters)), "what is stored"
             ),
         )
         app = create_app(
@@ -48,6 +56,7 @@ def main() -> None:
             EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
             Gate(keys.records, chassis.clock),
             chassis.readiness,
+            DeadLetters(book, letters),
             logger=chassis.logger,
             clock=chassis.clock,
             registry=chassis.registry,

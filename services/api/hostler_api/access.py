@@ -87,3 +87,4 @@ def _needs(scope: Scope) -> Callable[[Request, str | None, str | None], Caller]:
 
 Reader = Annotated[Caller, Depends(_needs("jobs:read"))]
 Writer = Annotated[Caller, Depends(_needs("jobs:write"))]
+Admin = Annotated[Caller, Depends(_needs("admin"))]

@@ -3,11 +3,13 @@
 import re
 
 from fastapi import FastAPI
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hostler_api import dead_letters as dead_letter_routes
 from hostler_api.access import Gate
+from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.problems import add_problem_handlers
@@ -69,6 +71,7 @@ def create_app(
     feed: EventFeed,
     gate: Gate,
     readiness: Readiness,
+    dead_letters: DeadLetters,
     *,
     logger: Logger,
     clock: Clock,
@@ -85,11 +88,19 @@ def create_app(
     app.state.jobs = jobs
     app.state.feed = feed
     app.state.gate = gate
+    app.state.dead_letters = dead_letters
     app.include_router(router)
+    app.include_router(dead_letter_routes.router)
     add_problem_handlers(app)
     app.router.routes.extend(probe_routes(readiness))
     requests = Counter(
         "hostler_api_requests_total", "Requests answered.", ("method", "code"), registry=registry
     )
+    waiting = Gauge(
+        "hostler_dead_letters",
+        "Messages that a consumer gave up and nobody has dealt with.",
+        registry=registry,
+    )
+    waiting.set_function(dead_letters.known.waiting)
     app.add_middleware(RequestLog, logger=logger, clock=clock, requests=requests)
     return app

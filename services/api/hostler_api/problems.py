@@ -152,6 +152,26 @@ _BY_ERROR: tuple[tuple[type[HostlerError], Problem], ...] = (
 )
 
 
+_ANSWERS = {
+    status: {"description": text, "content": {MEDIA_TYPE: {}}}
+    for status, text in (
+        (400, "A field is wrong; each is named"),
+        (401, "The API key is missing or not valid"),
+        (403, "The API key may not do this"),
+        (404, "There is no such thing for this caller"),
+        (409, "The present state, or a job of the same name, does not allow it"),
+        (412, "The job is not at the revision that If-Match names"),
+        (422, "The idempotency key belongs to another request"),
+        (503, "It can't be done right now; see Retry-After"),
+    )
+}
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """What the description of a route says about these answers."""
+    return {status: dict(_ANSWERS[status]) for status in statuses}
+
+
 def problem_for(error: HostlerError) -> Problem:
     """The kind of problem that a domain error is."""
     return next((problem for kind, problem in _BY_ERROR if isinstance(error, kind)), INTERNAL)

@@ -12,9 +12,12 @@ from prometheus_client import CollectorRegistry
 from hostler_api.access import Gate
 from hostler_api.app import create_app
 from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
+from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_bus.dead_letters import DeadLetterBook, collect
 from hostler_bus.job_log import JobLog
+from hostler_bus.letter_projection import LetterProjection
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
 from hostler_bus.projection import CatalogueProjection, JobProjection
@@ -41,6 +44,7 @@ class Site:
     jobs: JobProjection
     client: httpx2.AsyncClient
     secret_key: SecretKey
+    registry: CollectorRegistry
 
     async def post(self, body: dict[str, object], key: str = ADMIN_KEY, **headers: str) -> httpx2.Response:
         return await self.client.post(
@@ -81,21 +85,26 @@ async def site() -> AsyncIterator[Site]:
     masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS)
     profiles = CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES)
     keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS)
-    projections = (jobs, masters, profiles, keys)
+    letters = LetterProjection(clock.now)
+    book = DeadLetterBook(bus, source="/hostler/api/test", clock=clock)
+    projections = (jobs, masters, profiles, keys, letters)
     tasks = [asyncio.create_task(each.run(bus)) for each in projections]
+    tasks.append(asyncio.create_task(collect(bus, book, structlog.get_logger())))
     await eventually(lambda: all(each.caught_up for each in projections))
+    registry = CollectorRegistry()
     app = create_app(
         JobService(bus, log, jobs, masters, profiles, secret_key, clock),
         EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
         Gate(keys.records, clock),
         Readiness(),
+        DeadLetters(book, letters),
         logger=structlog.get_logger(),
         clock=clock,
-        registry=CollectorRegistry(),
+        registry=registry,
     )
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
-        yield Site(bus, log, jobs, client, secret_key)
+        yield Site(bus, log, jobs, client, secret_key, registry)
     await bus.drain()
     for task in tasks:
         task.cancel()
