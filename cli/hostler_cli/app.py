@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from hostler_cli import stack_commands
 from hostler_cli.chat import chat
 from hostler_cli.deploy import deploy
+from hostler_cli.events import events_app
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
@@ -79,6 +80,7 @@ def hostler(
 
 app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(events_app, name="events")
 app.command()(chat)
 app.command()(explain)
 stack_commands.register(app)

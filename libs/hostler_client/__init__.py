@@ -28,7 +28,15 @@ from hostler_client.errors import (
     WaitTimeout,
 )
 from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
-from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
+from hostler_client.models import (
+    DeadLetter,
+    DeadLetterWithMessage,
+    Explanation,
+    Job,
+    JobEvent,
+    JobPage,
+    Replica,
+)
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
@@ -40,6 +48,8 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Connection",
+    "DeadLetter",
+    "DeadLetterWithMessage",
     "Explanation",
     "Forbidden",
     "HostlerClient",

@@ -10,12 +10,12 @@ from typing import Self
 
 import httpx2
 
-from hostler_client import http_options, jobs_api
+from hostler_client import dead_letters_api, http_options, jobs_api
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import Explanation, Job, JobEvent, JobPage
+from hostler_client.models import DeadLetter, DeadLetterWithMessage, Explanation, Job, JobEvent, JobPage
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
@@ -46,6 +46,7 @@ class AsyncHostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = AsyncJobs(self, self._retry)
+        self.dead_letters = AsyncDeadLetters(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -266,3 +267,36 @@ class AsyncJobs:
             except (Unreachable, Unavailable):
                 continue
             yield document
+
+
+class AsyncDeadLetters:
+    """Messages that a consumer has given up, for admins: list, read, replay, discard."""
+
+    def __init__(self, client: AsyncHostlerClient) -> None:
+        self._client = client
+
+    async def list(
+        self, *, stream: str | None = None, consumer: str | None = None, state: str | None = None
+    ) -> AsyncIterator[DeadLetter]:
+        """Letters, latest given up first, page by page as they are taken."""
+        after: str | None = None
+        while True:
+            call = dead_letters_api.page(stream=stream, consumer=consumer, state=state, after=after)
+            page = await self._client.perform(call)
+            for letter in page.data:
+                yield letter
+            if not page.has_more or page.next is None:
+                return
+            after = page.next
+
+    async def get(self, letter: str) -> DeadLetterWithMessage:
+        """One letter and its message."""
+        return await self._client.perform(dead_letters_api.get(letter))
+
+    async def replay(self, letter: str) -> DeadLetter:
+        """Hand the message to its consumer again; what fails again is a dead letter again."""
+        return await self._client.perform(dead_letters_api.replay(letter))
+
+    async def discard(self, letter: str) -> DeadLetter:
+        """Note that a letter needs nothing."""
+        return await self._client.perform(dead_letters_api.discard(letter))

@@ -6,7 +6,7 @@ phases are text here.
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from hostler_contracts.envelope import event_name
 from hostler_domain.replica_states import ENDED_STATES, ReplicaState
@@ -238,3 +238,38 @@ class Explanation(_Answer):
     replicas: tuple[ReplicaExplained, ...] = ()
     scaling: ScalingExplained | None = None
     next: tuple[str, ...] = ()
+
+
+class DeadLetter(_Answer):
+    """A message that a consumer has given up; `failures` counts how often, replays included."""
+
+    id: str
+    stream: str
+    consumer: str
+    sequence: int
+    subject: str = ""
+    stored_at: datetime | None = None
+    state: str
+    reason: str = ""
+    deliveries: int = 0
+    failures: int = 1
+    given_up_at: datetime
+    replays: int = 0
+    handled_at: datetime | None = None
+    handled_by: str | None = None
+
+
+class DeadLetterWithMessage(DeadLetter):
+    """One letter with its message; `body` is text, or base64 where `body_encoding` says so."""
+
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: str | None = None
+    body_encoding: str = "utf-8"
+
+
+class DeadLetterPage(_Answer):
+    """One page of letters, latest given up first."""
+
+    data: tuple[DeadLetter, ...]
+    has_more: bool = False
+    next: str | None = None

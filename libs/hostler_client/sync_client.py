@@ -10,12 +10,12 @@ from typing import Self
 
 import httpx2
 
-from hostler_client import http_options, jobs_api
+from hostler_client import dead_letters_api, http_options, jobs_api
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import Explanation, Job, JobEvent, JobPage
+from hostler_client.models import DeadLetter, DeadLetterWithMessage, Explanation, Job, JobEvent, JobPage
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
@@ -49,6 +49,7 @@ class HostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = Jobs(self, self._retry)
+        self.dead_letters = DeadLetters(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -289,3 +290,35 @@ class _UntilDeadline(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._body.close()
+
+
+class DeadLetters:
+    """Messages that a consumer has given up, for admins: list, read, replay, discard."""
+
+    def __init__(self, client: HostlerClient) -> None:
+        self._client = client
+
+    def list(
+        self, *, stream: str | None = None, consumer: str | None = None, state: str | None = None
+    ) -> Iterator[DeadLetter]:
+        """Letters, latest given up first, page by page as they are taken."""
+        after: str | None = None
+        while True:
+            call = dead_letters_api.page(stream=stream, consumer=consumer, state=state, after=after)
+            page = self._client.perform(call)
+            yield from page.data
+            if not page.has_more or page.next is None:
+                return
+            after = page.next
+
+    def get(self, letter: str) -> DeadLetterWithMessage:
+        """One letter and its message."""
+        return self._client.perform(dead_letters_api.get(letter))
+
+    def replay(self, letter: str) -> DeadLetter:
+        """Hand the message to its consumer again; what fails again is a dead letter again."""
+        return self._client.perform(dead_letters_api.replay(letter))
+
+    def discard(self, letter: str) -> DeadLetter:
+        """Note that a letter needs nothing."""
+        return self._client.perform(dead_letters_api.discard(letter))

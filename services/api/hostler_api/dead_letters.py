@@ -156,7 +156,7 @@ def _fields(letter: DeadLetter) -> dict[str, object]:
 
 def _key(letter: DeadLetter) -> tuple[str, str]:
     """By which a page begins where the one before ended; times in one form sort as text."""
-    return letter.given_up_at.astimezone(UTC).isoformat(timespec="microseconds"), letter.source.letter_id
+    return f"{letter.given_up_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}", letter.source.letter_id
 
 
 def _place(after: str) -> tuple[str, str]:
