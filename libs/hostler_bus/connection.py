@@ -1,8 +1,11 @@
-"""From a service's settings to its bus, and to the lease of one that leads."""
+"""From a service's settings to its bus, to the lease of one that leads, and to projections that stay in step."""
+
+import random
 
 from hostler_bus.leases import Lease, hold
 from hostler_bus.nats_bus import connect
 from hostler_bus.port import Bus
+from hostler_bus.resync import Resyncable, ResyncMetrics, keep_in_step
 from hostler_kit.ops import Check
 from hostler_kit.service import Chassis
 from hostler_kit.settings import PlatformSettings
@@ -39,3 +42,18 @@ async def campaign(chassis: Chassis, bus: Bus, name: str, *, ttl_seconds: int) -
     """The lease `name`, campaigned for from now on and given back when the service stops."""
     held = hold(bus, name, holder=chassis.name, ttl_seconds=ttl_seconds, clock=chassis.clock)
     return await chassis.enter("lease", held)
+
+
+def resync(chassis: Chassis, bus: Bus, platform: PlatformSettings, **projections: Resyncable) -> None:
+    """Hold the projections against what is stored, on a timer, from now on."""
+    work = keep_in_step(
+        bus,
+        projections,
+        period_seconds=platform.projection_resync_seconds,
+        clock=chassis.clock,
+        # Spreads the services over the period and does nothing else.
+        rng=random.Random(),  # noqa: S311
+        metrics=ResyncMetrics(chassis.registry),
+        logger=chassis.logger,
+    )
+    chassis.spawn("resync", work)

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from hostler_bus.dead_letters import letter_entry
-from hostler_bus.port import Bus, CaughtUp, LastPerSubject
+from hostler_bus.port import Bus, CaughtUp, LastPerSubject, Message
+from hostler_bus.reading import listed
 from hostler_bus.topology import DEAD_LETTERS_KEPT_SECONDS
 from hostler_contracts import subjects
 from hostler_contracts.dead_letters import UndecodableLetter
@@ -29,6 +30,7 @@ class LetterProjection:
     def __init__(self, now: Callable[[], datetime], logger: Logger | None = None) -> None:
         self._now = now
         self._letters: dict[str, tuple[DeadLetter, datetime]] = {}
+        self._seqs: dict[str, int] = {}
         self._logger: Logger = logger or structlog.get_logger()
         self.caught_up = False
 
@@ -36,7 +38,8 @@ class LetterProjection:
         """Those that the book still has, latest given up first."""
         since = self._now() - _KEPT
         for letter_id in [each for each, (_, told_at) in self._letters.items() if told_at < since]:
-            del self._letters[letter_id]
+            source = self._letters.pop(letter_id)[0].source
+            self._seqs.pop(subjects.dead_letter(source.stream, source.consumer, source.seq), None)
         return tuple(
             sorted(
                 (letter for letter, _ in self._letters.values()),
@@ -57,9 +60,30 @@ class LetterProjection:
                 if isinstance(message, CaughtUp):
                     self.caught_up = True
                     continue
-                try:
-                    letter = letter_entry(message).letter
-                except UndecodableLetter as error:
-                    self._logger.warning("dead_letter.undecodable", seq=message.seq, reason=str(error))
-                    continue
-                self._letters[letter.source.letter_id] = (letter, message.time)
+                self._take(message)
+
+    async def resync(self, bus: Bus) -> int:
+        """List the book and take in what was missed; gives how many letters were.
+
+        Raises:
+            BusUnavailable: the list could not be read to its end.
+        """
+        missed = [
+            message
+            async for message in listed(bus, subjects.DEAD_LETTERS, subjects.DEAD_LETTERS_SUBJECTS)
+            if message.seq > self._seqs.get(message.subject, 0)
+        ]
+        for message in missed:
+            self._take(message)
+        return len(missed)
+
+    def _take(self, message: Message) -> None:
+        if message.seq <= self._seqs.get(message.subject, 0):
+            return
+        self._seqs[message.subject] = message.seq
+        try:
+            letter = letter_entry(message).letter
+        except UndecodableLetter as error:
+            self._logger.warning("dead_letter.undecodable", seq=message.seq, reason=str(error))
+            return
+        self._letters[letter.source.letter_id] = (letter, message.time)

@@ -2,6 +2,9 @@
 
 A projection starts from the last message of every subject, so what a start costs grows with the jobs and not with their
 history, and then follows. Applying a message twice, or an older one after a newer, changes nothing: the sequence decides.
+
+Following promises everything. `resync` does not rely on it: it lists what is stored and mends what the projection has missed, for a bug of
+ours, of the client library or of the server that nobody knows yet. `resync.keep_in_step` calls it on a timer.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +15,8 @@ from typing import Generic, TypeVar
 import structlog
 
 from hostler_bus.job_log import JobEntry, entry_of
-from hostler_bus.port import Bus, CaughtUp, Deleted, LastPerSubject, Message
+from hostler_bus.port import Bus, CaughtUp, Entry, LastPerSubject, Message
+from hostler_bus.reading import entries_now, listed
 from hostler_contracts import subjects
 from hostler_contracts.catalogue import BadRecord, Codec
 from hostler_contracts.codec import UndecodableEvent
@@ -35,6 +39,7 @@ class JobProjection:
         self._callbacks: list[Callable[[JobEntry], None]] = []
         self._on_caught_up: list[Callable[[], None]] = []
         self._logger: Logger = logger or structlog.get_logger()
+        self._unreadable: dict[str, int] = {}
         self.jobs: Mapping[str, JobEntry] = MappingProxyType(self._jobs)
         self.caught_up = False
         self.seq = 0
@@ -85,12 +90,36 @@ class JobProjection:
                 else:
                     stored[message.subject.rpartition(".")[0]] = message
 
+    async def resync(self, bus: Bus) -> int:
+        """List the log's last message about every job and apply what is newer than what is known; gives for how many jobs it was.
+
+        Raises:
+            BusUnavailable: the list could not be read to its end.
+        """
+        latest: dict[str, Message] = {}
+        async for message in listed(bus, subjects.JOBS, subjects.JOBS_SUBJECTS):
+            latest[message.subject.rpartition(".")[0]] = message
+        repaired = 0
+        for job_subject, message in latest.items():
+            job_id = job_subject.rpartition(".")[2]
+            known = self._jobs.get(job_id)
+            seen = max(known.seq if known else 0, self._unreadable.get(job_id, 0))
+            if message.seq <= seen:
+                continue
+            self._logger.warning(
+                "projection.missed", subject=message.subject, seq=message.seq, known_seq=seen
+            )
+            await self._take_stored(bus, message)
+            repaired += 1
+        return repaired
+
     def _take(self, message: Message) -> bool:
         """Apply a message; gives whether it could be read."""
-        self.seq = message.seq
+        self.seq = max(self.seq, message.seq)
         try:
             self.apply(entry_of(message))
         except UndecodableEvent as error:
+            self._unreadable[message.subject.split(".")[-2]] = message.seq
             self._logger.warning(
                 "event.undecodable", subject=message.subject, seq=message.seq, reason=str(error)
             )
@@ -120,6 +149,7 @@ class CatalogueProjection(Generic[RecordT]):
         self._bucket = bucket
         self._codec = codec
         self._records: dict[str, RecordT] = {}
+        self._revisions: dict[str, int] = {}
         self._callbacks: list[Callable[[str], None]] = []
         self._logger: Logger = logger or structlog.get_logger()
         self.records: Mapping[str, RecordT] = MappingProxyType(self._records)
@@ -136,18 +166,48 @@ class CatalogueProjection(Generic[RecordT]):
                 if isinstance(change, CaughtUp):
                     self.caught_up = True
                     self._tell("")
-                    continue
-                if isinstance(change, Deleted):
-                    self._records.pop(change.key, None)
-                else:
-                    try:
-                        self._records[change.key] = self._codec.decode(change.value)
-                    except BadRecord as error:
-                        self._records.pop(change.key, None)
-                        self._logger.warning(
-                            "record.undecodable", bucket=self._bucket, key=change.key, reason=str(error)
-                        )
-                self._tell(change.key)
+                elif isinstance(change, Entry):
+                    self._put(change)
+                elif change.revision == 0 or change.revision > self._revisions.get(change.key, 0):
+                    self._drop(change.key)
+
+    async def resync(self, bus: Bus) -> int:
+        """List the bucket and mend what is not as it is there; gives how many records were not.
+
+        Raises:
+            BusUnavailable: the list could not be read to its end.
+        """
+        bucket = bus.bucket(self._bucket)
+        before = dict(self._revisions)
+        stored = await entries_now(bucket)
+        repaired = sum(self._put(entry) for entry in stored.values())
+        for key in before.keys() - stored.keys():
+            # It may have come and gone, or be coming, while the list was read: the key itself is asked last.
+            gone = await bucket.get(key) is None
+            if gone and self._revisions.get(key) == before[key]:
+                self._drop(key)
+                repaired += 1
+        if repaired:
+            self._logger.warning("projection.missed", bucket=self._bucket, records=repaired)
+        return repaired
+
+    def _put(self, entry: Entry) -> bool:
+        """Take in a record unless one as new is there; gives whether it was news."""
+        if entry.revision <= self._revisions.get(entry.key, 0):
+            return False
+        self._revisions[entry.key] = entry.revision
+        try:
+            self._records[entry.key] = self._codec.decode(entry.value)
+        except BadRecord as error:
+            self._records.pop(entry.key, None)
+            self._logger.warning("record.undecodable", bucket=self._bucket, key=entry.key, reason=str(error))
+        self._tell(entry.key)
+        return True
+
+    def _drop(self, key: str) -> None:
+        self._revisions.pop(key, None)
+        self._records.pop(key, None)
+        self._tell(key)
 
     def _tell(self, key: str) -> None:
         for callback in self._callbacks:

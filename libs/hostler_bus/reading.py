@@ -2,12 +2,24 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from hostler_bus.errors import BusUnavailable
-from hostler_bus.port import CaughtUp, FromSequence, Message, Start, Subscription
+from hostler_bus.port import (
+    Bucket,
+    CaughtUp,
+    Deleted,
+    Entry,
+    FromSequence,
+    LastPerSubject,
+    Message,
+    Start,
+    Subscription,
+)
 
 _STALL_SECONDS_MAX = 5.0
+
+T = TypeVar("T")
 
 
 class Followable(Protocol):
@@ -24,18 +36,37 @@ async def stored_now(bus: Followable, stream: str, subjects: str, after_seq: int
     Raises:
         BusUnavailable: nothing came for some seconds. A follow may wait for ever, somebody who asks for a history may not.
     """
-    async with bus.follow(stream, subjects, start=FromSequence(after_seq + 1)) as items:
-        while True:
-            try:
-                async with asyncio.timeout(_STALL_SECONDS_MAX):
-                    item = await anext(items)
-            except StopAsyncIteration:
-                return
-            except TimeoutError as error:
-                raise BusUnavailable(f"reading {stream} came to a halt") from error
-            if isinstance(item, CaughtUp):
-                return
-            yield item
+    async for message in _until_caught_up(bus, stream, subjects, FromSequence(after_seq + 1)):
+        yield message
+
+
+async def listed(bus: Followable, stream: str, subjects: str) -> AsyncIterator[Message]:
+    """The last message of every subject as of now, in the order of their sequences.
+
+    Raises:
+        BusUnavailable: nothing came for some seconds.
+    """
+    async for message in _until_caught_up(bus, stream, subjects, LastPerSubject()):
+        yield message
+
+
+async def entries_now(bucket: Bucket) -> dict[str, Entry]:
+    """What a bucket holds now, by key.
+
+    Raises:
+        BusUnavailable: nothing came for some seconds.
+    """
+    found: dict[str, Entry] = {}
+    async with bucket.watch() as items:
+        while not isinstance(item := await _next(items, "a bucket"), CaughtUp):
+            match item:
+                case Entry():
+                    found[item.key] = item
+                case Deleted():
+                    found.pop(item.key, None)
+                case None:
+                    raise BusUnavailable("reading a bucket was ended")
+    return found
 
 
 async def message_at(bus: Followable, stream: str, seq: int) -> Message | None:
@@ -44,14 +75,25 @@ async def message_at(bus: Followable, stream: str, seq: int) -> Message | None:
     Raises:
         BusUnavailable: nothing came for some seconds.
     """
-    try:
-        async with (
-            asyncio.timeout(_STALL_SECONDS_MAX),
-            bus.follow(stream, ">", start=FromSequence(seq)) as items,
-        ):
-            item = await anext(items)
-    except TimeoutError as error:
-        raise BusUnavailable(f"reading {stream} came to a halt") from error
-    except StopAsyncIteration:
-        raise BusUnavailable(f"reading {stream} was ended") from None
+    async with bus.follow(stream, ">", start=FromSequence(seq)) as items:
+        item = await _next(items, stream)
     return item if isinstance(item, Message) and item.seq == seq else None
+
+
+async def _until_caught_up(
+    bus: Followable, stream: str, subjects: str, start: Start
+) -> AsyncIterator[Message]:
+    async with bus.follow(stream, subjects, start=start) as items:
+        while isinstance(item := await _next(items, stream), Message):
+            yield item
+
+
+async def _next(items: Subscription[T], what: str) -> T | None:
+    """The next item; None when there is no more."""
+    try:
+        async with asyncio.timeout(_STALL_SECONDS_MAX):
+            return await anext(items)
+    except StopAsyncIteration:
+        return None
+    except TimeoutError as error:
+        raise BusUnavailable(f"reading {what} came to a halt") from error

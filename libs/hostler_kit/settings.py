@@ -7,7 +7,7 @@ documentation: `docs/operations.md` is rendered from it.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -30,6 +30,8 @@ class PlatformSettings(SettingsGroup):
     """Its password."""
     nats_connect_timeout_seconds: float = 30.0
     """How long a service tries to reach NATS at its start before it gives up and exits; afterwards it tries for ever."""
+    projection_resync_seconds: float = Field(default=600.0, gt=0)
+    """How often what a service holds in memory of the log and the catalogues is held against what is stored there, give or take a fifth. `make bench-relist` shows what one time costs."""
     secret_key_file: Path | None = None
     """File with the installation's secret key, 32 bytes in base64url, readable by its owner only. Needed by api, provisioner and router."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -7,7 +7,7 @@ from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.settings import ApiSettings
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import open_bus, resync
 from hostler_bus.dead_letters import DeadLetterBook, collect
 from hostler_bus.job_log import JobLog
 from hostler_bus.letter_projection import LetterProjection
@@ -41,6 +41,9 @@ def main() -> None:
         )
         keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS, chassis.logger)
         chassis.spawn("jobs", jobs.run(bus))
+        resync(
+            chassis, bus, platform, jobs=jobs, masters=masters, profiles=profiles, keys=keys, letters=letters
+        )
         chassis.spawn("letters", letters.run(bus))
         chassis.spawn("collector", collect(bus, book, chassis.logger))
         for name, projection in (("masters", masters), ("profiles", profiles), ("keys", keys)):

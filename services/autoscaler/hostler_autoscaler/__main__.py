@@ -5,7 +5,7 @@ Reads the settings, builds the adapters, and leaves the rest to the chassis. Of 
 
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
-from hostler_bus.connection import campaign, open_bus
+from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.job_log import JobLog
 from hostler_bus.projection import JobProjection
 from hostler_kit.service import Chassis, run_service
@@ -32,6 +32,7 @@ def main() -> None:
         )
         chassis.readiness.add("projections", autoscaler.ready)
         chassis.spawn("jobs", jobs.run(bus))
+        resync(chassis, bus, platform, jobs=jobs)
         chassis.spawn("windows", autoscaler.follow_windows())
         chassis.spawn("lease", autoscaler.watch_lease())
         chassis.spawn("decide", autoscaler.loop.run())

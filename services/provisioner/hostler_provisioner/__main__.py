@@ -4,7 +4,7 @@ One process acts for two clusters, each with a lease of its own: the machine's, 
 replicas are servers that run already.
 """
 
-from hostler_bus.connection import campaign, open_bus
+from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.job_log import JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
@@ -53,6 +53,7 @@ def main() -> None:
                 chassis.spawn("node", provisioner.report_node())
         chassis.readiness.add("jobs", lambda: caught_up(jobs.caught_up, "the job log"))
         chassis.spawn("jobs", jobs.run(bus))
+        resync(chassis, bus, platform, jobs=jobs)
 
     run_service("provisioner", platform, settings, start)
 

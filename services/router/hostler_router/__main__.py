@@ -5,7 +5,7 @@ Reads the settings, builds the adapters, and leaves the rest to the chassis. Sev
 
 import random
 
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import open_bus, resync
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
@@ -37,6 +37,7 @@ def main() -> None:
         )
         chassis.on_stop("router", router.stop)
         await router.start(chassis.spawn)
+        resync(chassis, bus, platform, jobs=router.jobs, keys=router.keys)
 
     run_service("router", platform, settings, start)
 

@@ -68,12 +68,17 @@ class Surroundings:
 
 
 class Router:
-    """One router; to be made within the event loop."""
+    """One router; to be made within the event loop.
+
+    Attributes:
+        jobs: What it knows of the jobs.
+        keys: What it knows of the API keys.
+    """
 
     def __init__(self, given: Surroundings, settings: RouterSettings) -> None:
         self._given = given
-        self._jobs = JobProjection()
-        self._keys: CatalogueProjection[ApiKey] = CatalogueProjection(subjects.BUCKET_API_KEYS, API_KEYS)
+        self.jobs = JobProjection()
+        self.keys: CatalogueProjection[ApiKey] = CatalogueProjection(subjects.BUCKET_API_KEYS, API_KEYS)
         self._table = RouteTable()
         self._running = Running()
         self._metrics = RouterMetrics(given.registry)
@@ -111,7 +116,7 @@ class Router:
         self._presence = Presence(
             given.bus,
             outstanding,
-            seen_seq=lambda: self._jobs.seq,
+            seen_seq=lambda: self.jobs.seq,
             name=given.name,
             ttl_seconds=settings.presence_ttl_seconds,
             clock=given.clock,
@@ -131,7 +136,7 @@ class Router:
             inference,
             self._table,
             self._find_key,
-            caught_up=lambda: self._jobs.caught_up and self._keys.caught_up,
+            caught_up=lambda: self.jobs.caught_up and self.keys.caught_up,
             readiness=given.readiness,
             metrics=self._metrics,
             clock=given.clock,
@@ -145,9 +150,9 @@ class Router:
             # The router ends what is left by itself, with an error that says so; this is for what does not end even then.
             drain_timeout_seconds=given.drain_timeout_seconds + _CLOSE_SECONDS,
         )
-        self._jobs.on_change(self._apply)
-        given.readiness.add("jobs", lambda: caught_up(self._jobs.caught_up, "the job log"))
-        given.readiness.add("api_keys", lambda: caught_up(self._keys.caught_up, "the list of API keys"))
+        self.jobs.on_change(self._apply)
+        given.readiness.add("jobs", lambda: caught_up(self.jobs.caught_up, "the job log"))
+        given.readiness.add("api_keys", lambda: caught_up(self.keys.caught_up, "the list of API keys"))
 
     @property
     def port(self) -> int:
@@ -156,8 +161,8 @@ class Router:
 
     async def start(self, spawn: Spawn) -> None:
         """Take requests; `spawn` runs what goes on beside them."""
-        spawn("jobs", self._jobs.run(self._given.bus))
-        spawn("api-keys", self._keys.run(self._given.bus))
+        spawn("jobs", self.jobs.run(self._given.bus))
+        spawn("api-keys", self.keys.run(self._given.bus))
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("windows", self._reporter.run())
@@ -182,4 +187,4 @@ class Router:
             self._replica_keys.forget(servers.api_key_secret if servers else None)
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
-        return self._keys.records.get(key_hash)
+        return self.keys.records.get(key_hash)

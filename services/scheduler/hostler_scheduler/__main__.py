@@ -3,7 +3,7 @@
 Reads the settings, builds the adapters, and leaves the rest to the chassis. Of several, one acts at a time.
 """
 
-from hostler_bus.connection import campaign, open_bus
+from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.job_log import JobLog
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
@@ -42,6 +42,7 @@ def main() -> None:
         chassis.spawn("jobs", known.jobs.run(bus))
         chassis.spawn("nodes", known.nodes.run(bus))
         chassis.spawn("profiles", known.profiles.run(bus))
+        resync(chassis, bus, platform, jobs=known.jobs, nodes=known.nodes, profiles=known.profiles)
         chassis.spawn("lease", scheduler.watch_lease())
         chassis.spawn("schedule", scheduler.loop.run())
 

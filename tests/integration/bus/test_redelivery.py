@@ -64,10 +64,10 @@ async def test_a_handler_that_outlasts_its_time_by_far_makes_each_effect_once(
         await delivery.ack()
 
     async def read() -> None:
-        handlers: list[asyncio.Task[None]] = []
+        handlers: set[asyncio.Task[None]] = set()
         async with bus.deliveries(BILLING) as items:
             async for delivery in items:
-                handlers.append(asyncio.create_task(handle(delivery)))
+                handlers.add(asyncio.create_task(handle(delivery)))
 
     reading = asyncio.create_task(read())
     await eventually(lambda: all(done[event] >= 2 for event in EVENTS), timeout_seconds=60)

@@ -134,7 +134,7 @@ class Harness:
     async def append(self, change: Change, job_id: str = "job-1") -> int:
         """Append a change and wait until the router knows of it; gives its sequence."""
         entry = self._entries[job_id] = await self._log.append(self._entries.get(job_id), change)
-        await eventually(lambda: self.router._jobs.seq >= entry.seq)
+        await eventually(lambda: self.router.jobs.seq >= entry.seq)
         return entry.seq
 
     async def chat(self, model: str = "chat", *, key: str = ALICE_KEY, **fields: object) -> "Got":

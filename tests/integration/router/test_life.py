@@ -167,7 +167,7 @@ async def test_a_revoked_key_stops_working_at_once(router: Harness, first: Repli
     bucket = router.bus.bucket(subjects.BUCKET_API_KEYS)
     for key in await bucket.keys():
         await bucket.delete(key)
-    await eventually(lambda: not router.router._keys.records)
+    await eventually(lambda: not router.router.keys.records)
     assert (await router.chat()).status == 401
 
 

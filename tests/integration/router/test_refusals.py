@@ -251,7 +251,7 @@ async def test_models_needs_a_key(router: Harness) -> None:
 
 
 async def test_nothing_is_called_unknown_before_everything_is_known(router: Harness) -> None:
-    router.router._jobs.caught_up = False
+    router.router.jobs.caught_up = False
     got = await router.chat("nope")
     assert (got.status, got.error["code"]) == (503, "router_starting")
     async with router.client.get("/readyz") as response:
