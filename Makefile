@@ -20,7 +20,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench bench-append
+.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-unit: setup-dev ## The tests without servers; seconds.
 
 bench: setup ## What the log costs with 10,000 jobs; prints figures, judges nothing.
 	@$(BIN)/python bench/projection.py $(ARGS)
+
+bench-relist: setup ## What it costs to hold a projection of 10,000 jobs against the log.
+	@$(BIN)/python bench/relist.py $(ARGS)
 
 bench-append: setup ## What it costs to have every append on disk before it is acknowledged.
 	@$(BIN)/python bench/append_rate.py $(ARGS)

@@ -10,6 +10,7 @@ import structlog
 
 from hostler_bus.dead_letters import letter_entry
 from hostler_bus.port import Bus, CaughtUp, LastPerSubject, Message
+from hostler_bus.projection import Grace
 from hostler_bus.reading import listed
 from hostler_bus.topology import DEAD_LETTERS_KEPT_SECONDS
 from hostler_contracts import subjects
@@ -62,7 +63,7 @@ class LetterProjection:
                     continue
                 self._take(message)
 
-    async def resync(self, bus: Bus) -> int:
+    async def resync(self, bus: Bus, grace: Grace) -> int:
         """List the book and take in what was missed; gives how many letters were.
 
         Raises:
@@ -73,17 +74,19 @@ class LetterProjection:
             async for message in listed(bus, subjects.DEAD_LETTERS, subjects.DEAD_LETTERS_SUBJECTS)
             if message.seq > self._seqs.get(message.subject, 0)
         ]
-        for message in missed:
-            self._take(message)
-        return len(missed)
+        if missed:
+            await grace()
+        return sum(self._take(message) for message in missed)
 
-    def _take(self, message: Message) -> None:
+    def _take(self, message: Message) -> bool:
+        """Apply a message unless one as new is known; gives whether it was news."""
         if message.seq <= self._seqs.get(message.subject, 0):
-            return
+            return False
         self._seqs[message.subject] = message.seq
         try:
             letter = letter_entry(message).letter
         except UndecodableLetter as error:
             self._logger.warning("dead_letter.undecodable", seq=message.seq, reason=str(error))
-            return
+            return True
         self._letters[letter.source.letter_id] = (letter, message.time)
+        return True

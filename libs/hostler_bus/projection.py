@@ -7,7 +7,7 @@ Following promises everything. `resync` does not rely on it: it lists what is st
 ours, of the client library or of the server that nobody knows yet. `resync.keep_in_step` calls it on a timer.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -23,6 +23,9 @@ from hostler_contracts.codec import UndecodableEvent
 from hostler_kit.logs import Logger
 
 RecordT = TypeVar("RecordT")
+
+Grace = Callable[[], Awaitable[None]]
+"""Waited for between a look at what is stored and its repair: what was on its way comes by itself, and was not missed."""
 
 
 class JobProjection:
@@ -88,30 +91,36 @@ class JobProjection:
                 elif self.caught_up:
                     self._take(message)
                 else:
-                    stored[message.subject.rpartition(".")[0]] = message
+                    stored[_job_subject(message)] = message
 
-    async def resync(self, bus: Bus) -> int:
-        """List the log's last message about every job and apply what is newer than what is known; gives for how many jobs it was.
+    async def resync(self, bus: Bus, grace: Grace) -> int:
+        """List the log's last message about every job and apply what was missed; gives for how many jobs it was.
 
         Raises:
             BusUnavailable: the list could not be read to its end.
         """
-        latest: dict[str, Message] = {}
+        missed: dict[str, Message] = {}
         async for message in listed(bus, subjects.JOBS, subjects.JOBS_SUBJECTS):
-            latest[message.subject.rpartition(".")[0]] = message
+            if message.seq > self._seen(message):
+                missed[_job_subject(message)] = message
+        if missed:
+            await grace()
         repaired = 0
-        for job_subject, message in latest.items():
-            job_id = job_subject.rpartition(".")[2]
-            known = self._jobs.get(job_id)
-            seen = max(known.seq if known else 0, self._unreadable.get(job_id, 0))
-            if message.seq <= seen:
-                continue
-            self._logger.warning(
-                "projection.missed", subject=message.subject, seq=message.seq, known_seq=seen
-            )
-            await self._take_stored(bus, message)
-            repaired += 1
+        for message in missed.values():
+            seen = self._seen(message)
+            if message.seq > seen:
+                self._logger.warning(
+                    "projection.missed", subject=message.subject, seq=message.seq, known_seq=seen
+                )
+                await self._take_stored(bus, message)
+                repaired += 1
         return repaired
+
+    def _seen(self, message: Message) -> int:
+        """Sequence of the latest message that came about the same job, whether it could be read or not."""
+        job_id = _job_id(message)
+        known = self._jobs.get(job_id)
+        return max(known.seq if known else 0, self._unreadable.get(job_id, 0))
 
     def _take(self, message: Message) -> bool:
         """Apply a message; gives whether it could be read."""
@@ -119,7 +128,7 @@ class JobProjection:
         try:
             self.apply(entry_of(message))
         except UndecodableEvent as error:
-            self._unreadable[message.subject.split(".")[-2]] = message.seq
+            self._unreadable[_job_id(message)] = message.seq
             self._logger.warning(
                 "event.undecodable", subject=message.subject, seq=message.seq, reason=str(error)
             )
@@ -130,11 +139,20 @@ class JobProjection:
         """Apply the latest message of a job; where it can't be read, those of its history that can."""
         if self._take(latest):
             return
-        job_subjects = latest.subject.rpartition(".")[0] + ".*"
+        job_subjects = f"{_job_subject(latest)}.*"
         async for earlier in bus.history(subjects.JOBS, job_subjects):
             if earlier.seq < latest.seq:
                 with suppress(UndecodableEvent):
                     self.apply(entry_of(earlier))
+
+
+def _job_subject(message: Message) -> str:
+    """What all subjects of a job begin with."""
+    return message.subject.rpartition(".")[0]
+
+
+def _job_id(message: Message) -> str:
+    return _job_subject(message).rpartition(".")[2]
 
 
 class CatalogueProjection(Generic[RecordT]):
@@ -171,7 +189,7 @@ class CatalogueProjection(Generic[RecordT]):
                 elif change.revision == 0 or change.revision > self._revisions.get(change.key, 0):
                     self._drop(change.key)
 
-    async def resync(self, bus: Bus) -> int:
+    async def resync(self, bus: Bus, grace: Grace) -> int:
         """List the bucket and mend what is not as it is there; gives how many records were not.
 
         Raises:
@@ -180,20 +198,26 @@ class CatalogueProjection(Generic[RecordT]):
         bucket = bus.bucket(self._bucket)
         before = dict(self._revisions)
         stored = await entries_now(bucket)
-        repaired = sum(self._put(entry) for entry in stored.values())
-        for key in before.keys() - stored.keys():
-            # It may have come and gone, or be coming, while the list was read: the key itself is asked last.
-            gone = await bucket.get(key) is None
-            if gone and self._revisions.get(key) == before[key]:
+        missed = [entry for entry in stored.values() if self._is_news(entry)]
+        gone = before.keys() - stored.keys()
+        if missed or gone:
+            await grace()
+        repaired = sum(self._put(entry) for entry in missed)
+        for key in gone:
+            # It may have come back while the list was read: the key itself is asked last.
+            if await bucket.get(key) is None and self._revisions.get(key) == before[key]:
                 self._drop(key)
                 repaired += 1
         if repaired:
             self._logger.warning("projection.missed", bucket=self._bucket, records=repaired)
         return repaired
 
+    def _is_news(self, entry: Entry) -> bool:
+        return entry.revision > self._revisions.get(entry.key, 0)
+
     def _put(self, entry: Entry) -> bool:
         """Take in a record unless one as new is there; gives whether it was news."""
-        if entry.revision <= self._revisions.get(entry.key, 0):
+        if not self._is_news(entry):
             return False
         self._revisions[entry.key] = entry.revision
         try:

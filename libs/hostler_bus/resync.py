@@ -11,11 +11,14 @@ from typing import Protocol
 from prometheus_client import CollectorRegistry, Counter
 
 from hostler_bus.port import Bus
+from hostler_bus.projection import Grace
 from hostler_domain.errors import TemporaryError
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 
 JITTER = 0.2
+GRACE_SECONDS = 5.0
+"""What was stored while the list was read has this long to come by itself, far longer than it ever takes."""
 
 
 class Resyncable(Protocol):
@@ -26,7 +29,7 @@ class Resyncable(Protocol):
         """Whether it has read what there was at its start."""
         ...
 
-    async def resync(self, bus: Bus) -> int:
+    async def resync(self, bus: Bus, grace: Grace) -> int:
         """Mend what is not as it is stored; gives how many things were not."""
         ...
 
@@ -65,6 +68,10 @@ async def keep_in_step(
     logger: Logger,
 ) -> None:
     """Resync every projection, again and again, until cancelled. One that can't be now has its turn next time."""
+
+    async def grace() -> None:
+        await clock.sleep(GRACE_SECONDS)
+
     for name in projections:
         metrics.resyncs.labels(name)
         metrics.repaired.labels(name)
@@ -74,7 +81,7 @@ async def keep_in_step(
             if not projection.caught_up:
                 continue
             try:
-                repaired = await projection.resync(bus)
+                repaired = await projection.resync(bus, grace)
             except TemporaryError as error:
                 logger.warning("projection.resync_failed", projection=name, reason=str(error))
                 continue

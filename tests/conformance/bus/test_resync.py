@@ -13,6 +13,10 @@ from tests.support.builders import JOB_ID, NOW, created, ready, scheduled
 from tests.support.eventually import eventually
 
 
+async def at_once() -> None:
+    """No time for anything to come by itself."""
+
+
 async def put_key(bus: Bus, name: str) -> None:
     record = ApiKey(
         key_id=name,
@@ -33,27 +37,27 @@ async def test_a_projection_that_heard_nothing_has_every_job_after_one_resync(wo
         entry = await log.append(entry, change)
     assert entry is not None
     jobs = JobProjection()
-    assert await jobs.resync(bus) == 1
+    assert await jobs.resync(bus, at_once) == 1
     assert (jobs.get(JOB_ID), jobs.seq) == (entry, entry.seq)
-    assert await jobs.resync(bus) == 0
+    assert await jobs.resync(bus, at_once) == 0
 
 
 async def test_a_writer_s_own_entry_is_not_taken_for_missed(world: World, bus: Bus) -> None:
     log = JobLog(bus, source="/hostler/test", clock=world.clock)
     jobs = JobProjection()
     jobs.apply(await log.append(None, created()))
-    assert await jobs.resync(bus) == 0
+    assert await jobs.resync(bus, at_once) == 0
 
 
 async def test_a_catalogue_that_heard_nothing_is_as_the_bucket_after_one_resync(bus: Bus) -> None:
     for name in ("one", "two", "three"):
         await put_key(bus, name)
     keys: CatalogueProjection[ApiKey] = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS)
-    assert await keys.resync(bus) == 3
+    assert await keys.resync(bus, at_once) == 3
     await bus.bucket(subjects.BUCKET_API_KEYS).delete("two")
-    assert await keys.resync(bus) == 1
+    assert await keys.resync(bus, at_once) == 1
     assert sorted(keys.records) == ["one", "three"]
-    assert await keys.resync(bus) == 0
+    assert await keys.resync(bus, at_once) == 0
 
 
 async def test_a_catalogue_that_is_followed_and_resynced_at_once_ends_as_the_bucket(bus: Bus) -> None:
@@ -65,7 +69,7 @@ async def test_a_catalogue_that_is_followed_and_resynced_at_once_ends_as_the_buc
         if number % 3 == 0:
             await bucket.delete(f"key-{number}")
         if number % 5 == 0:
-            await keys.resync(bus)
+            await keys.resync(bus, at_once)
     expected = [f"key-{number}" for number in range(20) if number % 3]
     await eventually(lambda: sorted(keys.records) == sorted(expected))
     running.cancel()
