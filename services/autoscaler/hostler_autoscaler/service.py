@@ -18,6 +18,7 @@ from hostler_bus.leases import Lease
 from hostler_bus.port import Bus, CaughtUp, SinceTime
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
+from hostler_contracts.codec import UndecodableEvent
 from hostler_contracts.load import UndecodableWindow, decode_window
 from hostler_domain import commands
 from hostler_domain.changes import Change
@@ -103,8 +104,13 @@ class Autoscaler:
         for job_id in await self._memory.drop(lambda job_id: not self._living(job_id)):
             self._metrics.forget(job_id)
         for job in [entry.job for entry in self._jobs.jobs.values()]:
-            if _scalable(job) and self._may_act():
+            if not (_scalable(job) and self._may_act()):
+                continue
+            try:
                 await self._scale(job, now)
+            except UndecodableEvent as error:
+                # Its last event is poison: it waits for an operator, and keeps no other job waiting.
+                self._logger.error("job.unreadable", job=job.job_id, reason=str(error))  # noqa: TRY400  # the message says it all
 
     async def _scale(self, job: Job, now: datetime) -> None:
         """Decide for one job, and append what follows."""

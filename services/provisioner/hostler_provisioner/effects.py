@@ -148,8 +148,8 @@ class Effects:
         try:
             self._jobs.apply(await self._log.append(entry, change))
         except SequenceConflict:
+            # What was faster wakes the loop by itself. To wake it here would spin on a job whose last event nobody can read.
             self._logger.debug("append.raced", job=job_id, change=type(change).__name__)
-            self._done()
         except IllegalTransition as error:
             # The job moved on while the action was under way, as when a replica that failed had been drained meanwhile.
             self._logger.info("append.overtaken", job=job_id, change=type(change).__name__, reason=str(error))

@@ -16,9 +16,9 @@ from hostler_kit.clock import SystemClock
 from hostler_kit.secret_key import SecretKey
 from hostler_provisioner.effects import Effects
 from hostler_provisioner.launches import Launches
-from hostler_provisioner.plan import EndReplica
+from hostler_provisioner.plan import EndReplica, Report
 from tests.simulation.faults import SimulatedPlace, Weather
-from tests.support.builders import JOB_ID, at, created, scheduled
+from tests.support.builders import JOB_ID, at, created, ready, scheduled
 
 FAILED = ReplicaFailed(at(9), "r1", ReplicaReason.START_FAILED, "its process ended with status 3: bad file")
 LOST = ReplicaFailed(at(8), "r1", ReplicaReason.LOST, "its process is not there any more")
@@ -73,3 +73,32 @@ async def test_how_a_replica_ended_is_written_once_whoever_else_writes(
     meanwhile: Change, expected: list[ReplicaReason]
 ) -> None:
     assert await ended_while(meanwhile) == expected
+
+
+async def test_a_report_that_is_refused_for_an_unreadable_event_does_not_ask_for_another_look_at_once() -> (
+    None
+):
+    clock = SystemClock()
+    bus = MemoryBus(MemoryServer(clock))
+    log = JobLog(bus, source="/hostler/test", clock=clock)
+    jobs = JobProjection()
+    entry = await log.append(await log.append(None, created()), scheduled("r1"))
+    jobs.apply(entry)
+    await bus.append(subjects.job_event("default", JOB_ID, "job.scaled"), b"{", msg_id="poison")
+    weather = Weather(random.Random(1))
+    weather.calm()
+    looks: list[None] = []
+    effects = Effects(
+        bus,
+        log,
+        jobs,
+        SimulatedPlace(clock, weather, cores=4),
+        Launches(bus.bucket(subjects.BUCKET_SECRETS), SecretKey(b"s" * 32)),
+        clock,
+        structlog.get_logger(),
+        stop_grace_seconds=1,
+        done=lambda: looks.append(None),
+    )
+    await effects.apply((Report(JOB_ID, ready("r1")),))
+    assert (looks, jobs.get(JOB_ID)) == ([], entry)
+    await bus.drain()
