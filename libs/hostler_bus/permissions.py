@@ -79,6 +79,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 subjects.BUCKET_HARDWARE_PROFILES,
                 subjects.BUCKET_SECRETS,
                 subjects.BUCKET_IDEMPOTENCY,
+                subjects.BUCKET_NAMES,
             ),
             writes=(
                 (subjects.BUCKET_API_KEYS, ">"),
@@ -86,6 +87,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 (subjects.BUCKET_HARDWARE_PROFILES, ">"),
                 (subjects.BUCKET_SECRETS, ">"),
                 (subjects.BUCKET_IDEMPOTENCY, ">"),
+                (subjects.BUCKET_NAMES, ">"),
             ),
             declares=True,
         ),

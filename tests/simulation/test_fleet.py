@@ -16,7 +16,8 @@ from tests.simulation.fleet import CORES, Fleet
 
 STORM_SECONDS = 300
 CALM_SECONDS = 700
-SEEDS = range(1, 5)
+# The last one once found a provisioner that lost one race over and over.
+SEEDS = (*range(1, 5), 148)
 
 
 async def replayed(fleet: Fleet) -> dict[str, JobEntry]:

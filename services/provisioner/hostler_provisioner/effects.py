@@ -149,7 +149,10 @@ class Effects:
             self._jobs.apply(await self._log.append(entry, change))
         except SequenceConflict:
             self._logger.debug("append.raced", job=job_id, change=type(change).__name__)
-            self._done()
+            # The next look must not decide from the same old job, or it would lose again and again until the log has come round.
+            newest = await self._log.load(entry.job.spec.project, job_id)
+            if newest is not None and self._jobs.apply(newest):
+                self._done()
         except IllegalTransition as error:
             # The job moved on while the action was under way, as when a replica that failed had been drained meanwhile.
             self._logger.info("append.overtaken", job=job_id, change=type(change).__name__, reason=str(error))
