@@ -79,8 +79,11 @@ def check(fleet: Fleet, entries: dict[str, JobEntry], running: set[str]) -> None
         status = job.status
         if status.phase is JobPhase.PENDING:
             assert status.phase_reason is not None, f"{job_id} waits without a reason"
-        elif status.phase is JobPhase.DEGRADED:
-            assert status.phase_reason is PhaseReason.NO_CAPACITY, f"{job_id} is degraded without a reason"
+        elif status.phase in (JobPhase.DEGRADED, JobPhase.UPDATING):
+            # While one of its replicas was replaced, another job may have taken the room.
+            assert status.phase_reason is PhaseReason.NO_CAPACITY, (
+                f"{job_id} is {status.phase} without a reason"
+            )
         elif status.phase not in (JobPhase.FAILED, JobPhase.STOPPED):
             assert status.phase is JobPhase.RUNNING, (job_id, status.phase, status.phase_detail)
             assert len(job.ready_replicas) >= job.spec.scaling.min_replicas
