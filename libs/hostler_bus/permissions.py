@@ -88,6 +88,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 subjects.BUCKET_HARDWARE_PROFILES,
                 subjects.BUCKET_SECRETS,
                 subjects.BUCKET_IDEMPOTENCY,
+                subjects.BUCKET_NAMES,
             ),
             writes=(
                 (subjects.BUCKET_API_KEYS, ">"),
@@ -95,6 +96,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 (subjects.BUCKET_HARDWARE_PROFILES, ">"),
                 (subjects.BUCKET_SECRETS, ">"),
                 (subjects.BUCKET_IDEMPOTENCY, ">"),
+                (subjects.BUCKET_NAMES, ">"),
             ),
             declares=True,
         ),

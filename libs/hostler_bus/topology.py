@@ -189,5 +189,6 @@ TOPOLOGY = Topology(
         BucketSpec(subjects.BUCKET_ROUTERS, with_ttl=True),
         BucketSpec(subjects.BUCKET_SECRETS),
         BucketSpec(subjects.BUCKET_IDEMPOTENCY, with_ttl=True),
+        BucketSpec(subjects.BUCKET_NAMES),
     ),
 )

@@ -33,6 +33,7 @@ BUCKET_LEASES = "leases"
 BUCKET_ROUTERS = "routers"
 BUCKET_SECRETS = "secrets"
 BUCKET_IDEMPOTENCY = "idempotency"
+BUCKET_NAMES = "names"
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}", re.ASCII)
 

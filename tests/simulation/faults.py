@@ -13,8 +13,20 @@ from types import TracebackType
 from typing import Self
 
 from hostler_bus.errors import BusUnavailable
-from hostler_bus.memory import MemoryBus
-from hostler_bus.port import Appended, Bucket, CaughtUp, Expect, Handler, Message, Served, Start, Subscription
+from hostler_bus.port import (
+    Appended,
+    Bucket,
+    Bus,
+    CaughtUp,
+    ConsumerSpec,
+    Delivery,
+    Expect,
+    Handler,
+    Message,
+    Served,
+    Start,
+    Subscription,
+)
 from hostler_domain.errors import TemporaryError
 from hostler_kit.clock import Clock
 from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
@@ -83,7 +95,7 @@ class StormyFollower:
 class StormyBus:
     """One service's connection in bad weather."""
 
-    def __init__(self, inner: MemoryBus, weather: Weather) -> None:
+    def __init__(self, inner: Bus, weather: Weather) -> None:
         self._inner = inner
         self._weather = weather
 
@@ -123,6 +135,9 @@ class StormyBus:
     def bucket(self, name: str) -> Bucket:
         return self._inner.bucket(name)
 
+    def deliveries(self, consumer: ConsumerSpec) -> Subscription[Delivery]:
+        return self._inner.deliveries(consumer)
+
     async def request(self, subject: str, data: bytes, *, timeout_seconds: float) -> bytes:
         return await self._inner.request(subject, data, timeout_seconds=timeout_seconds)
 
@@ -148,6 +163,7 @@ class SimulatedPlace:
     """The place where replicas run: fits the provisioner's backend port. Two provisioners may share it.
 
     Attributes:
+        pace: How long what takes a second here takes.
         running: Replicas that there are, by id.
         most_cores: The most that were ever held at once.
         cut: Replicas that were ended by order while a request was on them, without having failed.
@@ -157,6 +173,7 @@ class SimulatedPlace:
     weather: Weather
     cores: float
     cluster: str = "local"
+    pace: float = 1.0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     running: dict[str, SimulatedMachine] = field(default_factory=dict)
     requests_on: dict[str, int] = field(default_factory=dict)
@@ -186,7 +203,7 @@ class SimulatedPlace:
         """Let the machines move on, until cancelled."""
         order = [Step.IMPORTING, Step.BOOTING, Step.LOADING, Step.READY]
         while True:
-            await asyncio.sleep(self.weather.rng.random() * 2)
+            await asyncio.sleep(self.weather.rng.random() * 2 * self.pace)
             for machine in self.running.values():
                 if machine.step in order[:-1]:
                     machine.step = order[order.index(machine.step) + 1]
@@ -213,7 +230,7 @@ class SimulatedPlace:
         )
 
     async def stop(self, replica_id: str, grace_seconds: float) -> None:
-        await asyncio.sleep(self.weather.rng.random())
+        await asyncio.sleep(self.weather.rng.random() * self.pace)
         machine = self.running.pop(replica_id, None)
         if machine is not None and machine.step is Step.READY and self.requests_on.get(replica_id):
             self.cut.append(replica_id)

@@ -1,7 +1,6 @@
-"""The whole fleet in one process on the loop's own time: real services, an in-memory bus, simulated machines and callers.
+"""The whole fleet in one process: real services, simulated machines and callers, in a world that a test chooses (`worlds.py`).
 
-Two of every leading service run, both of which believe that they lead, so that only compare-and-set stands between them. Time is
-virtual: an hour takes as long as its events do.
+Two of every leading service run, both of which believe that they lead, so that only compare-and-set stands between them.
 """
 
 import asyncio
@@ -9,7 +8,6 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -18,8 +16,7 @@ from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_bus.errors import BusError
 from hostler_bus.job_log import JobEntry, JobLog
-from hostler_bus.memory import MemoryBus
-from hostler_bus.memory_server import MemoryServer
+from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_domain.catalogue import HardwareProfile
@@ -44,24 +41,12 @@ from hostler_router.windows import WindowRecorder
 from hostler_scheduler.service import Projections, Scheduler
 from hostler_scheduler.settings import SchedulerSettings
 from tests.simulation.faults import SimulatedPlace, StormyBus, Weather
-from tests.support.builders import NOW, spec
+from tests.simulation.worlds import World
+from tests.support.builders import spec
 
 PROFILE = HardwareProfile("cpu.small", None, None, cpu_cores=1, memory_bytes=2**30, price_per_hour=0.1)
 CORES = 6.0
 logger = structlog.get_logger("simulation")
-
-
-class LoopClock:
-    """The event loop's time, which is virtual."""
-
-    def now(self):  # type: ignore[no-untyped-def]  # fits `Clock`
-        return NOW + timedelta(seconds=self.monotonic())
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 class AlwaysHeld:
@@ -77,39 +62,49 @@ class AlwaysHeld:
 class Fleet:
     """Everything, wired up."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, world: World) -> None:
+        self.world = world
+        self.pace = world.pace
         self.rng = random.Random(seed)
-        self.clock = LoopClock()
-        self.weather = Weather(random.Random(seed + 1))
-        self.server = MemoryServer(self.clock)
-        self.place = SimulatedPlace(self.clock, self.weather, CORES)
-        self.witness = MemoryBus(self.server)
-        self.wishes = JobLog(
-            self.witness, source="/hostler/api/sim", clock=self.clock, new_id=self._ids("wish")
-        )
+        self.clock = world.clock
+        self.weather = Weather(random.Random(seed + 1), late=0.5 * world.pace)
+        self.place = SimulatedPlace(self.clock, self.weather, CORES, pace=world.pace)
         self.accepted: dict[str, str] = {}
         self.deleted: set[str] = set()
         self.routers = [SimulatedRouter(self, f"router-{number}") for number in (1, 2)]
+        self.witness: Bus
+        self.wishes: JobLog
+        self._buses: list[Bus] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def _ids(self, prefix: str) -> Callable[[], str]:
         count = iter(range(10**9))
         return lambda: f"{prefix}-{next(count):06}"
 
-    def bus(self) -> StormyBus:
-        return StormyBus(MemoryBus(self.server), self.weather)
+    async def connect(self) -> Bus:
+        bus = await self.world.connect()
+        self._buses.append(bus)
+        return bus
+
+    async def bus(self) -> StormyBus:
+        """A service's connection, in bad weather."""
+        return StormyBus(await self.connect(), self.weather)
 
     def spawn(self, work) -> None:  # type: ignore[no-untyped-def]  # any coroutine
         self._tasks.append(asyncio.create_task(work))
 
     async def start(self) -> None:
+        self.witness = await self.connect()
+        self.wishes = JobLog(
+            self.witness, source="/hostler/api/sim", clock=self.clock, new_id=self._ids("wish")
+        )
         profiles = self.witness.bucket(subjects.BUCKET_HARDWARE_PROFILES)
         await profiles.put(PROFILE.name, catalogue.HARDWARE_PROFILES.encode(PROFILE))
         self.spawn(self.place.live())
         for number in (1, 2):
-            self._start_scheduler(f"scheduler-{number}")
-            self._start_provisioner(f"provisioner-{number}")
-            self._start_autoscaler(f"autoscaler-{number}")
+            await self._start_scheduler(f"scheduler-{number}")
+            await self._start_provisioner(f"provisioner-{number}")
+            await self._start_autoscaler(f"autoscaler-{number}")
         for router in self.routers:
             await router.start()
 
@@ -126,8 +121,8 @@ class Fleet:
         heard = loop.note
         loop.note = lambda: None if self.weather.strikes(self.weather.deaf) else heard()
 
-    def _start_scheduler(self, name: str) -> None:
-        bus = self.bus()
+    async def _start_scheduler(self, name: str) -> None:
+        bus = await self.bus()
         known = Projections(
             self._jobs(bus),
             CatalogueProjection(subjects.BUCKET_NODES, catalogue.NODES),
@@ -139,7 +134,7 @@ class Fleet:
             known,
             self._log(bus, name),
             AlwaysHeld(),  # type: ignore[arg-type]  # the broken lease is the point
-            SchedulerSettings(),
+            SchedulerSettings(resync_seconds=5 * self.pace),
             clock=self.clock,
             new_ids=self._ids(f"{name}-r"),
             logger=logger,
@@ -148,10 +143,15 @@ class Fleet:
         self._deafen(scheduler.loop)
         self.spawn(scheduler.loop.run())
 
-    def _start_provisioner(self, name: str) -> None:
-        bus = self.bus()
+    async def _start_provisioner(self, name: str) -> None:
+        bus = await self.bus()
         jobs = self._jobs(bus)
-        settings = ProvisionerSettings(drain_timeout_seconds=120)
+        settings = ProvisionerSettings(
+            drain_timeout_seconds=120 * self.pace,
+            unhealthy_timeout_seconds=30 * self.pace,
+            node_report_seconds=10 * self.pace,
+            resync_seconds=2 * self.pace,
+        )
         provisioner = Provisioner(
             bus,
             jobs,
@@ -178,15 +178,15 @@ class Fleet:
         self.spawn(provisioner.report_node())
         self.spawn(provisioner.loop.run())
 
-    def _start_autoscaler(self, name: str) -> None:
-        bus = self.bus()
+    async def _start_autoscaler(self, name: str) -> None:
+        bus = await self.bus()
         jobs = self._jobs(bus)
         autoscaler = Autoscaler(
             bus,
             jobs,
             self._log(bus, name),
             AlwaysHeld(),  # type: ignore[arg-type]  # as above
-            AutoscalerSettings(),
+            AutoscalerSettings(tick_seconds=2 * self.pace, save_seconds=10 * self.pace),
             clock=self.clock,
             logger=logger,
             registry=CollectorRegistry(),
@@ -196,10 +196,10 @@ class Fleet:
 
     async def user(self, seconds: float) -> None:
         """Make jobs, change, stop, resume and restart some, take some down."""
-        end = self.clock.monotonic() + seconds
+        end = self.clock.monotonic() + seconds * self.pace
         number = 0
         while self.clock.monotonic() < end:
-            await asyncio.sleep(self.rng.random() * 20)
+            await asyncio.sleep(self.rng.random() * 20 * self.pace)
             if len(self.accepted) - len(self.deleted) < 4:
                 number += 1
                 await self._create(number)
@@ -247,6 +247,8 @@ class Fleet:
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        for bus in self._buses:
+            await bus.drain()
         bugs = [each for each in results if isinstance(each, Exception) and not isinstance(each, BusError)]
         assert bugs == []
 
@@ -264,7 +266,7 @@ class SimulatedRouter:
         self.answered = 0
 
     async def start(self) -> None:
-        fleet, bus = self.fleet, self.fleet.bus()
+        fleet, bus = self.fleet, await self.fleet.bus()
         jobs = JobProjection()
 
         def take(entry: JobEntry) -> None:
@@ -286,7 +288,7 @@ class SimulatedRouter:
             self.table,
             self.recorder,
             name=self.name,
-            period_seconds=5,
+            period_seconds=5 * fleet.pace,
             clock=fleet.clock,
             metrics=RouterMetrics(CollectorRegistry()),
             logger=logger,
@@ -298,7 +300,7 @@ class SimulatedRouter:
         """Waves of requests."""
         rng = self.fleet.rng
         while True:
-            await asyncio.sleep(rng.random() * 2)
+            await asyncio.sleep(rng.random() * 2 * self.fleet.pace)
             for entry in list(self.table.entries):
                 if entry.endpoints and rng.random() < 0.7:
                     self.fleet.spawn(self._request(entry.job_id))
@@ -312,7 +314,7 @@ class SimulatedRouter:
         self.outstanding.begin(replica_id)
         self.recorder.arrived(job_id)
         place.requests_on[replica_id] = place.requests_on.get(replica_id, 0) + 1
-        took = self.fleet.rng.random() * 4
+        took = self.fleet.rng.random() * 4 * self.fleet.pace
         await asyncio.sleep(took)
         place.requests_on[replica_id] -= 1
         self.outstanding.end(replica_id)

@@ -72,7 +72,9 @@ def parse_scale(wishes: list[str]) -> tuple[tuple[str, int], ...]:
         if not number.isdecimal() or not 1 <= int(number) <= INSTANCES_MAX:
             raise BadOption(f"--scale {wish}: the count must be a number from 1 to {INSTANCES_MAX}")
         if service not in SCALABLE and int(number) != 1:
-            raise BadOption(f"--scale {wish}: one machine runs exactly one {service}")
+            raise BadOption(
+                f"--scale {wish}: one machine runs exactly one {service}, which owns the processes of its replicas"
+            )
         counts[service] = int(number)
     return tuple(sorted(counts.items()))
 

@@ -4,6 +4,7 @@ A probe answers yes or "not yet"; what the failure was is in the process's own l
 """
 
 import asyncio
+import json
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _TIMEOUT_SECONDS: Final = 2.0
+_BODY_BYTES_MAX: Final = 65536
+LEADER: Final = "leader"
+STANDING_BY: Final = "standing by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,30 @@ def passes(probe: Probe) -> bool:
         return False
 
 
+def role(ops_url: str) -> str | None:
+    """What a service process says about its lease: `leader` or `standing by`; None when it has none, or does not answer."""
+    try:
+        _, body = _get(f"{ops_url}/readyz")
+    except OSError:
+        return None
+    return role_in(body)
+
+
+def role_in(readiness: bytes) -> str | None:
+    """The same, read from the answer of /readyz. Who leads anything leads."""
+    try:
+        checks = json.loads(readiness)["checks"].values()
+        details = {check["detail"] for check in checks}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return next((each for each in (LEADER, STANDING_BY) if each in details), None)
+
+
 def _get_status(url: str) -> int:
+    return _get(url)[0]
+
+
+def _get(url: str) -> tuple[int, bytes]:
     # Imported late, in the probe's own thread, while nats-server starts on another core.
     import http.client
 
@@ -68,9 +95,10 @@ def _get_status(url: str) -> int:
     connection = http.client.HTTPConnection(parts.netloc, timeout=_TIMEOUT_SECONDS)
     try:
         connection.request("GET", f"{parts.path}?{parts.query}" if parts.query else parts.path)
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read(_BODY_BYTES_MAX)
     except http.client.HTTPException:
-        return 0
+        return 0, b""
     finally:
         connection.close()
 

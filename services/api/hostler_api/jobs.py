@@ -8,13 +8,15 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 
 from hostler_api.access import Caller
+from hostler_api.names import Claim, Names, NameTaken, NameUndecided
 from hostler_api.patches import JobPatch, patched_spec
 from hostler_api.problems import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
-from hostler_bus.errors import RevisionConflict, SequenceConflict
+from hostler_bus.errors import MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
@@ -24,7 +26,7 @@ from hostler_contracts.job_events import JobScaledV1
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.changes import JobScaled
 from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
-from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
+from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
@@ -57,6 +59,7 @@ class JobService:
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
         self._idempotency = bus.bucket(subjects.BUCKET_IDEMPOTENCY)
+        self._names = Names(bus.bucket(subjects.BUCKET_NAMES), log, clock)
 
     async def create(self, caller: Caller, request: JobRequest, idempotency_key: str | None) -> JobEntry:
         """Make a job; with an idempotency key, the same one however often it is asked for.
@@ -77,8 +80,7 @@ class JobService:
             known = await self._log.load(project, job_id)
             if known is not None:
                 return known
-        name = self._name(project, request)
-        # The name is fixed by the job's id before the token is stored, so a retry finds the same secret.
+        # The secret's name follows from the job's id, so a retry finds the same secret.
         secret = f"hf-token.{job_id}" if request.hf_token else None
         upstream_key = request.external.api_key if request.external else None
         upstream_secret = f"upstream-key.{job_id}" if upstream_key else None
@@ -86,10 +88,13 @@ class JobService:
             request,
             Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
             project=project,
-            name=name,
+            name=request.name or name_from_model(request.model),
             hf_token_secret=secret,
             upstream_key_secret=upstream_secret,
         )
+        # After the request is known to make sense, so that a name is claimed for nothing only when an api dies.
+        claim = await self._claim_name(project, request, job_id)
+        spec = replace(spec, name=claim.name)
         command = CreateJob(
             self._clock.now(), job_id, spec, self._masters.records.get(request.model), caller.key.key_id
         )
@@ -106,6 +111,17 @@ class JobService:
             if existing is None:
                 raise
             return existing
+        except (StreamFull, MessageTooLarge):
+            await self._names.give_up(claim)
+            raise
+        if not await self._names.confirm(claim):
+            await self._log.execute(
+                project,
+                job_id,
+                lambda job: decide(job, DeleteJob(self._clock.now(), caller.key.key_id)),
+                correlation_id=caller.request_id,
+            )
+            raise NameTaken(f"another job was named {claim.name!r} while this one was being made")
         self._jobs.apply(entry)
         return entry
 
@@ -121,6 +137,8 @@ class JobService:
                 entry = await self._log.find(job)
         if entry is None:
             entry = self._named(project or caller.key.project, job)
+        if entry is None:
+            entry = await self._names.holder(project or caller.key.project, job)
         if entry is None or not caller.sees(entry.job.spec.project):
             raise NotFound(f"there is no job {job!r}")
         return entry
@@ -241,17 +259,27 @@ class JobService:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
 
-    def _name(self, project: str, request: JobRequest) -> str:
-        taken = frozenset(
+    async def _claim_name(self, project: str, request: JobRequest, job_id: str) -> Claim:
+        """The name that was asked for, or a free one made from the model's."""
+        if request.name is not None:
+            known = self._named(project, request.name)
+            if known is not None and known.job.job_id != job_id:
+                # It is the log that knows whether that job is still there.
+                present = await self._log.load(project, known.job.job_id)
+                if present is not None and not present.job.deleted:
+                    raise NameTaken(f"the project {project!r} has a job named {request.name!r} already")
+            return await self._names.claim(project, request.name, job_id)
+        taken = {
             entry.job.spec.name
             for entry in self._jobs.jobs.values()
             if entry.job.spec.project == project and not entry.job.deleted
-        )
-        if request.name is None:
-            return free_name(name_from_model(request.model), taken)
-        if request.name in taken:
-            raise Conflict(f"the project {project!r} has a job named {request.name!r} already")
-        return request.name
+        }
+        while True:
+            name = free_name(name_from_model(request.model), frozenset(taken))
+            try:
+                return await self._names.claim(project, name, job_id, patience_seconds=0)
+            except (NameTaken, NameUndecided):
+                taken.add(name)
 
     def _named(self, project: str, name: str) -> JobEntry | None:
         return next(

@@ -9,7 +9,7 @@ from hostler_bus.job_log import JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
-from hostler_kit.ops import caught_up
+from hostler_kit.ops import Check, caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
@@ -70,6 +70,9 @@ async def _act_for(
     """Reconcile the cluster of one backend from now on."""
     cluster = backend.cluster
     lease = await campaign(chassis, bus, f"provisioner.{cluster}", ttl_seconds=settings.lease_seconds)
+    chassis.readiness.add(
+        f"lease-{cluster}", lambda: Check(ok=True, detail="leader" if lease.held else "standing by")
+    )
     provisioner = Provisioner(bus, jobs, backend, lease, settings, chassis.clock, chassis.logger, metrics)
     effects = Effects(
         bus,

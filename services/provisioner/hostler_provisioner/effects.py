@@ -6,12 +6,14 @@ lost its race is dropped, for the next look to decide afresh; only how a replica
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 from hostler_bus.errors import SequenceConflict
-from hostler_bus.job_log import JobLog
+from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
+from hostler_contracts.codec import UndecodableEvent
 from hostler_domain.changes import Change, ReplicaChange, ReplicaFailed
 from hostler_domain.commands import FinishDelete, decide
 from hostler_domain.errors import IllegalTransition, PermanentError, TemporaryError
@@ -148,11 +150,21 @@ class Effects:
         try:
             self._jobs.apply(await self._log.append(entry, change))
         except SequenceConflict:
-            # What was faster wakes the loop by itself. To wake it here would spin on a job whose last event nobody can read.
             self._logger.debug("append.raced", job=job_id, change=type(change).__name__)
+            await self._catch_up(entry)
         except IllegalTransition as error:
             # The job moved on while the action was under way, as when a replica that failed had been drained meanwhile.
             self._logger.info("append.overtaken", job=job_id, change=type(change).__name__, reason=str(error))
+
+    async def _catch_up(self, entry: JobEntry) -> None:
+        """Take in what was faster, so that the next look does not decide from the same old job and lose again and again.
+
+        Where that can't be read there is nothing new to look at, and to look again would spin.
+        """
+        with suppress(UndecodableEvent):
+            newest = await self._log.load(entry.job.spec.project, entry.job.job_id)
+            if newest is not None and self._jobs.apply(newest):
+                self._done()
 
 
 def _fits(job: Job | None, change: ReplicaChange) -> bool:

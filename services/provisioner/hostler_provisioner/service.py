@@ -54,7 +54,6 @@ class Provisioner:
         self._effects: Effects | None = None
         self._stopping = False
         self._node: Node | None = None
-        self._acting = False
         self._metrics = metrics
         self.loop = Reconciler(self._look, resync_seconds=settings.resync_seconds, logger=logger)
         jobs.on_change(self._changed)
@@ -68,13 +67,13 @@ class Provisioner:
         self.loop.note()
 
     async def _look(self) -> float | None:
-        if not self._lease.held and self._acting:
-            # Whoever leads now needs the backend; it is opened again with the next observation.
-            self._acting = False
+        if not self._lease.held:
+            # Whoever leads now needs the backend; it is opened again with the next observation. Every time, because an effect
+            # that was under way when the lease was lost may have opened it once more.
             await self._backend.close()
-        if self._stopping or self._effects is None or not self._jobs.caught_up or not self._lease.held:
             return None
-        self._acting = True
+        if self._stopping or self._effects is None or not self._jobs.caught_up:
+            return None
         observed = await self._backend.observe()
         self._metrics.observed(self._backend.cluster, observed)
         draining = {

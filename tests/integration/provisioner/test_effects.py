@@ -10,7 +10,8 @@ from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
-from hostler_domain.changes import Change, JobScaled, ReplicaFailed
+from hostler_domain.changes import Change, JobScaled, ReplicaBooting, ReplicaFailed
+from hostler_domain.job import Progress
 from hostler_domain.replica_states import ReplicaReason
 from hostler_kit.clock import SystemClock
 from hostler_kit.secret_key import SecretKey
@@ -24,8 +25,8 @@ FAILED = ReplicaFailed(at(9), "r1", ReplicaReason.START_FAILED, "its process end
 LOST = ReplicaFailed(at(8), "r1", ReplicaReason.LOST, "its process is not there any more")
 
 
-async def ended_while(meanwhile: Change) -> list[str | None]:
-    """Reasons in the log after r1 was ended as `FAILED` by a provisioner that had not seen `meanwhile` yet."""
+async def hands_behind_by(meanwhile: Change) -> tuple[MemoryBus, JobLog, JobProjection, Effects]:
+    """The effects of a provisioner that knows r1 as scheduled and has not seen `meanwhile` yet."""
     clock = SystemClock()
     bus = MemoryBus(MemoryServer(clock))
     log = JobLog(bus, source="/hostler/test", clock=clock)
@@ -49,6 +50,12 @@ async def ended_while(meanwhile: Change) -> list[str | None]:
         stop_grace_seconds=1,
         done=lambda: None,
     )
+    return bus, log, jobs, effects
+
+
+async def ended_while(meanwhile: Change) -> list[str | None]:
+    """Reasons in the log after r1 was ended as `FAILED` by a provisioner that had not seen `meanwhile` yet."""
+    bus, log, _, effects = await hands_behind_by(meanwhile)
     await effects.apply((EndReplica("r1", JOB_ID, FAILED, FAILED.detail),))
     await effects.close()
     reasons = [
@@ -101,4 +108,14 @@ async def test_a_report_that_is_refused_for_an_unreadable_event_does_not_ask_for
     )
     await effects.apply((Report(JOB_ID, ready("r1")),))
     assert (looks, jobs.get(JOB_ID)) == ([], entry)
+    await bus.drain()
+
+
+async def test_a_report_that_lost_its_race_is_decided_anew_on_what_won() -> None:
+    """Looking again at once with the old job in hand would lose again, as fast as the machine can."""
+    bus, _, jobs, effects = await hands_behind_by(JobScaled(at(8), 1, 2, ("load",)))
+    await effects.apply((Report(JOB_ID, ReplicaBooting(at(9), "r1", Progress(None, ""))),))
+    entry = jobs.get(JOB_ID)
+    assert entry is not None
+    assert entry.job.status.desired_replicas == 2
     await bus.drain()
