@@ -77,7 +77,7 @@ class JobService:
             known = await self._log.load(project, job_id)
             if known is not None:
                 return known
-        name = self._name(project, request)
+        name = self._name(project, request, job_id)
         # The name is fixed by the job's id before the token is stored, so a retry finds the same secret.
         secret = f"hf-token.{job_id}" if request.hf_token else None
         upstream_key = request.external.api_key if request.external else None
@@ -241,11 +241,12 @@ class JobService:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
 
-    def _name(self, project: str, request: JobRequest) -> str:
+    def _name(self, project: str, request: JobRequest, job_id: str) -> str:
         taken = frozenset(
             entry.job.spec.name
             for entry in self._jobs.jobs.values()
-            if entry.job.spec.project == project and not entry.job.deleted
+            # The same request may have made this very job on another connection since the log was asked.
+            if entry.job.spec.project == project and not entry.job.deleted and entry.job.job_id != job_id
         )
         if request.name is None:
             return free_name(name_from_model(request.model), taken)
