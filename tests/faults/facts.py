@@ -73,6 +73,8 @@ class Sample:
     living: dict[str, tuple[int, ...]] = field(default_factory=dict)
     samples: int = 0
     """How many moments were looked at until this one."""
+    gap_seconds: float = 0.0
+    """The longest time between two of them until now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,9 @@ def describe(report: Report) -> str:
     """The figures of a storm, for people."""
     control = [each for each in report.requests if each.wish is not Wish.CHAT]
     callers = [each for each in report.requests if each.user.startswith("caller")]
+    others = Counter(
+        str(each.status) for each in report.requests if each.wish is Wish.CHAT and each.user.startswith("user")
+    )
     failed = Counter(str(each.status) for each in control if not each.acknowledged)
     wishes = Counter(str(each.wish) for each in control if each.acknowledged)
     names = Counter(event.name for event in report.events)
@@ -259,11 +262,12 @@ def describe(report: Report) -> str:
         f"not acknowledged: {dict(sorted(failed.items()))}",
         f"jobs: {names['job.created']} created, {names['job.deleted']} deleted, {names['job.failed']} given up; "
         f"events {len(report.events)}, replicas scheduled {names['replica.scheduled']}",
-        f"samples: {report.samples[-1].samples if report.samples else 0}, most processes of one replica at once: "
+        f"samples: {report.samples[-1].samples}, at most {report.samples[-1].gap_seconds:.2f} s apart; "
+        f"most processes of one replica at once: "
         f"{max((len(pids) for each in report.samples for pids in each.living.values()), default=0)}, "
         f"most replicas at once: {max((len(each.living) for each in report.samples), default=0)}",
         f"untouched job: {len(callers)} requests, {sum(not each.acknowledged for each in callers)} failed, "
-        f"with {router_kills} kills of routers",
+        f"with {router_kills} kills of routers; chats with jobs in change: {dict(sorted(others.items()))}",
         "recovery of writes after a kill of NATS: "
         + (
             f"median {statistics.median(recoveries):.1f} s, most {recoveries[-1]:.1f} s of {len(recoveries)}"

@@ -98,14 +98,14 @@ def main() -> None:
 
     threading.Thread(target=await_dismissal, daemon=True).start()
     before: dict[str, tuple[int, ...]] | None = None
-    count = 0
+    count, gap_seconds, last = 0, 0.0, time.monotonic()
     while not dismissed.wait(_PERIOD_SECONDS):
-        living = census.living()
-        count += 1
+        living, now = census.living(), time.monotonic()
+        count, gap_seconds, last = count + 1, max(gap_seconds, now - last), now
         if living != before:
-            notebook.add(Sample(time.monotonic(), living, count))
+            notebook.add(Sample(now, living, count, gap_seconds))
             before = living
-    notebook.add(Sample(time.monotonic(), census.living(), count + 1))
+    notebook.add(Sample(time.monotonic(), census.living(), count + 1, gap_seconds))
     notebook.close()
 
 
