@@ -114,7 +114,9 @@ def doubled(requests: Iterable[Request], events: Iterable[Event]) -> list[Violat
     """Wishes that were carried out twice, answers to one wish that differ, and holes or copies in the stream itself."""
     events = list(events)
     found = []
-    created = Counter(event.mark for event in events if event.name == "job.created" and event.mark is not None)
+    created = Counter(
+        event.mark for event in events if event.name == "job.created" and event.mark is not None
+    )
     found += [
         Violation("doubled", f"{count} jobs were created for the key {mark}")
         for mark, count in created.items()
@@ -125,7 +127,9 @@ def doubled(requests: Iterable[Request], events: Iterable[Event]) -> list[Violat
         if request.wish is Wish.CREATE:
             answers.setdefault(request.mark, set()).add((request.job_id, request.body))
     found += [
-        Violation("doubled", f"the key {mark} was answered in {len(different)} ways: {sorted(different, key=str)}")
+        Violation(
+            "doubled", f"the key {mark} was answered in {len(different)} ways: {sorted(different, key=str)}"
+        )
         for mark, different in answers.items()
         if len(different) > 1
     ]
@@ -186,11 +190,15 @@ def unsettled(events: Sequence[Event], living: Mapping[str, tuple[int, ...]]) ->
     for job_id, job in jobs.items():
         expected = {Wish.STOP: "job.stopped", Wish.DELETE: "job.deleted"}.get(job.asked)
         if expected is not None and job.settled != expected:
-            found.append(Violation("unsettled", f"job {job_id} was asked to {job.asked} and there is no {expected}"))
+            found.append(
+                Violation("unsettled", f"job {job_id} was asked to {job.asked} and there is no {expected}")
+            )
         count = job.replicas if job.runs else 0
         if len(processes[job_id]) != count:
             found.append(
-                Violation("unsettled", f"job {job_id} has {len(processes[job_id])} processes instead of {count}")
+                Violation(
+                    "unsettled", f"job {job_id} has {len(processes[job_id])} processes instead of {count}"
+                )
             )
         stale = [each for each in processes[job_id] if scheduled[each].seq < job.fresh_seq]
         if stale:
@@ -240,13 +248,12 @@ def failed_chats(requests: Sequence[Request], kills: Iterable[Kill], job_id: str
     return [
         Violation("data path", f"{chat.user} at {chat.began:.2f}: {chat.status} {chat.said}")
         for chat in chats
-        if not chat.acknowledged and not any(killed <= chat.ended and chat.began <= over for killed, over in excuses)
+        if not chat.acknowledged
+        and not any(killed <= chat.ended and chat.began <= over for killed, over in excuses)
     ]
 
 
-def check(
-    requests: Sequence[Request], events: Sequence[Event], samples: Sequence[Sample]
-) -> list[Violation]:
+def check(requests: Sequence[Request], events: Sequence[Event], samples: Sequence[Sample]) -> list[Violation]:
     """All that must hold of a storm at any time."""
     return [
         *lost(requests, events),

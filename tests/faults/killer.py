@@ -118,7 +118,10 @@ class Killer(threading.Thread):
 
     def _replica(self) -> Prey | None:
         pids = [
-            pid for replica, each in self._census.living().items() if replica not in self._spare for pid in each
+            pid
+            for replica, each in self._census.living().items()
+            if replica not in self._spare
+            for pid in each
         ]
         if not pids:
             return None
@@ -131,7 +134,9 @@ class Killer(threading.Thread):
     def _await_restart(self, name: str) -> None:
         deadline = time.monotonic() + _RESTART_SECONDS
         while time.monotonic() < deadline:
-            if any(each.name == name and each.state is ProcessState.READY for each in supervised(self._layout)):
+            if any(
+                each.name == name and each.state is ProcessState.READY for each in supervised(self._layout)
+            ):
                 return
             time.sleep(0.05)
         self.slow.append(name)

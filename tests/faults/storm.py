@@ -10,15 +10,12 @@ deleted, and not one process may be left.
 """
 
 import argparse
-import platform
 import random
-import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -27,8 +24,9 @@ from hostler_cli.supervisor.layout import DataLayout
 from hostler_cli.supervisor.state_file import read_state
 from tests.e2e.conftest import Stack
 from tests.faults.checker import Violation, check, failed_chats, unsettled, wanted_by
-from tests.faults.facts import Event, Kill, Notebook, Request, Sample, Wish, acknowledged, read_facts
+from tests.faults.facts import Kill, Notebook, Request, Sample, Wish, read_facts
 from tests.faults.killer import Killer
+from tests.faults.report import Report, describe
 from tests.faults.stream import StreamReader
 from tests.faults.users import Addresses, Caller, Hands, User, Writer, body_of
 from tests.faults.witness import Census, dismiss, start_witness
@@ -50,37 +48,6 @@ class Weather:
     gaps_seconds: tuple[float, float] = (0.3, 2.0)
     scale: tuple[str, ...] = ()
     """Options for `hostler up`, such as `--scale router=2`."""
-
-
-@dataclass(slots=True)
-class Report:
-    """What came of a storm."""
-
-    requests: list[Request]
-    kills: list[Kill]
-    samples: list[Sample]
-    events: list[Event]
-    violations: list[Violation]
-    storm_seconds: float
-    calm_seconds: float
-    """From the end of the storm until every job was as wanted."""
-    gone_seconds: float
-    """From the last deletion until no process was left."""
-    slow: list[str] = field(default_factory=list)
-
-    @property
-    def recoveries_seconds(self) -> list[float]:
-        """From each kill of NATS to the first acknowledged write that was asked for after it."""
-        return recoveries_seconds(self.requests, [each.at for each in self.kills if each.target == "nats"])
-
-
-def recoveries_seconds(requests: list[Request], faults: list[float]) -> list[float]:
-    """From each fault to the end of the first write that began after it and was acknowledged; infinite where none was."""
-    writes = acknowledged(requests)
-    return [
-        min((each.ended for each in writes if each.began > fault), default=float("inf")) - fault
-        for fault in faults
-    ]
 
 
 class Storm:
@@ -241,50 +208,10 @@ def _is_of(process: psutil.Process, instance_prefix: str) -> bool:
         return False
 
 
-def describe(report: Report) -> str:
-    """The figures of a storm, for people."""
-    control = [each for each in report.requests if each.wish is not Wish.CHAT]
-    callers = [each for each in report.requests if each.user.startswith("caller")]
-    others = Counter(
-        str(each.status) for each in report.requests if each.wish is Wish.CHAT and each.user.startswith("user")
-    )
-    failed = Counter(str(each.status) for each in control if not each.acknowledged)
-    wishes = Counter(str(each.wish) for each in control if each.acknowledged)
-    names = Counter(event.name for event in report.events)
-    recoveries = sorted(report.recoveries_seconds)
-    router_kills = sum(each.target.startswith("router") for each in report.kills)
-    lines = [
-        f"machine: {platform.system()} {platform.release()}, {psutil.cpu_count()} CPUs, Python {platform.python_version()}",
-        f"storm: {report.storm_seconds:.0f} s, kills {len(report.kills)}: "
-        + ", ".join(f"{name} {count}" for name, count in sorted(Counter(each.target for each in report.kills).items())),
-        f"requests to the api: {len(control)} tries, {len(acknowledged(control))} acknowledged "
-        f"({', '.join(f'{name} {count}' for name, count in sorted(wishes.items()))}); "
-        f"not acknowledged: {dict(sorted(failed.items()))}",
-        f"jobs: {names['job.created']} created, {names['job.deleted']} deleted, {names['job.failed']} given up; "
-        f"events {len(report.events)}, replicas scheduled {names['replica.scheduled']}",
-        f"samples: {report.samples[-1].samples}, at most {report.samples[-1].gap_seconds:.2f} s apart; "
-        f"most processes of one replica at once: "
-        f"{max((len(pids) for each in report.samples for pids in each.living.values()), default=0)}, "
-        f"most replicas at once: {max((len(each.living) for each in report.samples), default=0)}",
-        f"untouched job: {len(callers)} requests, {sum(not each.acknowledged for each in callers)} failed, "
-        f"with {router_kills} kills of routers; chats with jobs in change: {dict(sorted(others.items()))}",
-        "recovery of writes after a kill of NATS: "
-        + (
-            f"median {statistics.median(recoveries):.1f} s, most {recoveries[-1]:.1f} s of {len(recoveries)}"
-            if recoveries
-            else "none was killed"
-        ),
-        f"every job as wanted {report.calm_seconds:.1f} s after the storm; "
-        f"no process {report.gone_seconds:.1f} s after the last deletion",
-        f"slow restarts: {report.slow or 'none'}",
-        f"violations: {len(report.violations)}",
-        *(f"  {each.rule}: {each.detail}" for each in report.violations[:50]),
-    ]
-    return "\n".join(lines)
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Kill processes of a stack at random and judge what is left.")
+    parser = argparse.ArgumentParser(
+        description="Kill processes of a stack at random and judge what is left."
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--users", type=int, default=3)

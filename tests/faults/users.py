@@ -143,10 +143,18 @@ class Hands:
         if answer.status_code != _CREATED:
             retry_after = answer.headers.get("Retry-After")
             return self._note(
-                wish, began, mark, answer.status_code, job_id=job_id, retry_after=retry_after, said=answer.text[:300]
+                wish,
+                began,
+                mark,
+                answer.status_code,
+                job_id=job_id,
+                retry_after=retry_after,
+                said=answer.text[:300],
             )
         told = answer.json()
-        lasting = {part: told[part] for part in ("job_id", "name", "project", "model", "created_at", "created_by")}
+        lasting = {
+            part: told[part] for part in ("job_id", "name", "project", "model", "created_at", "created_by")
+        }
         return self._note(
             wish,
             began,
@@ -177,7 +185,9 @@ class Hands:
         return request
 
 
-def crowd(addresses: Addresses, notebook: Notebook, user: str, mark: str, body: dict[str, object], count: int) -> None:
+def crowd(
+    addresses: Addresses, notebook: Notebook, user: str, mark: str, body: dict[str, object], count: int
+) -> None:
     """Send one creation from many connections at once; each tries until it is answered."""
     gate = threading.Barrier(count)
 

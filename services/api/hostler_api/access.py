@@ -53,9 +53,7 @@ class Caller:
 class Gate:
     """Checks callers against the known keys."""
 
-    def __init__(
-        self, records: Mapping[str, ApiKey], clock: Clock, *, caught_up: Callable[[], bool]
-    ) -> None:
+    def __init__(self, records: Mapping[str, ApiKey], clock: Clock, *, caught_up: Callable[[], bool]) -> None:
         """Make one; until `caught_up`, when keys, jobs and catalogues are known in full, nothing can be said to be unknown."""
         self._records = records
         self._clock = clock

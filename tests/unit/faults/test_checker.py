@@ -67,7 +67,9 @@ def test_an_acknowledged_request_that_the_stream_does_not_have_is_lost(asked: Re
 
 
 def test_a_request_that_was_not_acknowledged_may_be_missing_or_there() -> None:
-    assert lost([request(Wish.DELETE, None, status=503), request(Wish.STOP, None, status=None)], [CREATED]) == []
+    assert (
+        lost([request(Wish.DELETE, None, status=503), request(Wish.STOP, None, status=None)], [CREATED]) == []
+    )
 
 
 def test_a_stop_that_was_undone_behind_its_back_is_lost() -> None:
@@ -118,7 +120,12 @@ def test_a_process_that_nobody_scheduled_is_an_orphan() -> None:
     assert rules(strangers([Sample(1.0, {"r9": (100,)})], [CREATED, SCHEDULED])) == ["orphan"]
 
 
-DELETED = [CREATED, SCHEDULED, event(3, "job.delete_requested"), event(4, "replica.terminated", replica_id="r1")]
+DELETED = [
+    CREATED,
+    SCHEDULED,
+    event(3, "job.delete_requested"),
+    event(4, "replica.terminated", replica_id="r1"),
+]
 
 
 @pytest.mark.parametrize(
