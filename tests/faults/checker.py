@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from tests.faults.facts import Event, Kill, Request, Sample, Wish, acknowledged
 
+ROUTER_SECONDS_MAX = 20.0
+"""Within this time of its end a router serves again, though NATS may have been killed meanwhile."""
 _ENDS = frozenset({"replica.failed", "replica.terminated"})
 
 
@@ -233,18 +235,19 @@ def misanswered(requests: Iterable[Request]) -> list[Violation]:
 def failed_chats(requests: Sequence[Request], kills: Iterable[Kill], job_id: str) -> list[Violation]:
     """Failed requests to a job that serves all the time, which no killed router excuses.
 
-    A kill of a router excuses what was under way, and what failed until an answer came that was asked for after the kill.
+    A kill of a router excuses what was under way, and what failed until an answer came that was asked for after the kill; but
+    not for ever.
     """
     chats = sorted(
         (each for each in requests if each.wish is Wish.CHAT and each.job_id == job_id),
         key=lambda each: each.began,
     )
     router_kills = [kill.at for kill in kills if kill.target.startswith("router")]
-    # The first answer to a request that was sent after the kill ends what the kill excuses.
     excuses = [
         (at, min((each.ended for each in chats if each.acknowledged and each.began > at), default=math.inf))
         for at in router_kills
     ]
+    excuses = [(at, min(over, at + ROUTER_SECONDS_MAX)) for at, over in excuses]
     return [
         Violation("data path", f"{chat.user} at {chat.began:.2f}: {chat.status} {chat.said}")
         for chat in chats

@@ -196,8 +196,9 @@ def chat(began: float, status: int | None) -> Request:
         ([chat(1, None), chat(2, 200)], "router-1", 0),
         ([chat(1, None), chat(2, 503), chat(3, 200), chat(4, 503)], "router-1", 1),
         ([chat(0, 503), chat(2, 200)], "router-1", 1),
+        ([chat(2, None), chat(30, None)], "router-1", 1),
     ],
-    ids=["none", "no router was killed", "it was", "it serves again", "it failed before"],
+    ids=["none", "no router was killed", "it was", "it serves again", "it failed before", "it stays away"],
 )
 def test_only_a_killed_router_excuses_a_failed_request(
     chats: list[Request], killed: str, failed: int
