@@ -20,7 +20,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append
+.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench-relist: setup ## What it costs to hold a projection of 10,000 jobs against
 
 bench-append: setup ## What it costs to have every append on disk before it is acknowledged.
 	@$(BIN)/python bench/append_rate.py $(ARGS)
+
+storm: setup-dev ## Kill processes of a stack at random, 200 by default, and judge what is left (ARGS='--kills 50 --seed 3').
+	@$(BIN)/python -m tests.faults.storm $(ARGS)
 
 fmt: setup-dev ## Format the code and mend what ruff can mend.
 	@$(BIN)/ruff format $(wildcard $(CODE))

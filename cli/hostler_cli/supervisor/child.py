@@ -56,6 +56,7 @@ class Child:
         self._create_time: float | None = None
         self._restarts = 0
         self._failures = 0
+        self._ready_since: float | None = None
 
     def record(self) -> ProcessRecord:
         """Give what the world is told about this process."""
@@ -86,7 +87,12 @@ class Child:
         what = await self._spawn_and_watch()
         if self._stop.is_set():
             return
-        self._failures = backoff.next_failures(self._failures, uptime_seconds=time.monotonic() - started)
+        ended = time.monotonic()
+        self._failures = backoff.next_failures(
+            self._failures,
+            uptime_seconds=ended - started,
+            served_seconds=0.0 if self._ready_since is None else ended - self._ready_since,
+        )
         if not self.first_ready.is_set() and self._failures >= backoff.FIRST_START_ATTEMPTS:
             self._enter(ProcessState.EXITED)
             raise StartFailed(self.spec.name, what, self.log_file)
@@ -100,6 +106,7 @@ class Child:
 
     async def _spawn_and_watch(self) -> str:
         """Run the process to its end; tell in words how it ended."""
+        self._ready_since = None
         try:
             process = await self._spawn()
         except OSError as error:
@@ -138,6 +145,7 @@ class Child:
         while not await all_pass(self.spec.probes):
             eager = time.monotonic() - started < _EAGER_FOR_SECONDS
             await asyncio.sleep(_PROBE_EAGER_SECONDS if eager else _PROBE_LAZY_SECONDS)
+        self._ready_since = time.monotonic()
         self._enter(ProcessState.READY)
         self.first_ready.set()
 

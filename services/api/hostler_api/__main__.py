@@ -48,16 +48,15 @@ def main() -> None:
         chassis.spawn("collector", collect(bus, book, chassis.logger))
         for name, projection in (("masters", masters), ("profiles", profiles), ("keys", keys)):
             chassis.spawn(name, projection.run(bus))
-        chassis.readiness.add(
-            "projections",
-            lambda: caught_up(
-                all(each.caught_up for each in (jobs, masters, profiles, keys, letters)), "what is stored"
-            ),
-        )
+
+        def all_caught_up() -> bool:
+            return all(each.caught_up for each in (jobs, masters, profiles, keys, letters))
+
+        chassis.readiness.add("projections", lambda: caught_up(all_caught_up(), "what is stored"))
         app = create_app(
             JobService(bus, log, jobs, masters, profiles, secret_key, chassis.clock),
             EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-            Gate(keys.records, chassis.clock),
+            Gate(keys.records, chassis.clock, caught_up=all_caught_up),
             chassis.readiness,
             DeadLetters(book, letters),
             logger=chassis.logger,

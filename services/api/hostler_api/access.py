@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Request
 from hostler_api.problems import Forbidden, Unauthorized
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
+from hostler_domain.errors import TemporaryError
 from hostler_kit.clock import Clock
 
 
@@ -52,9 +53,11 @@ class Caller:
 class Gate:
     """Checks callers against the known keys."""
 
-    def __init__(self, records: Mapping[str, ApiKey], clock: Clock) -> None:
+    def __init__(self, records: Mapping[str, ApiKey], clock: Clock, *, caught_up: Callable[[], bool]) -> None:
+        """Make one; until `caught_up`, when keys, jobs and catalogues are known in full, nothing can be said to be unknown."""
         self._records = records
         self._clock = clock
+        self._caught_up = caught_up
 
     def admit(
         self, request: Request, scope: Scope, authorization: str | None, x_api_key: str | None
@@ -64,7 +67,10 @@ class Gate:
         Raises:
             Unauthorized: there is no valid key.
             Forbidden: the key lacks `scope`.
+            TemporaryError: the api has just started and still reads what is stored.
         """
+        if not self._caught_up():
+            raise TemporaryError("this api has just started and still reads what is stored; try again")
         found = authenticate(
             presented_key(authorization, x_api_key), self._records.get, scope, now=self._clock.now()
         )

@@ -272,7 +272,8 @@ class JobService:
         taken = {
             entry.job.spec.name
             for entry in self._jobs.jobs.values()
-            if entry.job.spec.project == project and not entry.job.deleted
+            # The same request may have made this very job on another connection since the log was asked.
+            if entry.job.spec.project == project and not entry.job.deleted and entry.job.job_id != job_id
         }
         while True:
             name = free_name(name_from_model(request.model), frozenset(taken))

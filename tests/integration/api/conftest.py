@@ -45,6 +45,7 @@ class Site:
     client: httpx2.AsyncClient
     secret_key: SecretKey
     registry: CollectorRegistry
+    keys: CatalogueProjection[ApiKey]
 
     async def post(self, body: dict[str, object], key: str = ADMIN_KEY, **headers: str) -> httpx2.Response:
         return await self.client.post(
@@ -95,7 +96,7 @@ async def site() -> AsyncIterator[Site]:
     app = create_app(
         JobService(bus, log, jobs, masters, profiles, secret_key, clock),
         EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-        Gate(keys.records, clock),
+        Gate(keys.records, clock, caught_up=lambda: all(each.caught_up for each in projections)),
         Readiness(),
         DeadLetters(book, letters),
         logger=structlog.get_logger(),
@@ -104,7 +105,7 @@ async def site() -> AsyncIterator[Site]:
     )
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
-        yield Site(bus, log, jobs, client, secret_key, registry)
+        yield Site(bus, log, jobs, client, secret_key, registry, keys)
     await bus.drain()
     for task in tasks:
         task.cancel()

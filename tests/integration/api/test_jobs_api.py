@@ -6,6 +6,7 @@ import json
 import pytest
 
 from hostler_bus.errors import BusUnavailable
+from hostler_bus.job_log import JobEntry
 from hostler_contracts import subjects
 from hostler_domain.changes import JobDeleted
 from tests.integration.api.conftest import ADMIN_KEY, READ_KEY, TEAM_KEY, Site
@@ -130,6 +131,30 @@ async def test_fifty_requests_with_one_idempotency_key_make_one_job(site: Site) 
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["job_id"] for answer in answers}) == 1
     assert len(site.jobs.jobs) == 1
+
+
+async def test_a_key_that_comes_again_while_its_job_is_being_made_does_not_collide_with_its_own_name(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await site.post(DEMO, **{"Idempotency-Key": "once"})
+    load = site.log.load
+    # What the log said the moment before the first request appended, heard after the projection has its job.
+    stale: list[JobEntry | None] = [None]
+
+    async def late(project: str, job_id: str) -> JobEntry | None:
+        return stale.pop() if stale else await load(project, job_id)
+
+    monkeypatch.setattr(site.log, "load", late)
+    second = await site.post(DEMO, **{"Idempotency-Key": "once"})
+
+    assert (second.status_code, second.json()["job_id"]) == (202, first.json()["job_id"])
+
+
+async def test_an_api_that_still_reads_what_is_stored_calls_no_key_unknown(site: Site) -> None:
+    site.keys.caught_up = False
+    answer = await site.get("/v1/jobs")
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
 
 
 async def test_an_idempotency_key_with_another_request_is_refused(site: Site) -> None:

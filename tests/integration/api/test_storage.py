@@ -107,7 +107,7 @@ async def storage(server: NatsServer, bytes_max: int | None) -> AsyncIterator[St
     app = create_app(
         JobService(bus, log, jobs, masters, profiles, SecretKey(b"s" * 32), clock),
         EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-        Gate(keys.records, clock),
+        Gate(keys.records, clock, caught_up=lambda: keys.caught_up),
         Readiness(),
         DeadLetters(
             DeadLetterBook(bus, source="/hostler/api/test", clock=clock), LetterProjection(clock.now)

@@ -18,15 +18,19 @@ def test_delays_double_from_a_fifth_of_a_second_to_ten_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failures", "uptime_seconds", "expected"),
+    ("failures", "uptime_seconds", "served_seconds", "expected"),
     [
-        pytest.param(0, 0.5, 1, id="first quick end"),
-        pytest.param(3, 9.9, 4, id="another quick end"),
-        pytest.param(3, 10.0, 1, id="after a steady time the count starts anew"),
+        pytest.param(0, 0.5, 0.0, 1, id="first quick end"),
+        pytest.param(3, 9.9, 1.9, 4, id="another quick end"),
+        pytest.param(3, 10.0, 0.0, 1, id="after a steady time the count starts anew"),
+        pytest.param(3, 2.5, 2.0, 1, id="what had served was ended from outside"),
     ],
 )
-def test_only_quick_ends_in_a_row_count(failures: int, uptime_seconds: float, expected: int) -> None:
-    assert expected == next_failures(failures, uptime_seconds=uptime_seconds)
+def test_only_quick_ends_in_a_row_count(
+    failures: int, uptime_seconds: float, served_seconds: float, expected: int
+) -> None:
+    counted = next_failures(failures, uptime_seconds=uptime_seconds, served_seconds=served_seconds)
+    assert expected == counted
 
 
 def test_scale_counts_instances_and_the_later_wish_wins() -> None:
