@@ -6,6 +6,7 @@ last knew; what it can't do then is publish windows.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -38,6 +39,8 @@ from hostler_router.windows import WindowRecorder
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
 _CLOSE_SECONDS = 5.0
 """After the last answer: for clients to take it in and close."""
+_CATCH_UP_SECONDS_MAX = 10.0
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +169,7 @@ class Router:
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("windows", self._reporter.run())
+        await self._catch_up()
         await self._server.start()
         self._given.logger.info("router.listening", port=self.port)
 
@@ -179,6 +183,16 @@ class Router:
         await self._client.close()
         await self._reporter.publish()
         await self._presence.leave()
+
+    async def _catch_up(self) -> None:
+        """Read what is stored before the first request: on a shared port it would come here though another router could answer it.
+
+        Not for ever: from then on requests are told to come again.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CATCH_UP_SECONDS_MAX):
+                while not (self.jobs.caught_up and self.keys.caught_up):
+                    await self._given.clock.sleep(_LOOK_SECONDS)
 
     def _apply(self, entry: JobEntry) -> None:
         if self._table.apply(entry.job) is None:
