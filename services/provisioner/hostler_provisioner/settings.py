@@ -23,7 +23,8 @@ class ProvisionerSettings(OpsSettings):
     instance: str = Field(default="", validation_alias="HOSTLER_INSTANCE")
     """Mark that the replicas' processes carry, by which `hostler up` finds every process of its stack."""
     model_paths: Mapping[str, Path] = Field(default_factory=dict)
-    """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file on this machine."""
+    """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file, or a
+    folder with a Whisper model of CTranslate2, on this machine."""
     node_cpu_cores: float | None = None
     """CPU cores offered to replicas; all of the machine's where it is not set."""
     stop_replicas_on_exit: bool = False

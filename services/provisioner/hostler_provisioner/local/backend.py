@@ -117,8 +117,8 @@ class LocalBackend:
             )
         if not (launch.api_key.isascii() and launch.api_key.isprintable() and launch.api_key):
             raise PermanentError("the replica's key must be printable ASCII and not empty")
-        if runtime.needs_weights:
-            locate(launch.model, self._settings.model_paths)
+        if runtime.weights is not None:
+            locate(launch.model, self._settings.model_paths, runtime.weights)
         threads = default_threads(
             allotted_cores=launch.cpu_cores, usable_cores=usable_cores(), physical_cores=physical_cores()
         )
