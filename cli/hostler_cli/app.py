@@ -16,6 +16,7 @@ from hostler_cli.deploy import deploy
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
+from hostler_cli.logs import logs
 from hostler_cli.output import say
 from hostler_cli.transcribe import transcribe
 
@@ -83,4 +84,5 @@ app.add_typer(jobs_app, name="jobs")
 app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)
+app.command()(logs)
 stack_commands.register(app)

@@ -60,6 +60,7 @@ class Permissions:
 
 
 _EVERY_ROUTER: Final = f"{subjects.ROOT}.rpc.router.*.in_flight"
+_EVERY_PROVISIONER: Final = f"{subjects.ROOT}.rpc.provisioner.*.logs"
 _LEASES: Final = subjects.BUCKET_LEASES
 
 ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
@@ -73,6 +74,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.resume_requested",
                 "job.delete_requested",
             ),
+            sends=(_EVERY_PROVISIONER,),
             buckets=(
                 subjects.BUCKET_API_KEYS,
                 subjects.BUCKET_MODEL_MASTERS,
@@ -107,6 +109,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.deleted",
             ),
             sends=(_EVERY_ROUTER,),
+            serves=(_EVERY_PROVISIONER,),
             buckets=(subjects.BUCKET_SECRETS, subjects.BUCKET_ROUTERS, _LEASES),
             # It takes the secrets of a deleted job away; the lease has the cluster's name behind the dot.
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),

@@ -28,7 +28,7 @@ from hostler_client.errors import (
     WaitTimeout,
 )
 from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
-from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
+from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica, ReplicaLog
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
@@ -59,6 +59,7 @@ __all__ = [
     "NotFound",
     "PreconditionFailed",
     "Replica",
+    "ReplicaLog",
     "RetryPolicy",
     "ScalingChanges",
     "ServingChanges",

@@ -201,7 +201,8 @@ async def test_a_body_that_is_no_form_is_refused(router: Harness, first: Replica
     await router.add_job(first.url)
     json = await router.post(PATH, b'{"model": "chat"}', {"content-type": "application/json"})
     broken = await router.post(PATH, b"--x\r\n", {"content-type": "multipart/form-data; boundary=x"})
-    got = await router.client.get(PATH)
+    async with router.client.get(PATH) as response:
+        got = Got(response, await response.read())
     assert (json.status, json.error["code"]) == (400, "invalid_content_type")
     assert (broken.status, broken.error["code"]) == (400, "invalid_form")
     assert got.status == 405

@@ -17,15 +17,16 @@ import aiohttp
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
+from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedReplica, Step
 from hostler_provisioner.local.facts import node_facts, physical_cores, usable_cores
+from hostler_provisioner.local.log_files import read_part
 from hostler_provisioner.local.models import locate
 from hostler_provisioner.local.parameters import checked_env, default_threads
 from hostler_provisioner.local.processes import Process, create_time, find_marked, is_replica
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, folders
 from hostler_provisioner.local.replica import LocalReplica, LocalSettings, Surroundings
 from hostler_provisioner.local.runtimes import runtime_named
-from hostler_provisioner.local.steps import last_words, readable_lines
+from hostler_provisioner.local.steps import last_words
 from hostler_provisioner.local.weights import Weights
 
 _SERVED_NAME = re.compile(r"[\w./:@+-]{1,256}", re.ASCII)
@@ -88,11 +89,16 @@ class LocalBackend:
         self._replicas.pop(replica_id, None)
         self.changed.set()
 
-    async def logs(self, replica_id: str, max_lines: int) -> str:
-        """The last lines that the process wrote."""
+    async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:
+        """What the process wrote; it stays for a day after the replica was stopped."""
         folder = ReplicaFolder(self._replicas_dir, replica_id)
-        lines = readable_lines(await asyncio.to_thread(folder.log_tail))
-        return "\n".join(lines[-max_lines:] if max_lines > 0 else [])
+        replica = self._replicas.get(replica_id)
+        gone = replica is not None and replica.record.step is Step.GONE
+        for path, ended in ((folder.log_path, gone), (folder.kept_log_path, True)):
+            part = await asyncio.to_thread(read_part, path, tail_lines=tail_lines, after=after, ended=ended)
+            if part is not None:
+                return part
+        return None
 
     async def close(self) -> None:
         """Let go of the processes and the folder; the next call opens it again."""
