@@ -8,6 +8,7 @@ import httpx2
 import openai
 import pytest
 
+from hostler_kit.secret_key import read_secret_key
 from tests.e2e.conftest import Stack
 from tests.support.speech import MODEL, RECORDING, require_speech, words_heard
 
@@ -77,3 +78,32 @@ def test_what_is_no_audio_and_what_is_no_transcription_are_refused_as_the_client
     assert "does not translate" in translated.json()["error"]["message"]
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="hearing", messages=[{"role": "user", "content": "Hello"}])
+
+
+def test_what_the_replica_wrote_can_be_read_while_it_lives_and_after_it_ended(stack: Stack) -> None:
+    job = stack.api.jobs.get("hearing")
+    (replica,) = job.living_replicas
+    living = stack.hostler("logs", "hearing", "--tail", "5")
+    assert (living.returncode, living.stdout.count("\n")) == (0, 1), living.stderr
+    assert living.stdout.startswith(f"hostler: serving {MODEL} on http://127.0.0.1:")
+
+    assert stack.hostler("jobs", "stop", "hearing", "--wait").returncode == 0
+    ended = stack.api.jobs.replica_log("hearing", replica.replica_id)
+    followed = stack.hostler("logs", "hearing", "--replica", replica.replica_id, "-f")
+
+    assert ended.ended
+    assert ended.text == followed.stdout == living.stdout + "hostler: ending on a signal\n"
+    assert stack.http("GET", "/v1/jobs/hearing/replicas/nobody/logs").status_code == 404
+
+
+def test_no_key_is_in_what_was_written(stack: Stack) -> None:
+    (replica,) = stack.api.jobs.get("hearing").status.replicas
+    keys = (stack.key, read_secret_key(stack.data_dir / "secret.key").replica_key(replica.replica_id))
+    written = [
+        path.read_text(errors="replace")
+        for folder in ("replica-logs", "replicas", "logs")
+        for path in (stack.data_dir / folder).rglob("*")
+        if path.is_file()
+    ]
+    assert any("hostler: serving" in text for text in written)
+    assert not [key for key in keys if any(key in text for text in written)]
