@@ -47,7 +47,7 @@ class Refusal:
     lasting: bool
 
 
-HINTS = MappingProxyType({"whisper": " (`make setup-speech` and a restart of the stack add it)"})
+HINTS = MappingProxyType({"whisper": " (`make setup-speech` adds it)"})
 """What to do about a runtime that the local backend does not bring along by itself."""
 
 

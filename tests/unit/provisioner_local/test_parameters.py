@@ -146,7 +146,7 @@ def test_what_a_whisper_replica_cannot_be_told_is_refused_by_name(name, value):
 
 def test_a_runtime_that_is_not_installed_says_what_to_run(monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
-    with pytest.raises(PermanentError, match="whisper needs is not installed.*`make setup-speech`"):
+    with pytest.raises(PermanentError, match=r"whisper needs is not installed.*`make setup-speech`"):
         runtimes.runtime_named("whisper")
-    with pytest.raises(PermanentError, match="runtime vllm can't run on this machine"):
+    with pytest.raises(PermanentError, match=r"runtime vllm can't run on this machine"):
         runtimes.runtime_named("vllm")
