@@ -5,6 +5,7 @@ until the engine is loaded.
 """
 
 import hmac
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ AUDIO_SECONDS_HEADER = "x-audio-seconds"
 """Length of the audio, with every answer: the formats without a usage in them have no other place for it."""
 _FORM_BYTES = 256 * 1024
 """For what is in a form besides the file."""
+
+_logger = logging.getLogger("hostler_speech")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -85,6 +88,11 @@ class SpeechServer:
         except web.HTTPException as error:
             # aiohttp's own: no such route, or not with this method.
             response = _error(error.status, f"There is no {request.method} {request.path[:200]} here.")
+        except (
+            Exception
+        ):  # the outermost frame of a request: a bug, or an engine that failed, gets OpenAI's shape too
+            _logger.exception("the request failed")
+            response = _error(500, "The server failed; its log has the details.", code="internal_error")
         if request.path.startswith("/v1/audio/"):
             route = request.path if response.status != 404 else "other"
             self._figures.answered(route, response.status, time.monotonic() - began)

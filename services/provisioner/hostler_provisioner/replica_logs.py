@@ -4,8 +4,10 @@ Only the provisioner that acts for the cluster answers, because the others may s
 serves nothing.
 """
 
+from contextlib import suppress
 from typing import Final
 
+from hostler_bus.errors import BusError
 from hostler_bus.leases import Lease
 from hostler_bus.port import Bus, Served
 from hostler_contracts import subjects
@@ -29,13 +31,18 @@ class ReplicaLogs:
     async def run(self) -> None:
         """Answer while the lease is held, until cancelled."""
         while True:
-            if self._lease.held and self._served is None:
-                subject = subjects.provisioner_logs(self._backend.cluster)
-                self._served = await self._bus.serve(subject, self.answer)
-            elif not self._lease.held and self._served is not None:
-                served, self._served = self._served, None
-                await served.close()
+            # Without the bus nobody can ask; the next look tries again.
+            with suppress(BusError):
+                await self._look()
             await self._clock.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        if self._lease.held and self._served is None:
+            subject = subjects.provisioner_logs(self._backend.cluster)
+            self._served = await self._bus.serve(subject, self.answer)
+        elif not self._lease.held and self._served is not None:
+            served, self._served = self._served, None
+            await served.close()
 
     async def answer(self, data: bytes) -> bytes:
         """One answer."""

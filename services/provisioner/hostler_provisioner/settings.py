@@ -14,8 +14,8 @@ class ProvisionerSettings(OpsSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOSTLER_PROVISIONER_")
 
-    cluster: str = "local"
-    """Name of the cluster whose replicas it runs, as placements name it."""
+    cluster: str = Field(default="local", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name of the cluster whose replicas it runs, as placements name it: letters, digits, `_` and `-`."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
     """Folder under which the `local` backend keeps a folder per replica."""
     location: str | None = None

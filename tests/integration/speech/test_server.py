@@ -231,6 +231,19 @@ async def test_one_at_a_time_is_heard_and_the_line_before_it_ends():
     assert (third, answer["error"]["code"]) == (503, "queue_full")
 
 
+async def test_an_engine_that_fails_is_an_error_of_the_server_in_openais_shape():
+    class Failing(Patient):
+        def transcribe(self, audio: Audio, options: Options, abandoned: Callable[[], bool]) -> Transcript:
+            raise RuntimeError("out of memory")
+
+    async with serving(Failing()) as site:
+        first, answer = await site.post(silence(0.1))
+        second, _ = await site.post(silence(0.1))
+
+    assert (first, second, answer["error"]["code"]) == (500, 500, "internal_error")
+    assert "memory" not in str(answer)
+
+
 async def test_a_client_that_hangs_up_gives_its_place_to_the_next():
     engine = Patient()
     async with serving(engine) as site:

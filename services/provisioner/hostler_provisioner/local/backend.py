@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedReplica, Step
 from hostler_provisioner.local.facts import node_facts, physical_cores, usable_cores
-from hostler_provisioner.local.log_files import read_part
+from hostler_provisioner.local.log_files import KEPT_LOGS, prune, read_part
 from hostler_provisioner.local.models import locate
 from hostler_provisioner.local.parameters import checked_env, default_threads
 from hostler_provisioner.local.processes import Process, create_time, find_marked, is_replica
@@ -153,6 +154,7 @@ class LocalBackend:
         if self._lock_fd is None:
             self._lock_fd = await asyncio.to_thread(_lock, self._replicas_dir)
         found = await asyncio.to_thread(_look_around, self._replicas_dir)
+        await asyncio.to_thread(prune, self._replicas_dir.parent / KEPT_LOGS, now=time.time())
         around = Surroundings(
             settings=self._settings,
             weights=Weights(self._settings.data_dir.absolute() / "models.json"),

@@ -1,7 +1,8 @@
 """What replicas wrote: reading parts of it, bounding it while they live, keeping it for a while when they have ended.
 
 A log that outgrows its bound is emptied, its last megabyte set aside beside it. One whose replica is forgotten goes to a folder
-of its own, where it stays for a day unless younger ones need the room. Blocking calls; the backend makes them in threads.
+of its own, where it stays for a day unless younger ones need the room; what is too old goes when the next one comes or a provisioner
+starts. Blocking calls; the backend makes them in threads.
 """
 
 import os
@@ -12,6 +13,8 @@ from pathlib import Path
 from hostler_provisioner.backend import LogPart
 from hostler_provisioner.local.steps import readable_lines
 
+KEPT_LOGS = "replica-logs"
+"""Name of the folder with the logs of replicas that are forgotten."""
 PART_BYTES_MAX = 128 * 1024
 KEPT_SECONDS = 24 * 3600
 KEPT_BYTES_MAX = 256 * 2**20

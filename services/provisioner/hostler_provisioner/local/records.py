@@ -79,7 +79,7 @@ class ReplicaFolder:
         self.path = replicas_dir / replica_id
         self.log_path = self.path / "log.txt"
         self.launch_path = self.path / "launch.json"
-        self.kept_log_path = log_files.kept_log(replicas_dir.parent / "replica-logs", replica_id)
+        self.kept_log_path = log_files.kept_log(replicas_dir.parent / log_files.KEPT_LOGS, replica_id)
         self._record_path = self.path / "replica.json"
         self._key_path = self.path / "key"
 
