@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hostler_speech.transcript import BadAudio
 
 SAMPLE_RATE = 16_000
+_MOMENT_SAMPLES = SAMPLE_RATE // 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,24 @@ class Audio:
     def duration_seconds(self) -> float:
         """Its length."""
         return len(self.samples) / SAMPLE_RATE
+
+    def cut(self, seconds_max: float, search_seconds: float) -> Iterator[tuple[float, "Audio"]]:
+        """Pieces of at most `seconds_max`, each with the second at which it begins.
+
+        They end at the quietest moment of their last `search_seconds`, which is seldom within a word.
+        """
+        begin, longest, search = (int(each * SAMPLE_RATE) for each in (0, seconds_max, search_seconds))
+        while len(self.samples) - begin > longest:
+            end = begin + longest
+            moments = self.samples[end - search : end]
+            moments = moments[: len(moments) // _MOMENT_SAMPLES * _MOMENT_SAMPLES].reshape(
+                -1, _MOMENT_SAMPLES
+            )
+            quietest = int(np.square(moments).sum(axis=1).argmin())
+            end += quietest * _MOMENT_SAMPLES + _MOMENT_SAMPLES // 2 - search
+            yield begin / SAMPLE_RATE, Audio(self.samples[begin:end])
+            begin = end
+        yield begin / SAMPLE_RATE, Audio(self.samples[begin:])
 
 
 def decode(file: BinaryIO, *, seconds_max: float) -> Audio:

@@ -2,11 +2,13 @@
 
 import asyncio
 import io
+import sys
 import threading
 import wave
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -17,6 +19,8 @@ from tests.support.eventually import eventually
 from tests.support.speech import RECORDING, require_speech, words_heard
 
 require_speech()
+
+import numpy as np  # noqa: E402  # only where it is installed
 
 from hostler_speech.decode import Audio  # noqa: E402  # only where it is installed
 from hostler_speech.engine import ENGINES, FASTER_WHISPER, Engine, EngineSettings  # noqa: E402  # only where it is installed
@@ -173,6 +177,34 @@ async def test_audio_of_any_form_becomes_one_channel_of_sixteen_thousand_samples
 
     assert answer["duration"] == pytest.approx(1.5, abs=0.01)
     assert (answer["task"], answer["text"]) == ("translate", "Done.")
+
+
+def test_long_audio_is_cut_where_it_is_quiet():
+    samples = np.ones(16_000 * 25, dtype=np.float32)
+    samples[16_000 * 8 : 16_000 * 8 + 4_000] = 0
+    samples[16_000 * 17 : 16_000 * 17 + 4_000] = 0.1
+
+    pieces = list(Audio(samples).cut(10, 4))
+
+    assert [round(begin, 1) for begin, _ in pieces] == [0.0, 8.1, 17.1]
+    assert np.array_equal(np.concatenate([piece.samples for _, piece in pieces]), samples)
+    assert all(piece.duration_seconds <= 10 for _, piece in pieces)
+    assert [begin for begin, _ in Audio(samples[:100]).cut(10, 4)] == [0.0]
+
+
+async def test_times_go_on_through_the_pieces_of_long_audio(whisper, monkeypatch):
+    monkeypatch.setattr(sys.modules[type(whisper).__module__], "_PIECE_SECONDS", 4.0)
+    monkeypatch.setattr(sys.modules[type(whisper).__module__], "_SEARCH_SECONDS", 2.0)
+    with wave.open(str(RECORDING)) as recorded:
+        samples = np.frombuffer(recorded.readframes(100_000), np.int16).astype(np.float32) / 32768
+    twice = Audio(np.concatenate([samples, samples]))
+
+    transcript = whisper.transcribe(twice, Options(words=True), lambda: False)
+
+    words = [word for segment in transcript.segments for word in segment.words]
+    assert transcript.text.lower().count("report") == 2
+    assert [first.start <= then.start for first, then in pairwise(words)] == [True] * (len(words) - 1)
+    assert 4.0 < words[-1].end <= transcript.duration_seconds + 0.5
 
 
 async def test_too_large_a_file_is_refused_while_it_comes():

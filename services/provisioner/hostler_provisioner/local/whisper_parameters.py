@@ -31,7 +31,7 @@ class WhisperParameters:
         compute_type: Numbers that it computes with.
         queue_length_max: Requests that may wait for a worker.
         audio_bytes_max: Largest file.
-        audio_seconds_max: Longest audio; an hour takes half a gigabyte of memory.
+        audio_seconds_max: Longest audio.
         engine: The engine's name in the table of `hostler_speech`.
         host: Where it listens.
     """
