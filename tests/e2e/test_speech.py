@@ -30,17 +30,18 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_the_stock_client_gets_a_recording_in_every_form(stack: Stack) -> None:
-    create = stack.openai().with_options(timeout=300).audio.transcriptions.create
-    plain = create(model="hearing", file=RECORDING)
-    text = create(model=MODEL, file=RECORDING, response_format="text")
-    srt = create(model="hearing", file=RECORDING, response_format="srt")
-    vtt = create(model="hearing", file=RECORDING, response_format="vtt")
-    verbose = create(
-        model="hearing",
-        file=RECORDING,
-        response_format="verbose_json",
-        timestamp_granularities=["word", "segment"],
-    )
+    with stack.openai().with_options(timeout=300) as client:
+        create = client.audio.transcriptions.create
+        plain = create(model="hearing", file=RECORDING)
+        text = create(model=MODEL, file=RECORDING, response_format="text")
+        srt = create(model="hearing", file=RECORDING, response_format="srt")
+        vtt = create(model="hearing", file=RECORDING, response_format="vtt")
+        verbose = create(
+            model="hearing",
+            file=RECORDING,
+            response_format="verbose_json",
+            timestamp_granularities=["word", "segment"],
+        )
 
     for heard in (plain.text, str(text), str(srt), str(vtt), verbose.text):
         assert words_heard(heard) >= 5, heard
@@ -66,9 +67,11 @@ def test_the_command_prints_the_text_and_other_forms(stack: Stack) -> None:
 def test_what_is_no_audio_and_what_is_no_transcription_are_refused_as_the_client_expects(
     stack: Stack,
 ) -> None:
-    client = stack.openai()
-    with pytest.raises(openai.BadRequestError, match="can't be decoded"):
-        client.audio.transcriptions.create(model="hearing", file=("a.wav", b"not audio at all"))
+    with stack.openai() as client:
+        with pytest.raises(openai.BadRequestError, match="can't be decoded"):
+            client.audio.transcriptions.create(model="hearing", file=("a.wav", b"not audio at all"))
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="hearing", messages=[{"role": "user", "content": "Hello"}])
     url = f"http://127.0.0.1:{stack.router_port}/v1/audio/translations"
     headers = {"authorization": f"Bearer {stack.key}"}
     translated = httpx2.post(
@@ -76,19 +79,18 @@ def test_what_is_no_audio_and_what_is_no_transcription_are_refused_as_the_client
     )
     assert translated.status_code == 400
     assert "does not translate" in translated.json()["error"]["message"]
-    with pytest.raises(openai.NotFoundError):
-        client.chat.completions.create(model="hearing", messages=[{"role": "user", "content": "Hello"}])
 
 
 def test_what_the_replica_wrote_can_be_read_while_it_lives_and_after_it_ended(stack: Stack) -> None:
-    job = stack.api.jobs.get("hearing")
-    (replica,) = job.living_replicas
+    with stack.api as api:
+        (replica,) = api.jobs.get("hearing").living_replicas
     living = stack.hostler("logs", "hearing", "--tail", "5")
     assert (living.returncode, living.stdout.count("\n")) == (0, 1), living.stderr
     assert living.stdout.startswith(f"hostler: serving {MODEL} on http://127.0.0.1:")
 
     assert stack.hostler("jobs", "stop", "hearing", "--wait").returncode == 0
-    ended = stack.api.jobs.replica_log("hearing", replica.replica_id)
+    with stack.api as api:
+        ended = api.jobs.replica_log("hearing", replica.replica_id)
     followed = stack.hostler("logs", "hearing", "--replica", replica.replica_id, "-f")
 
     assert ended.ended
@@ -97,7 +99,8 @@ def test_what_the_replica_wrote_can_be_read_while_it_lives_and_after_it_ended(st
 
 
 def test_no_key_is_in_what_was_written(stack: Stack) -> None:
-    (replica,) = stack.api.jobs.get("hearing").status.replicas
+    with stack.api as api:
+        (replica,) = api.jobs.get("hearing").status.replicas
     keys = (stack.key, read_secret_key(stack.data_dir / "secret.key").replica_key(replica.replica_id))
     written = [
         path.read_text(errors="replace")
