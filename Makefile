@@ -12,6 +12,9 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-versi
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 RUN_SOURCES := --extra embedded --group embedded pyproject.toml
 DEV_SOURCES := --group dev -c requirements.txt
+# What speech needs beyond requirements.txt, which is installed first.
+SPEECH_SOURCES := --extra speech --group speech pyproject.toml -c requirements.txt -c requirements-dev.txt \
+	$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
@@ -20,7 +23,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ setup: ## Make .venv with what Hostler needs to run (PYTHON=..., INSTALLER=pip).
 
 setup-dev: ## Make .venv with the tools for development as well.
 	@$(SETUP) dev
+
+setup-speech: ## Make .venv with what speech to text needs as well (400 MB more).
+	@$(SETUP) speech
 
 demo: setup ## Start the stack, deploy the small model, ask it one question (STOP=1 stops the stack).
 	@$(BIN)/python scripts/demo.py $(if $(STOP),--stop)
@@ -71,13 +77,16 @@ lint: setup-dev ## Format, lint, types and import rules, changing nothing.
 lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer versions).
 	@$(COMPILE) $(RUN_SOURCES) -o requirements.txt
 	@$(COMPILE) $(DEV_SOURCES) -o requirements-dev.txt
+	@$(COMPILE) $(SPEECH_SOURCES) -o requirements-speech.txt
 	@$(UV_LINES) requirements-dev.txt > requirements-uv.txt
 
 # The present pins are the wish for the new ones, so a newer release alone changes nothing.
 lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
 	@mkdir -p build && cp requirements.txt build/lock-run.txt && cp requirements-dev.txt build/lock-dev.txt
+	@cp requirements-speech.txt build/lock-speech.txt
 	@$(COMPILE) $(RUN_SOURCES) -o build/lock-run.txt && diff -u requirements.txt build/lock-run.txt
 	@$(COMPILE) $(DEV_SOURCES) -o build/lock-dev.txt && diff -u requirements-dev.txt build/lock-dev.txt
+	@$(COMPILE) $(SPEECH_SOURCES) -o build/lock-speech.txt && diff -u requirements-speech.txt build/lock-speech.txt
 	@$(UV_LINES) requirements-dev.txt | diff -u requirements-uv.txt -
 
 check: lock-check test ## What must pass before a change is handed in.

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the environment in .venv from the lock files: `setup_environment.sh run` for what Hostler needs to run,
-# `setup_environment.sh dev` for the tools as well. Called by make; harmless and quick when nothing has changed.
+# `setup_environment.sh speech` for speech to text as well, `setup_environment.sh dev` for both and the tools for
+# development. Called by make; harmless and quick when nothing has changed.
 #
 # What it needs: Python 3.11 or newer with pip (or uv), and a package index. It uses uv where it can, because uv takes two
 # seconds for what takes pip fifteen, and plain pip where uv fails, for instance when only pip knows the way to the index.
@@ -14,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 venv=.venv
 venv_python=$venv/bin/python
-stamp_text=$(cat requirements.txt requirements-dev.txt requirements-uv.txt pyproject.toml scripts/setup_environment.sh | cksum)" $root"
+stamp_text=$(cat requirements.txt requirements-dev.txt requirements-speech.txt requirements-uv.txt pyproject.toml scripts/setup_environment.sh | cksum)" $root"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -100,9 +101,10 @@ install_by_pip() {
 
 case $want in
 run) set -- -r requirements.txt ;;
-dev) set -- -r requirements.txt -r requirements-dev.txt ;;
+speech) set -- -r requirements.txt -r requirements-speech.txt ;;
+dev) set -- -r requirements.txt -r requirements-speech.txt -r requirements-dev.txt ;;
 *)
-    say "usage: setup_environment.sh run|dev"
+    say "usage: setup_environment.sh run|speech|dev"
     exit 2
     ;;
 esac
@@ -113,7 +115,7 @@ if is_current "$venv/.stamp-$want"; then
 fi
 base_python=$(find_python)
 make_venv
-rm -f $venv/.stamp-run $venv/.stamp-dev
+rm -f $venv/.stamp-run $venv/.stamp-speech $venv/.stamp-dev
 if find_uv && say "installing the locked packages ($want) with uv" && install_by_uv "$@"; then
     :
 else
@@ -123,4 +125,5 @@ else
 fi
 compile_own_code
 printf '%s\n' "$stamp_text" >$venv/.stamp-run
+[ "$want" = run ] || printf '%s\n' "$stamp_text" >$venv/.stamp-speech
 [ "$want" != dev ] || printf '%s\n' "$stamp_text" >$venv/.stamp-dev

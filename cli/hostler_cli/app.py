@@ -17,7 +17,9 @@ from hostler_cli.events import events_app
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
+from hostler_cli.logs import logs
 from hostler_cli.output import say
+from hostler_cli.transcribe import transcribe
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 failure, 2 wrong usage or a request that is not valid, 3 not found, 4 not allowed, 5 conflict, "
@@ -82,5 +84,7 @@ app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(events_app, name="events")
 app.command()(chat)
+app.command()(transcribe)
 app.command()(explain)
+app.command()(logs)
 stack_commands.register(app)

@@ -69,7 +69,7 @@ def chat(
         temperature=temperature,
     )
     questions = [prompt] if prompt is not None else _typed_lines()
-    with _translated_errors(connection.router_url or ""):
+    with translated_errors(connection.router_url or ""):
         for question in questions:
             try:
                 if output is DataFormat.JSON:
@@ -200,7 +200,7 @@ def _typed_lines() -> Iterator[str]:
 
 
 @contextmanager
-def _translated_errors(address: str) -> Iterator[None]:
+def translated_errors(address: str) -> Iterator[None]:
     """Errors of the OpenAI client as ours."""
     import openai
 

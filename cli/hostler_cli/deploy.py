@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 FROM_STDIN = "-"
 
 
+_LISTENERS = frozenset({"whisper", "parakeet"})
+"""Runtimes that are sent audio."""
+
+
 def deploy(
     model: Annotated[str, typer.Argument(help="Hugging Face id of the model.", metavar="MODEL")],
     *,
@@ -150,10 +154,17 @@ def deploy(
         job = wait_for(connection, job, Until.READY, timeout)
     print_jobs([job], output, single=True)
     say(
-        f"next: `hostler chat {job.name}`"
+        f"next: `{_use(job)}`"
         if wait
         else f"next: `hostler jobs get {job.name}` or `hostler jobs events -f {job.name}`"
     )
+
+
+def _use(job: "Job") -> str:
+    """The command that asks its model something."""
+    if job.spec.runtime in _LISTENERS:
+        return f"hostler transcribe FILE --job {job.name}"
+    return f"hostler chat {job.name}"
 
 
 def print_jobs(jobs: "Sequence[Job]", output: OutputFormat, *, single: bool = False) -> None:

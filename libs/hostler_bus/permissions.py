@@ -65,6 +65,7 @@ class Permissions:
 
 
 _EVERY_ROUTER: Final = f"{subjects.ROOT}.rpc.router.*.in_flight"
+_EVERY_PROVISIONER: Final = f"{subjects.ROOT}.rpc.provisioner.*.logs"
 _LEASES: Final = subjects.BUCKET_LEASES
 
 ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
@@ -78,7 +79,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.resume_requested",
                 "job.delete_requested",
             ),
-            sends=(subjects.DEAD_LETTERS_SUBJECTS, subjects.REPLAYS_SUBJECTS),
+            sends=(_EVERY_PROVISIONER, subjects.DEAD_LETTERS_SUBJECTS, subjects.REPLAYS_SUBJECTS),
             # What a consumer of any stream has given up is copied from there.
             streams=tuple(stream.name for stream in TOPOLOGY.streams),
             consumes=((subjects.DEAD_LETTER_ADVISORIES, COLLECTOR),),
@@ -118,6 +119,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.deleted",
             ),
             sends=(_EVERY_ROUTER,),
+            serves=(_EVERY_PROVISIONER,),
             buckets=(subjects.BUCKET_SECRETS, subjects.BUCKET_ROUTERS, _LEASES),
             # It takes the secrets of a deleted job away; the lease has the cluster's name behind the dot.
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),

@@ -36,6 +36,7 @@ from hostler_client.models import (
     JobEvent,
     JobPage,
     Replica,
+    ReplicaLog,
 )
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
@@ -69,6 +70,7 @@ __all__ = [
     "NotFound",
     "PreconditionFailed",
     "Replica",
+    "ReplicaLog",
     "RetryPolicy",
     "ScalingChanges",
     "ServingChanges",

@@ -15,7 +15,15 @@ from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import DeadLetter, DeadLetterWithMessage, Explanation, Job, JobEvent, JobPage
+from hostler_client.models import (
+    DeadLetter,
+    DeadLetterWithMessage,
+    Explanation,
+    Job,
+    JobEvent,
+    JobPage,
+    ReplicaLog,
+)
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
@@ -160,6 +168,20 @@ class AsyncJobs:
     async def explain(self, job: str, *, project: str | None = None) -> Explanation:
         """Why a job is where it is, what each replica does, and what happens next."""
         return await self._client.perform(jobs_api.explain(job, project=project))
+
+    async def replica_log(
+        self,
+        job: str,
+        replica_id: str,
+        *,
+        tail: int | None = None,
+        after: int | None = None,
+        project: str | None = None,
+    ) -> ReplicaLog:
+        """What a replica wrote: its last lines, or what comes behind the place `after`, which the part before named."""
+        return await self._client.perform(
+            jobs_api.replica_log(job, replica_id, tail=tail, after=after, project=project)
+        )
 
     async def page(
         self,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
 from hostler_client.job_changes import JobChanges
-from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobPage
+from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobPage, ReplicaLog
 from hostler_client.new_job import NewJob
 
 ResultT = TypeVar("ResultT")
@@ -109,6 +109,19 @@ def update(job: str, changes: JobChanges, *, revision: int | None = None) -> Cal
 def explain(job: str, *, project: str | None = None) -> Call[Explanation]:
     """Ask why a job is where it is."""
     return Call("GET", f"{_job_path(job)}/explain", reader(Explanation), params=given(project=project))
+
+
+def replica_log(
+    job: str, replica_id: str, *, tail: int | None, after: int | None, project: str | None
+) -> Call[ReplicaLog]:
+    """Read a part of what a replica wrote."""
+    params = given(
+        tail=None if tail is None else str(tail),
+        after=None if after is None else str(after),
+        project=project,
+    )
+    path = f"{_job_path(job)}/replicas/{quote(replica_id, safe='')}/logs"
+    return Call("GET", path, reader(ReplicaLog), params=params)
 
 
 def events_page(job: str, *, after: int, limit: int | None = None) -> Call[EventPage]:

@@ -153,6 +153,15 @@ class Job(_Answer):
         return tuple(replica for replica in self.status.replicas if not replica.ended)
 
 
+class ReplicaLog(_Answer):
+    """A part of what a replica wrote: whole lines, the place behind them, and whether nothing more will come."""
+
+    replica_id: str
+    text: str
+    next: int
+    ended: bool = False
+
+
 class JobPage(_Answer):
     """One page of jobs, newest first."""
 

@@ -31,6 +31,7 @@ class LoadWindow(Contract):
         first_token_ms: Likewise, until the first byte of the answer's body.
         prompt_tokens: As the runtimes said.
         completion_tokens: Likewise.
+        audio_seconds: Likewise, begun seconds of audio.
     """
 
     router: str
@@ -46,6 +47,7 @@ class LoadWindow(Contract):
     first_token_ms: Mapping[int, int] = Field(default_factory=dict)
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
+    audio_seconds: int = Field(default=0, ge=0)
 
 
 class LoadWindowV1(CloudEvent):

@@ -96,3 +96,8 @@ def replays(stream: str, consumer: str) -> str:
 def router_in_flight(router: str) -> str:
     """Request subject at which one router says how many requests it still has on a replica."""
     return f"{ROOT}.rpc.router.{token(router)}.in_flight"
+
+
+def provisioner_logs(cluster: str) -> str:
+    """Request subject at which the provisioner of a cluster gives out what a replica wrote."""
+    return f"{ROOT}.rpc.provisioner.{token(cluster)}.logs"

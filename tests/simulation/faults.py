@@ -236,8 +236,8 @@ class SimulatedPlace:
             self.cut.append(replica_id)
         self.changed.set()
 
-    async def logs(self, replica_id: str, max_lines: int) -> str:
-        return ""
+    async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> None:
+        return None
 
     async def close(self) -> None:
         return

@@ -14,6 +14,7 @@ from hostler_api.access import Caller
 from hostler_api.names import Claim, Names, NameTaken, NameUndecided
 from hostler_api.patches import JobPatch, patched_spec
 from hostler_api.problems import Forbidden, IdempotencyMismatch, Overtaken
+from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
@@ -23,6 +24,7 @@ from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobScaledV1
+from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.changes import JobScaled
 from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
@@ -241,6 +243,15 @@ class JobService:
             return None
         event = codec.decode(message.data)
         return event.data.change if isinstance(event, JobScaledV1) else None
+
+    async def replica_log(self, entry: JobEntry, question: LogQuestion) -> LogDocument:
+        """What a replica of the job wrote.
+
+        Raises:
+            NotFound: the job remembers no such replica, or its log is not there.
+            TemporaryError: the provisioner does not answer.
+        """
+        return await replica_log(self._bus, entry.job, question)
 
     async def _execute(self, caller: Caller, job: str, command: Command) -> JobEntry:
         found = await self.get(caller, job)

@@ -100,7 +100,7 @@ UNAVAILABLE = Problem(
     "unavailable",
     "It can't be done right now",
     503,
-    "The event log did not answer in time. Send the same request again, with the same Idempotency-Key where it creates something.",
+    "The event log, or the service that was asked, did not answer in time. Send the same request again, with the same Idempotency-Key where it creates something.",
     retry_after_seconds=1.0,
 )
 STORAGE_FULL = Problem(

@@ -12,8 +12,10 @@ from hostler_api.explain import Explanation, explanation
 from hostler_api.jobs import JobService
 from hostler_api.patches import JobPatch
 from hostler_api.problems import described
+from hostler_api.replica_logs import LogDocument
 from hostler_api.requests import JobRequest
 from hostler_bus.job_log import JobEntry
+from hostler_contracts.replica_logs import LOG_LINES_MAX, LogQuestion
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.phases import JobPhase
 
@@ -148,6 +150,25 @@ async def explain_job(request: Request, job: str, caller: Reader, project: str |
     service = _service(request)
     entry = await service.get(caller, job, project)
     return explanation(entry.job, await service.last_scaling(entry))
+
+
+@router.get("/jobs/{job}/replicas/{replica_id}/logs", responses=described(400, 401, 403, 404, 503))
+async def replica_log(
+    request: Request,
+    job: str,
+    replica_id: str,
+    caller: Reader,
+    project: str | None = None,
+    tail: Annotated[int, Query(ge=0, le=LOG_LINES_MAX, description="How many of the last lines.")] = 200,
+    after: Annotated[
+        int | None,
+        Query(ge=0, description="Instead: what comes behind this place, `next` of the answer before."),
+    ] = None,
+) -> LogDocument:
+    """What a replica wrote. It stays readable for a day after the replica ended, as long as the job remembers the replica."""
+    service = _service(request)
+    entry = await service.get(caller, job, project)
+    return await service.replica_log(entry, LogQuestion(replica_id=replica_id, tail_lines=tail, after=after))
 
 
 @router.get("/jobs/{job}/events", responses=described(400, 401, 403, 404))

@@ -29,6 +29,9 @@ MODEL_MASTERS = (
         hardware_profile="cpu.small",
         context_length_tokens=2048,
     ),
+    # The same weights under the name of their converted form and under that of the original.
+    ModelMaster(model="Systran/faster-whisper-tiny.en", runtime="whisper", hardware_profile="cpu.small"),
+    ModelMaster(model="openai/whisper-tiny.en", runtime="whisper", hardware_profile="cpu.small"),
 )
 
-RUNTIMES = ("llamacpp", "vllm", "parakeet", "simulated", EXTERNAL)
+RUNTIMES = ("llamacpp", "vllm", "parakeet", "simulated", "whisper", EXTERNAL)

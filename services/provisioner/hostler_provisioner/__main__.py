@@ -20,6 +20,7 @@ from hostler_provisioner.launches import Launches
 from hostler_provisioner.local.backend import LocalBackend
 from hostler_provisioner.local.replica import LocalSettings
 from hostler_provisioner.metrics import ProvisionerMetrics
+from hostler_provisioner.replica_logs import ReplicaLogs
 from hostler_provisioner.service import Provisioner
 from hostler_provisioner.settings import ProvisionerSettings
 
@@ -92,6 +93,7 @@ async def _act_for(
     chassis.spawn(f"backend-{cluster}", provisioner.watch_backend())
     chassis.spawn(f"lease-{cluster}", provisioner.watch_lease())
     chassis.spawn(f"reconcile-{cluster}", provisioner.loop.run())
+    chassis.spawn(f"logs-{cluster}", ReplicaLogs(bus, backend, lease, chassis.clock).run())
     return provisioner
 
 

@@ -106,6 +106,21 @@ class NodeFacts:
     models_by_runtime: Mapping[str, tuple[str, ...] | None]
 
 
+@dataclass(frozen=True, slots=True)
+class LogPart:
+    """A part of what a replica wrote.
+
+    Attributes:
+        text: Whole lines; a bounded number of bytes.
+        next: The place behind them.
+        ended: Whether nothing more will be written.
+    """
+
+    text: str
+    next: int
+    ended: bool
+
+
 class Backend(Protocol):
     """The place where replicas run.
 
@@ -138,8 +153,14 @@ class Backend(Protocol):
         """End a replica, by force when the grace is over, and forget it; return when nothing is left of it."""
         ...
 
-    async def logs(self, replica_id: str, max_lines: int) -> str:
-        """The last lines that a replica wrote; empty when there is none of that name."""
+    async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:
+        """What a replica wrote, also for a while after it was stopped; None when there is nothing of that name.
+
+        Args:
+            replica_id: Whose log.
+            tail_lines: How many of the last lines, where `after` is not given.
+            after: What comes behind this place, which an earlier part named.
+        """
         ...
 
     async def close(self) -> None:

@@ -14,8 +14,8 @@ class ProvisionerSettings(OpsSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOSTLER_PROVISIONER_")
 
-    cluster: str = "local"
-    """Name of the cluster whose replicas it runs, as placements name it."""
+    cluster: str = Field(default="local", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    """Name of the cluster whose replicas it runs, as placements name it: letters, digits, `_` and `-`."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
     """Folder under which the `local` backend keeps a folder per replica."""
     location: str | None = None
@@ -23,7 +23,8 @@ class ProvisionerSettings(OpsSettings):
     instance: str = Field(default="", validation_alias="HOSTLER_INSTANCE")
     """Mark that the replicas' processes carry, by which `hostler up` finds every process of its stack."""
     model_paths: Mapping[str, Path] = Field(default_factory=dict)
-    """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file on this machine."""
+    """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file, or a
+    folder with a Whisper model of CTranslate2, on this machine."""
     node_cpu_cores: float | None = None
     """CPU cores offered to replicas; all of the machine's where it is not set."""
     stop_replicas_on_exit: bool = False

@@ -33,7 +33,10 @@ from hostler_router.table import Ambiguous, Entry, RouteTable
 
 MAY_STREAM: Final = {"/v1/chat/completions": True, "/v1/completions": True, "/v1/embeddings": False}
 """Routes that are relayed as they are, and whether they know streams."""
+UPLOADS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
+"""Routes that take a form with a file in it."""
 _MODELS: Final = "/v1/models"
+_OTHER: Final = "other"
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _CLIENT_GONE_CODE: Final = 499
 """The code by which logs and figures, nginx's first, call a request whose client hung up."""
@@ -103,8 +106,8 @@ class RouterApp:
 
     async def _dispatch(self, request: Request, receive: Receive, exchange: Exchange, reply: Reply) -> None:
         path = request.path
-        allowed = "POST" if path in MAY_STREAM else "GET"
-        if path not in MAY_STREAM and _label(path) != _MODELS:
+        allowed = "GET" if _label(path) == _MODELS else "POST"
+        if _label(path) == _OTHER:
             raise Refused(unknown_route(request.method, path))
         if request.method != allowed:
             raise Refused(wrong_method(request.method, path, allowed))
@@ -114,6 +117,8 @@ class RouterApp:
             await self._inference.handle(
                 request, receive, may_stream=MAY_STREAM[path], exchange=exchange, reply=reply
             )
+        elif path in UPLOADS:
+            await self._inference.handle_upload(request, receive, exchange=exchange, reply=reply)
         else:
             await reply.whole(200, self._models(request))
 
@@ -169,6 +174,6 @@ class RouterApp:
 
 def _label(path: str) -> str:
     """The path as one of few words, for figures."""
-    if path in MAY_STREAM:
+    if path in MAY_STREAM or path in UPLOADS:
         return path
-    return _MODELS if path == _MODELS or path.startswith(f"{_MODELS}/") else "other"
+    return _MODELS if path == _MODELS or path.startswith(f"{_MODELS}/") else _OTHER

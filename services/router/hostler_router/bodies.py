@@ -1,15 +1,17 @@
-"""What the router reads in bodies: three fields of a request, the usage of an answer. Everything else travels untouched.
+"""What the router reads in bodies: three fields of a request, the usage of an answer. Everything else travels as it came.
 
 Pure; called by the inference handler and the relay.
 """
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 import pydantic_core
 
+from hostler_router.forms import FormBody
 from hostler_router.openai_errors import Refused, invalid
 
 JsonObject = Mapping[str, object]
@@ -18,10 +20,11 @@ _MODEL_LENGTH_MAX = 512
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer, as the runtime counted them."""
+    """What one answer took, as the runtime counted it: tokens, or begun seconds of audio."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    audio_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,12 @@ class Asked:
     model: str
     stream: bool
     strip_usage: bool
-    body: bytes
+    body: bytes | FormBody
+
+    @property
+    def content_type(self) -> str:
+        """Of the body."""
+        return self.body.content_type if isinstance(self.body, FormBody) else "application/json"
 
 
 def read_request(body: bytes, *, may_stream: bool) -> Asked:
@@ -68,8 +76,24 @@ def read_request(body: bytes, *, may_stream: bool) -> Asked:
     return Asked(model, stream=True, strip_usage=True, body=encoded)
 
 
-def with_model(body: bytes, model: str) -> bytes:
-    """A body that `read_request` gave, asking for `model` instead."""
+def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
+    """What the fields of a form ask for.
+
+    Raises:
+        Refused: they name no model.
+    """
+    try:
+        fields = {name.decode(): value.decode() for name, value in values.items()}
+    except UnicodeDecodeError:
+        raise Refused(invalid("The fields of the form must be UTF-8.", code="invalid_form")) from None
+    stream = fields.get("stream", "").lower() in ("true", "1")
+    return Asked(_model(fields), stream=stream, strip_usage=False, body=body)
+
+
+def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:
+    """A body of `Asked`, asking for `model` instead."""
+    if isinstance(body, FormBody):
+        return replace(body, model=model)
     decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False)) or {}
     return json.dumps({**decoded, "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
 
@@ -79,10 +103,20 @@ def read_usage(payload: JsonObject) -> Usage | None:
     usage = as_object(payload.get("usage"))
     if usage is None:
         return None
+    if usage.get("type") == "duration":
+        return _audio(usage.get("seconds"))
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not _is_count(prompt) or not _is_count(completion):
         return None
     return Usage(prompt, completion)
+
+
+def read_audio_seconds(header: str) -> Usage | None:
+    """The same from the header of an answer that has no place for it in its body."""
+    try:
+        return _audio(float(header))
+    except ValueError:
+        return None
 
 
 def as_object(value: object) -> JsonObject | None:
@@ -119,6 +153,12 @@ def _stream_options(decoded: JsonObject) -> JsonObject:
             invalid("'stream_options' must be an object.", code="invalid_type", param="stream_options")
         )
     return options
+
+
+def _audio(seconds: object) -> Usage | None:
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        return None
+    return Usage(audio_seconds=math.ceil(seconds)) if 0 <= seconds < 1e9 else None
 
 
 def _is_object(value: object) -> TypeGuard[JsonObject]:

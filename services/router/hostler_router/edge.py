@@ -5,7 +5,7 @@ Raw ASGI, because every request and every piece of a stream passes here. Nothing
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -65,6 +65,31 @@ async def read_body(
         Refused: it is too large, too slow, or compressed.
         ClientGone: it will never be whole.
     """
+    pieces: list[bytes] = []
+    await receive_body(
+        request,
+        receive,
+        pieces.append,
+        body_bytes_max=body_bytes_max,
+        body_timeout_seconds=body_timeout_seconds,
+    )
+    return b"".join(pieces)
+
+
+async def receive_body(
+    request: Request,
+    receive: Receive,
+    take: Callable[[bytes], None],
+    *,
+    body_bytes_max: int,
+    body_timeout_seconds: float,
+) -> None:
+    """Hand the body to `take` piece by piece, as it comes.
+
+    Raises:
+        Refused: it is too large, too slow, or compressed.
+        ClientGone: it will never be whole.
+    """
     encoding = request.headers.get(b"content-encoding", b"identity").decode("latin-1")
     if encoding.lower() != "identity":
         raise Refused(encoded_body(encoding))
@@ -74,7 +99,6 @@ async def read_body(
         too_large = replace(too_large, headers=(_CLOSE,))
     if int(request.headers.get(b"content-length", b"0")) > body_bytes_max:
         raise Refused(too_large)
-    pieces: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(body_timeout_seconds):
@@ -86,9 +110,9 @@ async def read_body(
                 size += len(piece)
                 if size > body_bytes_max:
                     raise Refused(too_large)
-                pieces.append(piece)
+                take(piece)
                 if not message.get("more_body", False):
-                    return b"".join(pieces)
+                    return
     except TimeoutError:
         raise Refused(replace(body_too_slow(body_timeout_seconds), headers=(_CLOSE,))) from None
 

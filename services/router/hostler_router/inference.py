@@ -28,6 +28,7 @@ from hostler_router.openai_errors import (
 from hostler_router.relay import Relay
 from hostler_router.running import Running
 from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown
+from hostler_router.uploads import UploadLimits, upload
 from hostler_router.windows import WindowRecorder
 
 FindKey = Callable[[str], ApiKey | None]
@@ -51,6 +52,7 @@ class Inference:
         relay: Relay,
         *,
         limits: BodyLimits,
+        upload_limits: UploadLimits,
         recorder: WindowRecorder,
         running: Running,
         metrics: RouterMetrics,
@@ -60,6 +62,7 @@ class Inference:
         self._find_key = find_key
         self._relay = relay
         self._limits = limits
+        self._upload_limits = upload_limits
         self._recorder = recorder
         self._running = running
         self._metrics = metrics
@@ -83,8 +86,29 @@ class Inference:
             body_bytes_max=self._limits.body_bytes_max,
             body_timeout_seconds=self._limits.body_timeout_seconds,
         )
-        exchange.body_seconds = self._clock.monotonic() - exchange.started
         asked = read_request(body, may_stream=may_stream)
+        await self._pass(asked, caller, receive, exchange, reply)
+
+    async def handle_upload(
+        self, request: Request, receive: Receive, *, exchange: Exchange, reply: Reply
+    ) -> None:
+        """Answer a request that is a form with a file in it.
+
+        Raises:
+            Refused: it ends before it reaches a replica.
+            ClientGone: its body never came in full.
+        """
+        caller = authenticate(request.headers, self._find_key, now=self._clock.now())
+        if isinstance(caller, ErrorReply) and not self._table.has_public:
+            raise Refused(caller)
+        async with upload(request, receive, self._upload_limits) as asked:
+            await self._pass(asked, caller, receive, exchange, reply)
+
+    async def _pass(
+        self, asked: Asked, caller: Caller | ErrorReply, receive: Receive, exchange: Exchange, reply: Reply
+    ) -> None:
+        """Find the job and relay, once the body is there."""
+        exchange.body_seconds = self._clock.monotonic() - exchange.started
         exchange.stream = asked.stream
         entry = self._resolve(asked, caller, exchange)
         await self._relay_watched(entry, asked, receive, exchange, reply)

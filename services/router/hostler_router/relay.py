@@ -15,7 +15,7 @@ import pydantic_core
 from hostler_kit.clock import Clock
 from hostler_router.answer_stream import AnswerStream
 from hostler_router.balance import Rng, pick
-from hostler_router.bodies import Asked, as_object, read_usage, with_model
+from hostler_router.bodies import Asked, as_object, read_audio_seconds, read_usage, with_model
 from hostler_router.edge import Reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.metrics import RouterMetrics
@@ -39,6 +39,8 @@ from hostler_router.table import Endpoint
 from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised
 
 _ERROR_BYTES_MAX: Final = 64 * 1024
+_PLAIN_ACCEPT: Final = {"application/json": "application/json"}
+"""What is asked for by the type of the body; who sends a form may also ask for subtitles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,8 @@ class Relay:
         exchange.replica_id = endpoint.replica_id
         exchange.tries += 1
         headers = {
-            "content-type": "application/json",
-            "accept": "text/event-stream" if asked.stream else "application/json",
+            "content-type": asked.content_type,
+            "accept": "text/event-stream" if asked.stream else _PLAIN_ACCEPT.get(asked.content_type, "*/*"),
             "x-request-id": exchange.request_id,
         }
         began = self._clock.monotonic()
@@ -197,12 +199,13 @@ class Relay:
         if data:
             await self._pass_on(bytes(content), answer, reply)
             return None
+        exchange.usage = read_audio_seconds(answer.audio_seconds)
         if answer.is_json:
             try:
                 payload = as_object(pydantic_core.from_json(content))
             except ValueError:
                 return REPLICA_FAILED  # cut off where the length was not announced
-            exchange.usage = None if payload is None else read_usage(payload)
+            exchange.usage = exchange.usage if payload is None else read_usage(payload) or exchange.usage
         await reply.whole(200, bytes(content), content_type=answer.content_type.encode("latin-1"))
         return None
 

@@ -14,6 +14,7 @@ from typing import Final
 import aiohttp
 
 from hostler_domain.errors import HostlerError
+from hostler_router.forms import FormBody
 from hostler_router.table import Endpoint
 
 _STALE_CONNECTIONS_MAX: Final = 8
@@ -56,6 +57,11 @@ class Answer:
     def retry_after(self) -> str | None:
         """What the replica said about trying again."""
         return self._response.headers.get("retry-after")
+
+    @property
+    def audio_seconds(self) -> str:
+        """Length of the audio that was listened to, where the replica says it."""
+        return self._response.headers.get("x-audio-seconds", "")
 
     async def next_bytes(self, *, patient: bool = False) -> bytes:
         """What has come since the last call, waiting for it if need be; empty at the end.
@@ -119,7 +125,7 @@ class ReplicaClient:
 
     @asynccontextmanager
     async def open(
-        self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str]
+        self, endpoint: Endpoint, path: str, body: bytes | FormBody, headers: Mapping[str, str]
     ) -> AsyncIterator[Answer]:
         """Send a request and give its answer once the head is there.
 
@@ -137,10 +143,12 @@ class ReplicaClient:
                 response.close()
 
     async def _post(
-        self, endpoint: Endpoint, path: str, body: bytes, headers: Mapping[str, str]
+        self, endpoint: Endpoint, path: str, body: bytes | FormBody, headers: Mapping[str, str]
     ) -> aiohttp.ClientResponse:
         key = await self._key_of(endpoint)
         own = {**headers} if key is None else {**headers, "authorization": f"Bearer {key}"}
+        if isinstance(body, FormBody):
+            own["content-length"] = str(body.length)
         last: Exception | None = None
         for _ in range(_STALE_CONNECTIONS_MAX):
             connection = SimpleNamespace(reused=False)
@@ -168,9 +176,16 @@ class ReplicaClient:
         raise ReplicaBroken(str(last)) from last
 
 
-def _payload(body: bytes) -> bytes | BytesIO:
+def _payload(body: bytes | FormBody) -> bytes | BytesIO | AsyncIterator[bytes]:
     """The body in the form that the client sends best: a large one in pieces, so that nobody else waits for it."""
+    if isinstance(body, FormBody):
+        return _pieces(body)
     return body if len(body) < _LARGE_BODY_BYTES else BytesIO(body)
+
+
+async def _pieces(body: FormBody) -> AsyncIterator[bytes]:
+    for piece in body.pieces():
+        yield piece
 
 
 async def _note_reuse(

@@ -34,6 +34,7 @@ from hostler_router.reporting import WindowReporter
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import RouteTable
+from hostler_router.uploads import UploadLimits
 from hostler_router.windows import WindowRecorder
 
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
@@ -111,6 +112,9 @@ class Router:
             self._find_key,
             relay,
             limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_seconds),
+            upload_limits=UploadLimits(
+                settings.upload_bytes_max, settings.upload_timeout_seconds, settings.upload_memory_bytes
+            ),
             recorder=recorder,
             running=self._running,
             metrics=self._metrics,

@@ -19,6 +19,13 @@ class RouterSettings(OpsSettings):
     """Largest request body; a larger one is refused with 413 while it arrives."""
     body_timeout_seconds: float = Field(default=60.0, gt=0)
     """How long a request body may take to arrive, so that a client that dribbles it can't hold a request open."""
+    upload_bytes_max: int = Field(default=26 * 2**20, gt=0)
+    """Largest form with an audio file in it, 25 MiB of audio and the rest of the form; a larger one is refused with 413 while it
+    arrives."""
+    upload_timeout_seconds: float = Field(default=300.0, gt=0)
+    """How long such a form may take to arrive."""
+    upload_memory_bytes: int = Field(default=2**20, gt=0)
+    """How much of such a form is held in memory; what is larger lies in a temporary file until it is answered."""
     answer_bytes_max: int = Field(default=16 * 2**20, gt=0)
     """Largest answer that is held back until it is whole. A larger one is passed on as it comes and can't be retried."""
     event_bytes_max: int = Field(default=4 * 2**20, gt=0)

@@ -23,6 +23,7 @@ class _Counts:
     first_token_ms: dict[int, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    audio_seconds: int = 0
 
 
 class WindowRecorder:
@@ -74,6 +75,7 @@ class WindowRecorder:
         counts = self._of(job_id)
         counts.prompt_tokens += usage.prompt_tokens
         counts.completion_tokens += usage.completion_tokens
+        counts.audio_seconds += usage.audio_seconds
 
     def in_flight(self, job_id: str) -> int:
         """Requests for the job that are under way."""
@@ -105,6 +107,7 @@ class WindowRecorder:
                 first_token_ms=counts.first_token_ms,
                 prompt_tokens=counts.prompt_tokens,
                 completion_tokens=counts.completion_tokens,
+                audio_seconds=counts.audio_seconds,
             )
             windows.append(window)
         return windows

@@ -7,6 +7,7 @@ node waits for hardware, any other one waits for room.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from hostler_domain.capacity import Node, Resources
 from hostler_domain.catalogue import HardwareProfile
@@ -46,6 +47,10 @@ class Refusal:
     lasting: bool
 
 
+HINTS = MappingProxyType({"whisper": " (`make setup-speech` adds it)"})
+"""What to do about a runtime that the local backend does not bring along by itself."""
+
+
 def refusals(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
     """Everything that speaks against the node; empty when it may take the replica."""
     return tuple(refusal for predicate in PREDICATES for refusal in predicate(request, candidate))
@@ -56,7 +61,10 @@ def runtime_supported(request: Request, candidate: Candidate) -> tuple[Refusal, 
     if request.spec.runtime in candidate.node.runtimes:
         return ()
     can = ", ".join(sorted(candidate.node.runtimes)) or "nothing"
-    return (Refusal("runtime_supported", f"can't run {request.spec.runtime}, only {can}", lasting=True),)
+    hint = HINTS.get(request.spec.runtime, "")
+    return (
+        Refusal("runtime_supported", f"can't run {request.spec.runtime}, only {can}{hint}", lasting=True),
+    )
 
 
 def model_available(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:

@@ -199,3 +199,21 @@ async def test_leaders_hold_their_own_lease(
         await other.drain()
     assert bus.link.last_error == ""
     await bus.drain()
+
+
+async def test_the_api_asks_the_provisioner_for_logs_and_nobody_else_may(
+    api: NatsBus, guarded: NatsServer
+) -> None:
+    provisioner = await as_service(guarded, "provisioner")
+
+    async def answer(data: bytes) -> bytes:
+        return b"log of " + data
+
+    subject = subjects.provisioner_logs("local")
+    await provisioner.serve(subject, answer)
+    assert await api.request(subject, b"r1", timeout_seconds=2) == b"log of r1"
+    async with plain(guarded, "router") as told:
+        with pytest.raises(TimeoutError):
+            await told.client.request(subject, b"r1", timeout=0.3)
+        assert len(told.errors) == 1
+    await provisioner.drain()

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from hostler_domain.errors import PermanentError, TemporaryError
-from hostler_provisioner.backend import Step
+from hostler_provisioner.backend import LogPart, Step
 from hostler_provisioner.local import replica
 from tests.integration.provisioner_local.local_site import KEY, MODEL, launch, step_of
 
@@ -64,11 +64,16 @@ async def test_a_replica_starts_serves_is_adopted_and_its_death_is_seen(site):
     os.kill(pid, signal.SIGKILL)
     gone, _ = await step_of(second, "r-1", Step.GONE)
     assert (gone.detail, gone.exit_code) == ("the process was ended by signal 9", -9)
-    assert "serving chat" in await second.logs("r-1", 5)
+    written = await second.log("r-1", tail_lines=5, after=None)
+    assert "serving chat" in written.text
+    assert written.ended
 
     await second.stop("r-1", 1)
     await second.stop("r-1", 1)
     assert await second.observe() == ()
+    assert await second.log("r-1", tail_lines=5, after=None) == written
+    assert await second.log("r-1", tail_lines=5, after=written.next) == LogPart("", written.next, ended=True)
+    assert await second.log("r-2", tail_lines=5, after=None) is None
     assert list((site.data_dir / "replicas").iterdir()) == []
 
 

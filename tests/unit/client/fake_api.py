@@ -54,6 +54,8 @@ class FakeApi:
     after_creation: list[Change] = field(default_factory=list)
     """What happens to a job that is created, once its event stream is read."""
     page_size: int = 2
+    logs: dict[str, list[str]] = field(default_factory=dict)
+    """What replicas have written at each look at them, by id; one ended when nothing is left to come."""
 
     def add(self, *changes: Change, told: int | None = None) -> None:
         self.histories.append(FakeHistory(list(changes), len(changes) if told is None else told))
@@ -81,6 +83,8 @@ class FakeApi:
         if len(parts) == 4 and parts[3] == "explain":
             explained = explanation(history.job, None).model_dump_json()
             return httpx2.Response(200, text=explained, headers={"content-type": "application/json"})
+        if len(parts) == 6 and parts[3] == "replicas" and parts[5] == "logs":
+            return self._log(parts[4], query)
         if len(parts) == 4:
             return self._events(history, request, query)
         if request.method == "DELETE":
@@ -156,6 +160,17 @@ class FakeApi:
         return httpx2.Response(
             200, json={"data": page, "has_more": more, "next": page[-1]["sequence"] if more else None}
         )
+
+    def _log(self, replica_id: str, query: dict[str, str]) -> httpx2.Response:
+        texts = self.logs.get(replica_id)
+        if not texts:
+            return problem(404, "There is no such thing", f"there is no log of the replica {replica_id!r}")
+        ended = len(texts) == 1
+        text = texts[0] if ended else texts.pop(0)
+        lines = text.splitlines(keepends=True)
+        shown = text[int(query["after"]) :] if "after" in query else "".join(lines[-int(query["tail"]) :])
+        part = {"replica_id": replica_id, "text": shown, "next": len(text), "ended": ended}
+        return httpx2.Response(200, json=part)
 
     def _find(self, job: str) -> FakeHistory | None:
         return next((each for each in self.histories if job in (each.job.job_id, each.job.spec.name)), None)

@@ -5,7 +5,14 @@ from collections.abc import Awaitable, Callable
 import httpx2
 import pytest
 
-from hostler_client import AsyncHostlerClient, HostlerClient, JobChanges, PreconditionFailed, RetryPolicy
+from hostler_client import (
+    AsyncHostlerClient,
+    HostlerClient,
+    JobChanges,
+    NotFound,
+    PreconditionFailed,
+    RetryPolicy,
+)
 from hostler_client.models import Explanation, Job
 from hostler_domain.changes import JobStopped
 from tests.support.builders import at, created, ready, scheduled
@@ -78,3 +85,13 @@ async def test_an_update_of_an_old_revision_has_an_error_of_its_own(jobs, api: F
 async def test_an_explanation_has_every_replica(jobs) -> None:
     explained = await jobs.explain("demo")
     assert [(each.state, each.node) for each in explained.replicas] == [("Ready", "local/node-a")]
+
+
+async def test_a_log_is_read_from_where_it_was_left(jobs, api: FakeApi) -> None:
+    api.logs = {"r1": ["one\n", "one\ntwo\n"]}
+    first = await jobs.replica_log("demo", "r1", tail=5)
+    second = await jobs.replica_log("demo", "r1", after=first.next)
+    assert (first.text, first.ended) == ("one\n", False)
+    assert (second.text, second.next, second.ended) == ("two\n", 8, True)
+    with pytest.raises(NotFound):
+        await jobs.replica_log("demo", "r2", tail=1)

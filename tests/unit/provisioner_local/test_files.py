@@ -11,7 +11,7 @@ import pytest
 
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.backend import Launch, Step
-from hostler_provisioner.local.models import SHIPPED, ModelFile, available, locate
+from hostler_provisioner.local.models import SHIPPED, LocalModel, ModelFile, WeightsKind, available, locate
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, folders
 from hostler_provisioner.local.weights import Weights
 
@@ -107,15 +107,37 @@ def test_an_operators_own_file_comes_before_a_shipped_one_and_is_listed(tmp_path
     own.touch()
     shipped = next(iter(SHIPPED))
 
-    assert locate(shipped, {shipped: own}) == ModelFile(own, None)
-    assert {"me/mine"} <= set(available({"me/mine": own, "me/missing": tmp_path / "no"}))
-    assert "me/missing" not in available({"me/missing": tmp_path / "no"})
+    gguf = WeightsKind.GGUF
+
+    assert locate(shipped, {shipped: own}, gguf) == LocalModel(own, (ModelFile(own, None),))
+    assert {"me/mine"} <= set(available({"me/mine": own, "me/missing": tmp_path / "no"}, gguf))
+    assert "me/missing" not in available({"me/missing": tmp_path / "no"}, gguf)
+
+
+def test_a_folder_of_an_operators_own_is_for_the_runtime_that_reads_folders(tmp_path):
+    (tmp_path / "model.bin").touch()
+    own = {"me/whisper": tmp_path}
+
+    found = locate("me/whisper", own, WeightsKind.CTRANSLATE2)
+
+    assert found == LocalModel(tmp_path, (ModelFile(tmp_path / "model.bin", None),))
+    assert "me/whisper" not in available(own, WeightsKind.GGUF)
+    with pytest.raises(PermanentError, match="a folder of CTranslate2; this runtime reads a GGUF file"):
+        locate("me/whisper", own, WeightsKind.GGUF)
+
+
+def test_a_shipped_model_is_refused_to_a_runtime_that_cannot_read_it():
+    for model, packaged in SHIPPED.items():
+        other = next(kind for kind in WeightsKind if kind is not packaged.kind)
+        assert model not in available({}, other)
+        with pytest.raises(PermanentError, match="this runtime reads"):
+            locate(model, {}, other)
 
 
 @pytest.mark.parametrize("model", ["meta/unknown", "no-slash", "../../etc/passwd", "a/b/c", "a/b\n", ""])
 def test_a_model_that_is_not_here_is_refused_by_name(model):
     with pytest.raises(PermanentError) as refused:
-        locate(model, {})
+        locate(model, {}, WeightsKind.GGUF)
 
     assert repr(model)[1:-1] in str(refused.value)
 

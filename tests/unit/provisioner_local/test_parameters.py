@@ -1,10 +1,11 @@
-"""What a job may ask of the llamacpp runtime, and what is refused by name."""
+"""What a job may ask of the runtimes llamacpp and whisper, and what is refused by name."""
 
 import dataclasses
 
 import pytest
 
 from hostler_domain.errors import PermanentError
+from hostler_provisioner.local import runtimes
 from hostler_provisioner.local.llamacpp_server import LaunchFile
 from hostler_provisioner.local.parameters import (
     ServerParameters,
@@ -12,6 +13,7 @@ from hostler_provisioner.local.parameters import (
     default_threads,
     parse_args,
 )
+from hostler_provisioner.local.whisper_parameters import parse_whisper_args
 
 
 def test_no_arguments_give_the_defaults():
@@ -113,3 +115,38 @@ def test_the_launch_file_has_a_place_for_every_parameter():
     parameters = {field.name: field.type for field in dataclasses.fields(ServerParameters)}
 
     assert {"model_path": str, "served_name": str, "port": int} | parameters == LaunchFile.__annotations__
+
+
+def test_a_whisper_replica_that_is_told_nothing_has_one_worker_with_the_threads_of_its_place():
+    parameters = parse_whisper_args((), default_threads=3)
+    assert (parameters.threads, parameters.workers, parameters.engine) == (3, 1, "faster-whisper")
+
+
+def test_a_whisper_replica_takes_what_its_table_has():
+    given = (("beam_size", "1"), ("compute_type", "float32"), ("audio_seconds_max", "60"))
+    parameters = parse_whisper_args(given, default_threads=1)
+    assert (parameters.beam_size, parameters.compute_type, parameters.audio_seconds_max) == (1, "float32", 60)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("beam_size", "0"),
+        ("threads", "many"),
+        ("compute_type", "int4"),
+        ("host", "0.0.0.0"),
+        ("engine", "other"),
+        ("audio_seconds_max", "100000"),
+    ],
+)
+def test_what_a_whisper_replica_cannot_be_told_is_refused_by_name(name, value):
+    with pytest.raises(PermanentError, match=f"argument {name}"):
+        parse_whisper_args(((name, value),), default_threads=1)
+
+
+def test_a_runtime_that_is_not_installed_says_what_to_run(monkeypatch):
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
+    with pytest.raises(PermanentError, match=r"whisper needs is not installed.*`make setup-speech`"):
+        runtimes.runtime_named("whisper")
+    with pytest.raises(PermanentError, match=r"runtime vllm can't run on this machine"):
+        runtimes.runtime_named("vllm")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from hostler_router.bodies import Asked, Usage, read_request, read_usage, with_model
+from hostler_router.bodies import Asked, Usage, read_audio_seconds, read_request, read_usage, with_model
 from hostler_router.openai_errors import Refused
 
 
@@ -93,3 +93,25 @@ def test_usage_is_read_or_absent(usage: object, expected: Usage | None) -> None:
 def test_a_body_can_ask_for_another_model_and_stays_otherwise() -> None:
     body = '{"model": "demo", "messages": [{"role": "user", "content": "Grüße"}], "x": 1}'.encode()
     assert json.loads(with_model(body, "their/name")) == {**json.loads(body), "model": "their/name"}
+
+
+@pytest.mark.parametrize(
+    ("usage", "seconds"),
+    [
+        ({"type": "duration", "seconds": 3.05}, 4),
+        ({"type": "duration", "seconds": 9}, 9),
+        ({"type": "duration", "seconds": "9"}, None),
+        ({"type": "duration", "seconds": -1}, None),
+        ({"type": "duration", "seconds": True}, None),
+    ],
+    ids=str,
+)
+def test_the_usage_of_a_transcript_is_in_begun_seconds(usage, seconds):
+    assert read_usage({"usage": usage}) == (None if seconds is None else Usage(audio_seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("3.05", 4), ("", None), ("nan", None), ("inf", None), ("1e99", None)]
+)
+def test_an_answer_without_room_for_its_usage_says_it_in_a_header(header, seconds):
+    assert read_audio_seconds(header) == (None if seconds is None else Usage(audio_seconds=seconds))

@@ -18,7 +18,7 @@ from hostler_domain.job import Job, Replica
 from hostler_domain.replica_states import ReplicaState
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
+from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedReplica, Step
 from hostler_provisioner.external.probe import look
 from hostler_provisioner.launches import Launches
 from hostler_provisioner.local.steps import Answer, Health, next_health
@@ -92,9 +92,9 @@ class ExternalBackend:
             watched.task.cancel()
             self.changed.set()
 
-    async def logs(self, replica_id: str, max_lines: int) -> str:  # noqa: ARG002  # as the port has it
-        """Nothing: the server's log is its owner's."""
-        return ""
+    async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:  # noqa: ARG002  # as the port has it
+        """None: the server's log is its owner's."""
+        return None
 
     async def close(self) -> None:
         """Stop probing; the next observation begins anew."""

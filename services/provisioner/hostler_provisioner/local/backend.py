@@ -9,6 +9,7 @@ import asyncio
 import fcntl
 import os
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +18,16 @@ import aiohttp
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_provisioner.backend import Launch, NodeFacts, ObservedReplica, Step
+from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedReplica, Step
 from hostler_provisioner.local.facts import node_facts, physical_cores, usable_cores
+from hostler_provisioner.local.log_files import KEPT_LOGS, prune, read_part
 from hostler_provisioner.local.models import locate
 from hostler_provisioner.local.parameters import checked_env, default_threads
 from hostler_provisioner.local.processes import Process, create_time, find_marked, is_replica
 from hostler_provisioner.local.records import ReplicaFolder, ReplicaRecord, folders
 from hostler_provisioner.local.replica import LocalReplica, LocalSettings, Surroundings
 from hostler_provisioner.local.runtimes import runtime_named
-from hostler_provisioner.local.steps import last_words, readable_lines
+from hostler_provisioner.local.steps import last_words
 from hostler_provisioner.local.weights import Weights
 
 _SERVED_NAME = re.compile(r"[\w./:@+-]{1,256}", re.ASCII)
@@ -88,11 +90,16 @@ class LocalBackend:
         self._replicas.pop(replica_id, None)
         self.changed.set()
 
-    async def logs(self, replica_id: str, max_lines: int) -> str:
-        """The last lines that the process wrote."""
+    async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:
+        """What the process wrote; it stays for a day after the replica was stopped."""
         folder = ReplicaFolder(self._replicas_dir, replica_id)
-        lines = readable_lines(await asyncio.to_thread(folder.log_tail))
-        return "\n".join(lines[-max_lines:] if max_lines > 0 else [])
+        replica = self._replicas.get(replica_id)
+        gone = replica is not None and replica.record.step is Step.GONE
+        for path, ended in ((folder.log_path, gone), (folder.kept_log_path, True)):
+            part = await asyncio.to_thread(read_part, path, tail_lines=tail_lines, after=after, ended=ended)
+            if part is not None:
+                return part
+        return None
 
     async def close(self) -> None:
         """Let go of the processes and the folder; the next call opens it again."""
@@ -117,8 +124,8 @@ class LocalBackend:
             )
         if not (launch.api_key.isascii() and launch.api_key.isprintable() and launch.api_key):
             raise PermanentError("the replica's key must be printable ASCII and not empty")
-        if runtime.needs_weights:
-            locate(launch.model, self._settings.model_paths)
+        if runtime.weights is not None:
+            locate(launch.model, self._settings.model_paths, runtime.weights)
         threads = default_threads(
             allotted_cores=launch.cpu_cores, usable_cores=usable_cores(), physical_cores=physical_cores()
         )
@@ -147,6 +154,7 @@ class LocalBackend:
         if self._lock_fd is None:
             self._lock_fd = await asyncio.to_thread(_lock, self._replicas_dir)
         found = await asyncio.to_thread(_look_around, self._replicas_dir)
+        await asyncio.to_thread(prune, self._replicas_dir.parent / KEPT_LOGS, now=time.time())
         around = Surroundings(
             settings=self._settings,
             weights=Weights(self._settings.data_dir.absolute() / "models.json"),

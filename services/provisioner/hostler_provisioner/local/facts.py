@@ -17,12 +17,14 @@ _CGROUP = Path("/sys/fs/cgroup")
 def node_facts(model_paths: Mapping[str, Path]) -> NodeFacts:
     """Look at the machine; reads a few small files."""
     runtimes = tuple(each for each in RUNTIMES.values() if each.installed)
-    models = available(model_paths)
     return NodeFacts(
         hostname=socket.gethostname(),
         cpu_cores=usable_cores(),
         memory_bytes=_usable_memory_bytes(),
-        models_by_runtime={each.name: models if each.needs_weights else None for each in runtimes},
+        models_by_runtime={
+            each.name: None if each.weights is None else available(model_paths, each.weights)
+            for each in runtimes
+        },
     )
 
 

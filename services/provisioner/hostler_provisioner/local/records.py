@@ -5,6 +5,8 @@
         key            the replica's key, 0600, only from the wish to start it until its process has it
         launch.json    what the child reads
         log.txt        what the child writes
+        log.1.txt      the end of what it wrote before the log was emptied
+    DIR/replica-logs/<replica_id>.txt   what a replica wrote that is forgotten, for a day
 
 The wish is recorded before the process is started and its pid after. Blocking calls; the backend makes them in threads.
 """
@@ -21,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.backend import Launch, Step
+from hostler_provisioner.local import log_files
 from hostler_provisioner.local.runtimes import LLAMACPP, Scalar
 
 _REPLICA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -76,6 +79,7 @@ class ReplicaFolder:
         self.path = replicas_dir / replica_id
         self.log_path = self.path / "log.txt"
         self.launch_path = self.path / "launch.json"
+        self.kept_log_path = log_files.kept_log(replicas_dir.parent / log_files.KEPT_LOGS, replica_id)
         self._record_path = self.path / "replica.json"
         self._key_path = self.path / "key"
 
@@ -128,12 +132,12 @@ class ReplicaFolder:
             return ""
 
     def shorten_log(self, bytes_max: int) -> None:
-        """Empty the log when it has outgrown `bytes_max`; its writer appends, so it goes on at the beginning."""
-        if self.log_path.exists() and self.log_path.stat().st_size > bytes_max:
-            os.truncate(self.log_path, 0)
+        """Empty the log when it has outgrown `bytes_max`; the last of it stays beside it."""
+        log_files.shorten(self.log_path, bytes_max)
 
     def remove(self) -> None:
-        """Forget the replica."""
+        """Forget the replica; its log stays for a while."""
+        log_files.keep(self.log_path, self.kept_log_path.parent, self.path.name)
         shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -20,7 +20,7 @@ import aiohttp
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.logs import Logger
 from hostler_provisioner.backend import ObservedReplica, Step
-from hostler_provisioner.local.models import locate
+from hostler_provisioner.local.models import WeightsKind, locate
 from hostler_provisioner.local.processes import (
     MARK_FOLDER,
     MARK_REPLICA,
@@ -55,7 +55,7 @@ class LocalSettings:
         data_dir: Folder of its own; made when it is not there.
         cluster: Its name in placements.
         instance: Mark for the processes, so that whoever supervises the installation can find them all.
-        model_paths: GGUF files of the operator's own, by model id.
+        model_paths: GGUF files and CTranslate2 folders of the operator's own, by model id.
         python: Interpreter that runs the replicas; it needs the packages of the runtimes.
         probe_period_seconds: Between two looks at the /health of a replica that serves.
         probe_timeout_seconds: How long /health may take; three misses in a row are unhealthy.
@@ -170,7 +170,7 @@ class LocalReplica:
         """
         settings = self._around.settings
         runtime = runtime_named(self.record.runtime)
-        weights = await self._checked_weights() if runtime.needs_weights else {}
+        weights = {} if runtime.weights is None else await self._checked_weights(runtime.weights)
         key = self._folder.key()
         if key is None:
             raise PermanentError("its key is not there any more, so it can't be started")
@@ -204,11 +204,12 @@ class LocalReplica:
         self._logger.info("replica.spawned", pid=pid, port=port)
         return self._process
 
-    async def _checked_weights(self) -> Mapping[str, Scalar]:
+    async def _checked_weights(self, kind: WeightsKind) -> Mapping[str, Scalar]:
         """What the launch file says about the weights, once they are known to be right."""
-        model = locate(self.record.model, self._around.settings.model_paths)
-        self._weights_path = model.path
-        await self._around.weights.check(model)
+        model = locate(self.record.model, self._around.settings.model_paths, kind)
+        for file in model.files:
+            self._weights_path = file.path
+            await self._around.weights.check(file)
         return {"model_path": os.fspath(model.path)}
 
     async def _watch(self, process: Process) -> None:

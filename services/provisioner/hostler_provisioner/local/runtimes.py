@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hostler_domain.errors import PermanentError
-from hostler_provisioner.local import parameters, simulated_parameters
+from hostler_provisioner.local import parameters, simulated_parameters, whisper_parameters
+from hostler_provisioner.local.models import WeightsKind
 
 Scalar = bool | int | float | str
 Parameters = Mapping[str, Scalar]
@@ -32,15 +33,18 @@ class Runtime:
         name: As jobs name it.
         script: What the process runs.
         package: What must be installed for it.
-        needs_weights: Serves only models whose weights are on this machine, and is told where they are; else any model.
+        weights: The form of weights that it reads: it serves only models that are on this machine in it, and is told where they
+            are. None for one that serves any model.
         parse: Arguments of a job, and threads where it does not say, to parameters; refuses with a PermanentError.
+        install: What installs the package.
     """
 
     name: str
     script: Path
     package: str
-    needs_weights: bool
+    weights: WeightsKind | None
     parse: Callable[[Args, int], Parameters]
+    install: str = "make setup"
 
     @property
     def installed(self) -> bool:
@@ -56,12 +60,26 @@ def _simulated(args: Args, _default_threads: int) -> Parameters:
     return asdict(simulated_parameters.parse_simulated_args(args))
 
 
-LLAMACPP = Runtime("llamacpp", _HERE / "llamacpp_server.py", "xllamacpp", needs_weights=True, parse=_llamacpp)
-SIMULATED = Runtime(
-    "simulated", _HERE / "simulated_server.py", "aiohttp", needs_weights=False, parse=_simulated
+def _whisper(args: Args, default_threads: int) -> Parameters:
+    return asdict(whisper_parameters.parse_whisper_args(args, default_threads=default_threads))
+
+
+LLAMACPP = Runtime(
+    "llamacpp", _HERE / "llamacpp_server.py", "xllamacpp", weights=WeightsKind.GGUF, parse=_llamacpp
+)
+SIMULATED = Runtime("simulated", _HERE / "simulated_server.py", "aiohttp", weights=None, parse=_simulated)
+WHISPER = Runtime(
+    "whisper",
+    _HERE / "whisper_server.py",
+    "faster_whisper",
+    weights=WeightsKind.CTRANSLATE2,
+    parse=_whisper,
+    install="make setup-speech",
 )
 
-RUNTIMES: Mapping[str, Runtime] = MappingProxyType({each.name: each for each in (LLAMACPP, SIMULATED)})
+RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
+    {each.name: each for each in (LLAMACPP, SIMULATED, WHISPER)}
+)
 
 
 def runtime_named(name: str) -> Runtime:
@@ -71,7 +89,11 @@ def runtime_named(name: str) -> Runtime:
         PermanentError: this machine can't run it.
     """
     runtime = RUNTIMES.get(name)
-    if runtime is None or not runtime.installed:
+    if runtime is not None and not runtime.installed:
+        raise PermanentError(
+            f"what the runtime {name} needs is not installed on this machine; `{runtime.install}` installs it"
+        )
+    if runtime is None:
         can = ", ".join(each.name for each in RUNTIMES.values() if each.installed)
         raise PermanentError(f"runtime {name} can't run on this machine; it runs: {can}")
     return runtime
