@@ -4,6 +4,7 @@ from hostler_bus.leases import Lease, hold
 from hostler_bus.nats_bus import connect
 from hostler_bus.port import Bus
 from hostler_kit.ops import Check
+from hostler_kit.secret_key import read_private
 from hostler_kit.service import Chassis
 from hostler_kit.settings import PlatformSettings
 
@@ -17,13 +18,14 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings, *, declare: boo
         declare: Whether this service makes the streams and buckets, or waits until they are there.
 
     Raises:
+        BadSecret: the file with the password can't be used.
         BusRefused: wrong credentials.
         BusUnavailable: no server, or not everything declared there, within the time that the settings give.
     """
     bus = await connect(
         platform.nats_url,
         user=platform.nats_user or None,
-        password=platform.nats_password.get_secret_value() or None,
+        password=_password(platform) or None,
         name=chassis.name,
         connect_timeout_seconds=platform.nats_connect_timeout_seconds,
         declare=declare,
@@ -39,3 +41,10 @@ async def campaign(chassis: Chassis, bus: Bus, name: str, *, ttl_seconds: int) -
     """The lease `name`, campaigned for from now on and given back when the service stops."""
     held = hold(bus, name, holder=chassis.name, ttl_seconds=ttl_seconds, clock=chassis.clock)
     return await chassis.enter("lease", held)
+
+
+def _password(platform: PlatformSettings) -> str:
+    password = platform.nats_password.get_secret_value()
+    if password or platform.nats_password_file is None:
+        return password
+    return read_private(platform.nats_password_file, "NATS password")
