@@ -24,10 +24,11 @@ class ValkeySocket:
 
 @dataclass(frozen=True, slots=True)
 class ValkeyPort:
-    """Valkey for other containers: a port on every address, and a password."""
+    """Valkey for other containers: a port, on every address unless one is named, and a password."""
 
     port: int
     password: str = field(repr=False)
+    bind: str = "*"
 
 
 def nats_conf(
@@ -104,5 +105,5 @@ def _valkey_listens(listens: ValkeySocket | ValkeyPort) -> str:
     match listens:
         case ValkeySocket(path):
             return f"port 0\nunixsocket {json.dumps(str(path))}\nunixsocketperm 700"
-        case ValkeyPort(port, password):
-            return f"port {port}\nbind *\nrequirepass {json.dumps(password)}"
+        case ValkeyPort(port, password, bind):
+            return f"port {port}\nbind {bind}\nrequirepass {json.dumps(password)}"
