@@ -25,7 +25,7 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings, *, declare: boo
     bus = await connect(
         platform.nats_url,
         user=platform.nats_user or None,
-        password=_password(platform) or None,
+        password=nats_password(platform) or None,
         name=chassis.name,
         connect_timeout_seconds=platform.nats_connect_timeout_seconds,
         declare=declare,
@@ -43,7 +43,12 @@ async def campaign(chassis: Chassis, bus: Bus, name: str, *, ttl_seconds: int) -
     return await chassis.enter("lease", held)
 
 
-def _password(platform: PlatformSettings) -> str:
+def nats_password(platform: PlatformSettings) -> str:
+    """The password from the environment, else the one from the file that the settings name; empty without either.
+
+    Raises:
+        BadSecret: the file can't be used.
+    """
     password = platform.nats_password.get_secret_value()
     if password or platform.nats_password_file is None:
         return password

@@ -55,11 +55,6 @@ class DataLayout:
         return self.data_dir / "nats"
 
     @property
-    def valkey_password_file(self) -> Path:
-        """The password of Valkey, where it has a port; on one machine it has none."""
-        return self.data_dir / "valkey.password"
-
-    @property
     def valkey_conf_file(self) -> Path:
         """Written anew at each start."""
         return self.data_dir / "valkey.conf"

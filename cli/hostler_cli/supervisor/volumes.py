@@ -34,6 +34,8 @@ CONTAINER_DATA_DIR: Final = Path("/var/lib/hostler")
 NATS_PORT: Final = 4222
 NATS_MONITOR_PORT: Final = 8222
 VALKEY_PORT: Final = 6379
+VALKEY_PASSWORD_FILE: Final = "valkey.password"
+"""Beside its configuration; compose.yaml's health check reads it."""
 _ANY_ADDRESS: Final = "0.0.0.0"  # the other containers come from outside of this one
 _SEALING: Final = ("api", "provisioner", "router")
 
@@ -64,7 +66,7 @@ def make_volumes(folder: Path, *, sync_interval: str = SYNC_ALWAYS) -> None:
     )
     valkey = layouts["valkey"]
     valkey.valkey_dir.mkdir(mode=0o700, exist_ok=True)
-    password = keep_or_make(valkey.valkey_password_file, new_password)
+    password = keep_or_make(valkey.data_dir / VALKEY_PASSWORD_FILE, new_password)
     write_private(
         valkey.valkey_conf_file,
         valkey_conf(listens=ValkeyPort(VALKEY_PORT, password), store_dir=inside.valkey_dir),
