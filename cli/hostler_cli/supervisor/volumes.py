@@ -34,7 +34,7 @@ CONTAINER_DATA_DIR: Final = Path("/var/lib/hostler")
 NATS_PORT: Final = 4222
 NATS_MONITOR_PORT: Final = 8222
 VALKEY_PORT: Final = 6379
-VALKEY_PASSWORD_FILE: Final = "valkey.password"
+VALKEY_PASSWORD_FILE: Final = "valkey.password"  # noqa: S105  # where it is, not what it is
 """Beside its configuration; compose.yaml's health check reads it."""
 _ANY_ADDRESS: Final = "0.0.0.0"  # the other containers come from outside of this one
 _SEALING: Final = ("api", "provisioner", "router")
