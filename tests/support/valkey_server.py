@@ -37,7 +37,9 @@ class ValkeyServer:
         deadline = time.monotonic() + _READY_SECONDS
         while not self._answers():
             if not self._server.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError(f"Valkey did not start:\n{self._server.log()}")
+                log = self._server.log()
+                self.remove()
+                raise RuntimeError(f"Valkey did not start:\n{log}")
             time.sleep(0.02)
 
     def kill(self) -> None:

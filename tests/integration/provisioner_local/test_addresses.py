@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from hostler_provisioner.backend import Step
-from tests.integration.provisioner_local.local_site import Site, launch, step_of
+from tests.integration.provisioner_local.local_site import launch, step_of
 
 pytestmark = [
     pytest.mark.integration,
@@ -17,8 +17,8 @@ pytestmark = [
 @pytest.mark.parametrize(
     "wish", [launch(), launch(runtime="simulated", model="any/model", args=())], ids=["llamacpp", "simulated"]
 )
-async def test_a_replica_listens_where_it_was_told_to_and_nowhere_else(tmp_path, wish):
-    site = Site(tmp_path / "provisioner", {"bind_address": "127.0.0.2", "host": "replicas.example"})
+async def test_a_replica_listens_where_it_was_told_to_and_nowhere_else(site, wish):
+    site.settings |= {"bind_address": "127.0.0.2", "host": "replicas.example"}
     backend = site.backend()
     await backend.start(wish)
     seen, _ = await step_of(backend, wish.replica_id, Step.READY, Step.GONE)
@@ -33,4 +33,3 @@ async def test_a_replica_listens_where_it_was_told_to_and_nowhere_else(tmp_path,
             assert answer.status == 401
         with pytest.raises(aiohttp.ClientConnectorError):
             await session.get(f"http://127.0.0.1:{port}/health")
-    await site.close()
