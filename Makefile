@@ -23,7 +23,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit fmt lint lock lock-check check clean bench bench-relist bench-append storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels compose-test fmt lint lock lock-check check clean bench bench-relist bench-append storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,14 @@ test: setup-dev lint ## Everything that must pass: lint, types, layers, all test
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+
+wheels: ## Download the locked packages for the image, with pip as it is set up here (then: PIP_NO_INDEX=1).
+	@mkdir -p build/wheels
+	@$(if $(PYTHON),$(PYTHON),python3) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes \
+		--only-binary=:all: --python-version 3.11 --dest build/wheels -r requirements.txt
+
+compose-test: ## Try compose.yaml for real: needs a Docker engine (ARGS=--no-build takes the image that is there).
+	@$(if $(PYTHON),$(PYTHON),python3) scripts/compose_test.py $(ARGS)
 
 bench: setup ## What the log costs with 10,000 jobs; prints figures, judges nothing.
 	@$(BIN)/python bench/projection.py $(ARGS)

@@ -48,7 +48,7 @@ def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path)
     server.start()
     yield server
-    server.kill()
+    server.remove()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 | wanted | first | then | last |
 |---|---|---|---|
 | address | `--api-url`, `--router-url` | HOSTLER_API_URL, HOSTLER_ROUTER_URL | DIR/supervisor.json |
-| key | `--api-key-file` | HOSTLER_API_KEY | DIR/admin.key |
+| key | `--api-key-file` | HOSTLER_API_KEY, or the file that HOSTLER_API_KEY_FILE names | DIR/admin.key |
 
 `--data-dir` names a stack on purpose, so the environment is not asked then. The stack's own admin key is sent to the stack's
 own addresses and to no other.
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DATA_DIR_VARIABLE = "HOSTLER_DATA_DIR"
 DATA_DIR_DEFAULT = ".hostler"
+_KEY_VARIABLE = "HOSTLER_API_KEY"
+_KEY_FILE_VARIABLE = "HOSTLER_API_KEY_FILE"
 
 ApiUrl = Annotated[
     str | None, typer.Option("--api-url", metavar="URL", help="Where the API is. [env var: HOSTLER_API_URL]")
@@ -82,8 +84,13 @@ def find(flags: Flags, *, needs_router: bool = False) -> "Connection":
     """
     data_dir = flags.data_dir or Path(os.environ.get(DATA_DIR_VARIABLE) or DATA_DIR_DEFAULT)
     stack = _look_at_stack(data_dir.expanduser().absolute())
-    key_of_file = _read_key(flags.api_key_file) if flags.api_key_file else None
-    return choose(flags, {} if flags.data_dir else os.environ, stack, key_of_file, needs_router=needs_router)
+    environ = {} if flags.data_dir else os.environ
+    key_of_file = None
+    if flags.api_key_file:
+        key_of_file = _read_key(flags.api_key_file, "--api-key-file")
+    elif not environ.get(_KEY_VARIABLE) and (named := environ.get(_KEY_FILE_VARIABLE)):
+        key_of_file = _read_key(Path(named), _KEY_FILE_VARIABLE)
+    return choose(flags, environ, stack, key_of_file, needs_router=needs_router)
 
 
 def choose(
@@ -112,7 +119,7 @@ def choose(
             hint=f"start one with `hostler up --detach`, or set {variable} and HOSTLER_API_KEY",
         )
     address = wanted or local
-    key = key_of_file or environ.get("HOSTLER_API_KEY", "").strip() or None
+    key = key_of_file or environ.get(_KEY_VARIABLE, "").strip() or None
     if key is None and address == local:
         key = stack.api_key
     if key is None and not needs_router:
@@ -142,11 +149,11 @@ def _look_at_stack(data_dir: Path) -> LocalStack:
     return LocalStack(data_dir, state.api_url, state.router_url, key, lives=True)
 
 
-def _read_key(path: Path) -> str:
+def _read_key(path: Path, named_by: str) -> str:
     try:
         key = path.expanduser().read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CliError(f"--api-key-file {path} can't be read: {error}", code=ExitCode.USAGE) from None
+        raise CliError(f"{named_by} {path} can't be read: {error}", code=ExitCode.USAGE) from None
     if not key:
-        raise CliError(f"--api-key-file {path} is empty", code=ExitCode.USAGE)
+        raise CliError(f"{named_by} {path} is empty", code=ExitCode.USAGE)
     return key

@@ -7,6 +7,7 @@ from hostler_bus.nats_bus import connect
 from hostler_bus.port import Bus
 from hostler_bus.resync import Resyncable, ResyncMetrics, keep_in_step
 from hostler_kit.ops import Check
+from hostler_kit.secret_key import read_private
 from hostler_kit.service import Chassis
 from hostler_kit.settings import PlatformSettings
 
@@ -20,13 +21,14 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings, *, declare: boo
         declare: Whether this service makes the streams and buckets, or waits until they are there.
 
     Raises:
+        BadSecret: the file with the password can't be used.
         BusRefused: wrong credentials.
         BusUnavailable: no server, or not everything declared there, within the time that the settings give.
     """
     bus = await connect(
         platform.nats_url,
         user=platform.nats_user or None,
-        password=platform.nats_password.get_secret_value() or None,
+        password=nats_password(platform) or None,
         name=chassis.name,
         connect_timeout_seconds=platform.nats_connect_timeout_seconds,
         declare=declare,
@@ -57,3 +59,15 @@ def resync(chassis: Chassis, bus: Bus, platform: PlatformSettings, **projections
         logger=chassis.logger,
     )
     chassis.spawn("resync", work)
+
+
+def nats_password(platform: PlatformSettings) -> str:
+    """The password from the environment, else the one from the file that the settings name; empty without either.
+
+    Raises:
+        BadSecret: the file can't be used.
+    """
+    password = platform.nats_password.get_secret_value()
+    if password or platform.nats_password_file is None:
+        return password
+    return read_private(platform.nats_password_file, "NATS password")

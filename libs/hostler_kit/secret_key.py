@@ -81,14 +81,24 @@ def read_secret_key(path: Path) -> SecretKey:
     Raises:
         BadSecret: there is no such file, others can read it, or it holds no key.
     """
-    try:
-        mode = path.stat().st_mode
-        text = path.read_text().strip()
-    except OSError as error:
-        raise BadSecret(f"the secret key file {path} can't be read: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise BadSecret(f"the secret key file {path} must be readable by its owner only (chmod 600)")
+    text = read_private(path, "secret key")
     try:
         return SecretKey(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except ValueError:
         raise BadSecret(f"the secret key file {path} holds no base64") from None
+
+
+def read_private(path: Path, what: str) -> str:
+    """The one line of a file that only its owner can read.
+
+    Raises:
+        BadSecret: there is no such file, or others can read it; `what` says what was wanted.
+    """
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text().strip()
+    except OSError as error:
+        raise BadSecret(f"the {what} file {path} can't be read: {error.strerror}") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise BadSecret(f"the {what} file {path} must be readable by its owner only (chmod 600)")
+    return text

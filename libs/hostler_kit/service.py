@@ -8,6 +8,7 @@ not ready any more, then what was registered with `on_stop` last first, then the
 import asyncio
 import os
 import signal
+import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
@@ -112,7 +113,7 @@ def run_service(kind: str, platform: PlatformSettings, ops: OpsSettings, start: 
 
 
 async def _run(kind: str, platform: PlatformSettings, ops: OpsSettings, start: Start) -> int:
-    name = ops.name or f"{kind}-{os.getpid()}"
+    name = ops.name or _unnamed(kind)
     logger = configure_logs(service=name, level=platform.log_level, form=platform.log_format)
     chassis = Chassis(kind, name, logger, SystemClock())
     loop = asyncio.get_running_loop()
@@ -140,3 +141,8 @@ async def _run(kind: str, platform: PlatformSettings, ops: OpsSettings, start: S
         await server.stop()
         logger.info("service.stopped", code=code)
     return code
+
+
+def _unnamed(kind: str) -> str:
+    """A name that no other process of the installation has: in containers, process ids are all the same."""
+    return f"{kind}-{socket.gethostname().partition('.')[0]}-{os.getpid()}"

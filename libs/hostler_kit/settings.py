@@ -28,6 +28,8 @@ class PlatformSettings(SettingsGroup):
     """User name at NATS; empty for a server without users."""
     nats_password: SecretStr = SecretStr("")
     """Its password."""
+    nats_password_file: Path | None = None
+    """File with the password, readable by its owner only; read where the variable above is empty."""
     nats_connect_timeout_seconds: float = 30.0
     """How long a service tries to reach NATS at its start before it gives up and exits; afterwards it tries for ever."""
     projection_resync_seconds: float = Field(default=600.0, gt=0)
@@ -46,7 +48,7 @@ class OpsSettings(SettingsGroup):
     """Fields that each service's own group begins with (`HOSTLER_<SERVICE>_...`)."""
 
     name: str = ""
-    """Name of this process among several of its kind, such as `router-2`; the kind and the process id where it is empty."""
+    """Name of this process among several of its kind, such as `router-2`; the kind, the host's name and the process id where it is empty."""
     ops_host: str = "127.0.0.1"
     """Address on which /healthz, /readyz and /metrics are served."""
     ops_port: int = 0

@@ -1,6 +1,6 @@
-"""A real nats-server as a child process: on a free port of the loopback, with JetStream in a folder of its own.
+"""A real nats-server: on a free port of the loopback, with JetStream in a folder of its own.
 
-It starts in 0.05 to 0.3 s. Most tests share one process for the whole session and find it empty (`wipe`), because subjects and
+It is a child process, or a container (tests/support/servers.py); it starts in 0.05 to 0.3 s, a container in a second. Most tests share one process for the whole session and find it empty (`wipe`), because subjects and
 streams have fixed names; a test that kills or restarts the server takes one of its own.
 """
 
@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import nats
 import pytest
 
 from hostler_cli.supervisor.conf_files import nats_conf
+from tests.support.servers import chosen, free_port
 
 USER = "hostler"
 MUTE_USER = "mute"
@@ -26,10 +26,10 @@ MUTE_USER = "mute"
 
 PASSWORD = "only-for-tests"
 
-_READY_SECONDS = 10.0
+_READY_SECONDS = 30.0
 
 _CONFIG = """
-listen: "127.0.0.1:{port}"
+listen: "{address}:{port}"
 server_name: "test"
 jetstream {{ store_dir: "{store}", max_memory_store: 64MB, max_file_store: 1GB }}
 authorization {{
@@ -59,45 +59,64 @@ class NatsServer:
 
     def __init__(self, folder: Path, passwords: Mapping[str, str] | None = None) -> None:
         """Make one that does not run yet; with `passwords` its users are those of a stack, with their permissions."""
-        self.port = _free_port()
+        place = chosen()
+        self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.user, self.password = USER, PASSWORD
-        self._log = folder / "nats.log"
-        self._config = folder / "nats.conf"
-        self._config.touch(mode=0o600)
+        config = folder / "nats.conf"
+        config.touch(mode=0o600)
         store = folder / "jetstream"
         if passwords is None:
-            text = _CONFIG.format(port=self.port, store=store, user=USER, password=PASSWORD, mute=MUTE_USER)
+            text = _CONFIG.format(
+                address=place.address,
+                port=self.port,
+                store=store,
+                user=USER,
+                password=PASSWORD,
+                mute=MUTE_USER,
+            )
         else:
-            text = nats_conf(port=self.port, monitor_port=_free_port(), store_dir=store, passwords=passwords)
-        self._config.write_text(text)
-        self._process: subprocess.Popen[bytes] | None = None
+            text = nats_conf(
+                host=place.address,
+                port=self.port,
+                monitor_port=free_port(),
+                store_dir=store,
+                passwords=passwords,
+            )
+        config.write_text(text)
+        program = "" if place.containers else binary()
+        self._server = place.server("nats", program, ["-c", str(config)], folder, self.port)
 
     def start(self) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen([binary(), "-c", str(self._config)], stdout=log, stderr=log)
+        self._server.start()
         deadline = time.monotonic() + _READY_SECONDS
         while not self._answers():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if not self._server.is_alive() or time.monotonic() > deadline:
+                log = self._server.log()
                 self.kill()
-                raise RuntimeError(f"nats-server did not start:\n{self._log.read_text()}")
+                raise RuntimeError(f"nats-server did not start:\n{log}")
             time.sleep(0.01)
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)
+        self._server.remove()
 
     def kill(self) -> None:
+        """End it by force; `start` runs it again, on the same port and data."""
         self._end(signal.SIGKILL)
 
+    def remove(self) -> None:
+        """End it by force, for good."""
+        self.kill()
+        self._server.remove()
+
     def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
+        self._server.send(signal.SIGSTOP)
         while self._answers(timeout_seconds=0.2):  # it stops a little later than it is told to
             pass
 
     def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self._server.send(signal.SIGCONT)
 
     async def wipe(self) -> None:
         """Delete every stream and bucket."""
@@ -114,17 +133,7 @@ class NatsServer:
         return False
 
     def _end(self, number: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(number)
-        process.wait(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        if self._server.is_alive():
+            self._server.send(signal.SIGCONT)
+            self._server.send(number)
+            self._server.wait()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,22 @@ _PAYLOAD_MAX: Final = "8MB"
 _VALKEY_MEMORY_MAX: Final = "256mb"
 
 
+@dataclass(frozen=True, slots=True)
+class ValkeySocket:
+    """Valkey for the processes of one user: a unix socket and no port."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ValkeyPort:
+    """Valkey for other containers: a port, on every address unless one is named, and a password."""
+
+    port: int
+    password: str = field(repr=False)
+    bind: str = "*"
+
+
 def nats_conf(
     *,
     port: int,
@@ -21,16 +38,17 @@ def nats_conf(
     store_dir: Path,
     passwords: Mapping[str, str],
     sync_interval: str = SYNC_ALWAYS,
+    host: str = "127.0.0.1",
 ) -> str:
     """Render nats.conf.
 
     `sync_interval: always` makes an acknowledged write outlive a power cut: the log is the only truth there is. The
     passwords (by user: services and the operator) are plain text in a file of mode 0600, because bcrypt would cost each
-    connection a tenth of a second.
+    connection a tenth of a second. Clients come to `host`; the health page is for this machine alone.
     """
     users = "\n".join(_user(name, password) for name, password in passwords.items())
     return f"""\
-listen: "127.0.0.1:{port}"
+listen: "{host}:{port}"
 http: "127.0.0.1:{monitor_port}"
 server_name: hostler
 max_payload: {_PAYLOAD_MAX}
@@ -64,16 +82,14 @@ def _user(name: str, password: str) -> str:
     }} }}"""
 
 
-def valkey_conf(*, socket: Path, store_dir: Path) -> str:
-    """Render valkey.conf: no TCP port at all, and a socket that only this user can open.
+def valkey_conf(*, listens: ValkeySocket | ValkeyPort, store_dir: Path) -> str:
+    """Render valkey.conf: a socket that only this user can open, or a port that asks for a password.
 
     The process title stays as it is, since Valkey would write it over the environment by which strays are recognised.
     Keys with a lifetime make room first: all that Hostler keeps here may be lost.
     """
     return f"""\
-port 0
-unixsocket {json.dumps(str(socket))}
-unixsocketperm 700
+{_valkey_listens(listens)}
 dir {json.dumps(str(store_dir))}
 daemonize no
 set-proc-title no
@@ -83,3 +99,11 @@ save ""
 maxmemory {_VALKEY_MEMORY_MAX}
 maxmemory-policy volatile-lru
 """
+
+
+def _valkey_listens(listens: ValkeySocket | ValkeyPort) -> str:
+    match listens:
+        case ValkeySocket(path):
+            return f"port 0\nunixsocket {json.dumps(str(path))}\nunixsocketperm 700"
+        case ValkeyPort(port, password, bind):
+            return f"port {port}\nbind {bind}\nrequirepass {json.dumps(password)}"

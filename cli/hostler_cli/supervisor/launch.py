@@ -18,7 +18,7 @@ from typing import Final
 
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.supervisor import binaries, lock, ports
-from hostler_cli.supervisor.conf_files import nats_conf, valkey_conf
+from hostler_cli.supervisor.conf_files import ValkeySocket, nats_conf, valkey_conf
 from hostler_cli.supervisor.guard import Guard
 from hostler_cli.supervisor.layout import DataLayout, valkey_socket
 from hostler_cli.supervisor.leftovers import end_leftovers
@@ -121,7 +121,8 @@ def _write_configuration(plan: StackPlan) -> None:
         ),
     )
     write_private(
-        layout.valkey_conf_file, valkey_conf(socket=plan.valkey_socket, store_dir=layout.valkey_dir)
+        layout.valkey_conf_file,
+        valkey_conf(listens=ValkeySocket(plan.valkey_socket), store_dir=layout.valkey_dir),
     )
 
 

@@ -23,10 +23,17 @@ def make_secrets(layout: DataLayout) -> dict[str, str]:
 
     Those of the services are new for each run: nobody else needs them, so no file of their own holds them.
     """
-    _once(layout.admin_key_file, lambda: make_key(secrets.token_bytes(RANDOM_BYTES_MIN)))
-    _once(layout.secret_key_file, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    operator = _once(layout.nats_password_file, _password)
-    return {NATS_OPERATOR: operator, **{service: _password() for service in SERVICES}}
+    make_keys(layout)
+    operator = keep_or_make(layout.nats_password_file, new_password)
+    return {NATS_OPERATOR: operator, **{service: new_password() for service in SERVICES}}
+
+
+def make_keys(layout: DataLayout) -> str:
+    """Make what is missing of the admin key and the sealing key; give the sealing key."""
+    keep_or_make(layout.admin_key_file, lambda: make_key(secrets.token_bytes(RANDOM_BYTES_MIN)))
+    return keep_or_make(
+        layout.secret_key_file, lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+    )
 
 
 def write_private(path: Path, text: str) -> None:
@@ -39,7 +46,7 @@ def write_private(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _once(path: Path, make: Callable[[], str]) -> str:
+def keep_or_make(path: Path, make: Callable[[], str]) -> str:
     """Keep the secret that the file has, however it was made; a lost key would orphan all that was sealed with it."""
     try:
         kept = path.read_text(encoding="utf-8").strip()
@@ -52,5 +59,6 @@ def _once(path: Path, make: Callable[[], str]) -> str:
     return kept
 
 
-def _password() -> str:
+def new_password() -> str:
+    """Make a password that nobody can guess."""
     return secrets.token_urlsafe(32)

@@ -37,6 +37,8 @@ def main() -> None:
                 cluster=settings.cluster,
                 instance=settings.instance,
                 model_paths=settings.model_paths,
+                bind_address=str(settings.replica_bind_address),
+                host=settings.replica_host,
             ),
             clock=chassis.clock,
             logger=chassis.logger,

@@ -1,9 +1,11 @@
 """Settings of the provisioner (`HOSTLER_PROVISIONER_...`)."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from hostler_kit.settings import OpsSettings
@@ -25,6 +27,12 @@ class ProvisionerSettings(OpsSettings):
     model_paths: Mapping[str, Path] = Field(default_factory=dict)
     """Further models that the `local` backend can serve: a JSON object from Hugging Face id to a GGUF file, or a
     folder with a Whisper model of CTranslate2, on this machine."""
+    replica_bind_address: IPv4Address = IPv4Address("127.0.0.1")
+    """Address on which the replicas of the `local` backend listen, and `0.0.0.0` for all of the machine's: for routers elsewhere, such
+    as in another container. What callers send then crosses that network unencrypted; the replicas ask for their key as ever."""
+    replica_host: str = Field(default="", pattern=r"^[A-Za-z0-9.-]*$")
+    """Name or address under which routers reach the replicas; the address above where it is empty. A replica that runs already
+    keeps listening where it was started to."""
     node_cpu_cores: float | None = None
     """CPU cores offered to replicas; all of the machine's where it is not set."""
     stop_replicas_on_exit: bool = False
@@ -42,3 +50,11 @@ class ProvisionerSettings(OpsSettings):
     """Time to live of the leader's lease."""
     resync_seconds: float = 2.0
     """Longest time between two looks at everything."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if self.replica_bind_address.is_unspecified and not self.replica_host:
+            raise ValueError(
+                "HOSTLER_PROVISIONER_REPLICA_HOST must say under which name routers reach the replicas"
+            )
+        return self

@@ -34,7 +34,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     server = NatsServer(tmp_path_factory.mktemp("guarded"), PASSWORDS)
     server.start()
     yield server
-    server.kill()
+    server.remove()
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ async def test_a_replica_whose_port_was_taken_meanwhile_is_gone_and_says_so(site
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        monkeypatch.setattr(replica, "_free_port", lambda taken: port)
+        monkeypatch.setattr(replica, "_free_port", lambda address, taken: port)
         backend = site.backend()
         await backend.start(launch())
 

@@ -206,6 +206,15 @@ def test_a_key_can_come_from_a_file(shell: Shell, tmp_path: Path) -> None:
     assert done.exit_code == 0
 
 
+def test_a_key_can_come_from_a_file_that_the_environment_names(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n")
+    named = str(tmp_path / "key")
+    assert shell("jobs", "list", HOSTLER_API_KEY="", HOSTLER_API_KEY_FILE=named).exit_code == 0
+    assert shell("jobs", "list", HOSTLER_API_KEY="wrong", HOSTLER_API_KEY_FILE=named).exit_code == 4
+    missing = shell("jobs", "list", HOSTLER_API_KEY="", HOSTLER_API_KEY_FILE=str(tmp_path / "none"))
+    assert (missing.exit_code, "HOSTLER_API_KEY_FILE" in missing.stderr) == (2, True)
+
+
 def test_a_list_shows_every_page_in_each_form(shell: Shell, api: FakeApi) -> None:
     for number in range(3):
         api.add(created(name=f"job-{number}"), scheduled(), ready())

@@ -114,7 +114,12 @@ def test_a_null_character_in_a_variable_is_refused():
 def test_the_launch_file_has_a_place_for_every_parameter():
     parameters = {field.name: field.type for field in dataclasses.fields(ServerParameters)}
 
-    assert {"model_path": str, "served_name": str, "port": int} | parameters == LaunchFile.__annotations__
+    assert {
+        "model_path": str,
+        "served_name": str,
+        "host": str,
+        "port": int,
+    } | parameters == LaunchFile.__annotations__
 
 
 def test_a_whisper_replica_that_is_told_nothing_has_one_worker_with_the_threads_of_its_place():

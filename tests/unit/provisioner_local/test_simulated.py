@@ -49,7 +49,7 @@ def test_a_bad_argument_is_refused_by_name(name, value):
 def test_the_launch_file_has_a_place_for_every_parameter():
     parameters = {field.name: field.type for field in dataclasses.fields(SimulatedParameters)}
 
-    assert {"served_name": str, "port": int} | parameters == LaunchFile.__annotations__
+    assert {"served_name": str, "host": str, "port": int} | parameters == LaunchFile.__annotations__
 
 
 def test_every_server_is_a_file_that_finds_its_key_where_the_backend_puts_it():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hostler_cli.supervisor.conf_files import nats_conf, valkey_conf
+from hostler_cli.supervisor.conf_files import ValkeySocket, nats_conf, valkey_conf
 from hostler_cli.supervisor.layout import DataLayout
 from hostler_cli.supervisor.options import SERVICES as KINDS
 from hostler_cli.supervisor.options import UpOptions
@@ -132,6 +132,6 @@ def test_how_often_nats_syncs_can_be_chosen() -> None:
 
 
 def test_valkey_has_no_port_and_a_socket_for_its_owner() -> None:
-    lines = valkey_conf(socket=Path("/run/v.sock"), store_dir=Path("/data/a b")).splitlines()
+    lines = valkey_conf(listens=ValkeySocket(Path("/run/v.sock")), store_dir=Path("/data/a b")).splitlines()
     assert {"port 0", 'unixsocket "/run/v.sock"', "unixsocketperm 700", 'dir "/data/a b"'} <= set(lines)
     assert {"appendonly yes", "set-proc-title no", "maxmemory-policy volatile-lru"} <= set(lines)

@@ -2,7 +2,7 @@
 
 The local backend starts it as `python -I llamacpp_server.py LAUNCH.json`, with the replica's key in the environment. It
 imports only the standard library and xllamacpp, because what it imports is what a user waits for before the first token.
-It binds one loopback port, answers /health with 503 until the weights are in, and ends at once on SIGTERM: whoever sends
+It binds one port, on the loopback address unless the installation says otherwise, answers /health with 503 until the weights are in, and ends at once on SIGTERM: whoever sends
 that has already let the requests finish.
 """
 
@@ -28,6 +28,7 @@ class LaunchFile(TypedDict):
 
     model_path: str
     served_name: str
+    host: str
     port: int
     n_ctx: int
     n_parallel: int
@@ -71,7 +72,7 @@ def _parameters(launch: LaunchFile, key: str) -> "xllamacpp.CommonParams":
     parameters = xllamacpp.CommonParams()
     parameters.model.path = launch["model_path"]
     parameters.model_alias = {launch["served_name"]}
-    parameters.hostnames = ["127.0.0.1"]
+    parameters.hostnames = [launch["host"]]
     parameters.port = launch["port"]
     parameters.api_keys = [key]
     # llama.cpp divides the context among the slots; n_ctx here is what one request may use.
@@ -147,7 +148,7 @@ def _why_not_started(launch: LaunchFile, error: RuntimeError) -> str:
         # Connections that this server itself has just closed do not make the port taken; a listener does.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", launch["port"]))
+            probe.bind((launch["host"], launch["port"]))
         except OSError as taken:
             if taken.errno == errno.EADDRINUSE:
                 return f"port {launch['port']} is taken"

@@ -38,6 +38,9 @@ _STARTING_POLL_SECONDS = 0.03
 _KILL_WAIT_SECONDS = 10.0
 _LOG_BYTES_MAX = 16 * 1024 * 1024
 
+LOOPBACK = "127.0.0.1"
+ANY_ADDRESS = "0.0.0.0"  # only to tell it apart
+
 _DETAILS = {
     Step.IMPORTING: "checking the weights",
     Step.BOOTING: "starting the server",
@@ -56,6 +59,8 @@ class LocalSettings:
         cluster: Its name in placements.
         instance: Mark for the processes, so that whoever supervises the installation can find them all.
         model_paths: GGUF files and CTranslate2 folders of the operator's own, by model id.
+        bind_address: Where the replicas' servers listen; an IPv4 address of this machine, or all of them (0.0.0.0).
+        host: Name or address under which routers reach them; needed where they listen on all addresses.
         python: Interpreter that runs the replicas; it needs the packages of the runtimes.
         probe_period_seconds: Between two looks at the /health of a replica that serves.
         probe_timeout_seconds: How long /health may take; three misses in a row are unhealthy.
@@ -65,9 +70,20 @@ class LocalSettings:
     cluster: str = "local"
     instance: str = ""
     model_paths: Mapping[str, Path] = field(default_factory=dict)
+    bind_address: str = LOOPBACK
+    host: str = ""
     python: str = sys.executable
     probe_period_seconds: float = 1.0
     probe_timeout_seconds: float = 2.0
+
+    def endpoint_url(self, port: int) -> str:
+        """What routers are told of the replica on `port`."""
+        return f"http://{self.host or self.bind_address}:{port}"
+
+    def probe_url(self, port: int) -> str:
+        """Where this machine itself asks it; the name that routers use need not mean anything here."""
+        address = LOOPBACK if self.bind_address == ANY_ADDRESS else self.bind_address
+        return f"http://{address}:{port}/health"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +132,7 @@ class LocalReplica:
             job_id=record.job_id,
             step=record.step,
             fraction=fraction,
-            endpoint_url=None if record.port is None else f"http://127.0.0.1:{record.port}",
+            endpoint_url=None if record.port is None else self._around.settings.endpoint_url(record.port),
             detail=record.detail if record.step is Step.GONE else _DETAILS[record.step],
             exit_code=record.exit_code,
             since=record.since,
@@ -174,9 +190,10 @@ class LocalReplica:
         key = self._folder.key()
         if key is None:
             raise PermanentError("its key is not there any more, so it can't be started")
-        port = _free_port(self._around.ports_taken())
+        port = _free_port(settings.bind_address, self._around.ports_taken())
         file = {
             "served_name": self.record.served_name,
+            "host": settings.bind_address,
             "port": port,
             **weights,
             **self.record.parameters,
@@ -215,8 +232,10 @@ class LocalReplica:
     async def _watch(self, process: Process) -> None:
         """Follow the process and its /health until it ends."""
         health = Health(self.record.step)
+        port = self.record.port
+        url = self._around.settings.probe_url(port) if port is not None else ""
         while True:
-            answer = await self._probe() if process.is_alive() else Answer.NONE
+            answer = await self._probe(url) if url and process.is_alive() else Answer.NONE
             health = next_health(health, alive=process.is_alive(), answer=answer)
             if health.step is Step.GONE:
                 log = await asyncio.to_thread(self._folder.log_tail)
@@ -233,8 +252,7 @@ class LocalReplica:
             else:
                 await process.wait(_STARTING_POLL_SECONDS)
 
-    async def _probe(self) -> Answer:
-        url = f"http://127.0.0.1:{self.record.port}/health"
+    async def _probe(self, url: str) -> Answer:
         timeout = aiohttp.ClientTimeout(total=self._around.settings.probe_timeout_seconds)
         try:
             async with self._around.session.get(url, timeout=timeout) as response:
@@ -270,11 +288,11 @@ async def _end(process: Process, grace_seconds: float) -> None:
         raise TemporaryError(f"process {process.pid} has been killed and is still there")
 
 
-def _free_port(taken: frozenset[int]) -> int:
-    """A loopback port that is free now, and not chosen for another replica that has yet to bind it."""
+def _free_port(address: str, taken: frozenset[int]) -> int:
+    """A port of `address` that is free now, and not chosen for another replica that has yet to bind it."""
     while True:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((address, 0))
             port: int = probe.getsockname()[1]
             if port not in taken:
                 return port

@@ -41,6 +41,7 @@ class LaunchFile(TypedDict):
     """What the backend tells this process; `SimulatedParameters` says what each parameter means."""
 
     served_name: str
+    host: str
     port: int
     start_delay_seconds: float
     fail_start: int
@@ -353,7 +354,7 @@ async def serve(launch: LaunchFile, key: str) -> int:
     runner = web.AppRunner(server.app(), access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", launch["port"]).start()
+        await web.TCPSite(runner, launch["host"], launch["port"]).start()
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         return _refuse(f"port {launch['port']} is taken" if taken else str(error))
@@ -361,7 +362,7 @@ async def serve(launch: LaunchFile, key: str) -> int:
     if failed:
         _say(f"simulated failure of the start with exit code {failed}")
         return failed
-    _say(f"serving {launch['served_name']} (simulated) on http://127.0.0.1:{launch['port']}")
+    _say(f"serving {launch['served_name']} (simulated) on http://{launch['host']}:{launch['port']}")
     await asyncio.Event().wait()
     return 0
 
