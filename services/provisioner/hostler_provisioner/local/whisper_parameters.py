@@ -33,7 +33,6 @@ class WhisperParameters:
         audio_bytes_max: Largest file.
         audio_seconds_max: Longest audio.
         engine: The engine's name in the table of `hostler_speech`.
-        host: Where it listens.
     """
 
     threads: int
@@ -44,7 +43,6 @@ class WhisperParameters:
     audio_bytes_max: int = 25 * 2**20
     audio_seconds_max: int = 3_600
     engine: str = "faster-whisper"
-    host: str = "127.0.0.1"
 
 
 _PARAMETERS = TypeAdapter(WhisperParameters)
