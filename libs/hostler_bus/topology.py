@@ -163,6 +163,7 @@ TOPOLOGY = Topology(
         BucketSpec(subjects.BUCKET_API_KEYS),
         BucketSpec(subjects.BUCKET_MODEL_MASTERS),
         BucketSpec(subjects.BUCKET_HARDWARE_PROFILES),
+        BucketSpec(subjects.BUCKET_PROJECTS),
         BucketSpec(subjects.BUCKET_NODES),
         BucketSpec(subjects.BUCKET_AUTOSCALER),
         BucketSpec(subjects.BUCKET_LEASES, with_ttl=True),

@@ -1,4 +1,4 @@
-"""Catalogue entries as they lie in their KV buckets: masters, profiles, nodes, keys.
+"""Catalogue entries as they lie in their KV buckets: masters, profiles, projects, nodes, keys.
 
 The records are the domain's; here is only how they become JSON and come back.
 """
@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hostler_contracts.envelope import Contract
 from hostler_domain.capacity import Node
-from hostler_domain.catalogue import HardwareProfile, ModelMaster
+from hostler_domain.catalogue import HardwareProfile, ModelMaster, Project
 from hostler_domain.errors import PermanentError
 
 Scope = Literal["admin", "jobs:read", "jobs:write", "inference"]
@@ -84,3 +84,4 @@ API_KEYS = Codec("api key", TypeAdapter(ApiKey))
 MODEL_MASTERS = Codec("model master", TypeAdapter(ModelMaster))
 HARDWARE_PROFILES = Codec("hardware profile", TypeAdapter(HardwareProfile))
 NODES = Codec("node", TypeAdapter(Node))
+PROJECTS = Codec("project", TypeAdapter(Project))

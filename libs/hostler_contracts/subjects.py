@@ -23,6 +23,7 @@ DEAD_LETTER_ADVISORIES_SUBJECTS = (
 BUCKET_API_KEYS = "api_keys"
 BUCKET_MODEL_MASTERS = "model_masters"
 BUCKET_HARDWARE_PROFILES = "hardware_profiles"
+BUCKET_PROJECTS = "projects"
 BUCKET_NODES = "nodes"
 BUCKET_AUTOSCALER = "autoscaler"
 BUCKET_LEASES = "leases"

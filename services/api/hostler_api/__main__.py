@@ -1,15 +1,15 @@
 """Runs an api: `python -m hostler_api`. Several of these share one port."""
 
 from hostler_api.access import Gate
-from hostler_api.app import create_app
+from hostler_api.app import Parts, create_app
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
+from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.settings import ApiSettings
 from hostler_bus.connection import open_bus
 from hostler_bus.job_log import JobLog
-from hostler_bus.projection import CatalogueProjection, JobProjection
-from hostler_contracts import catalogue, subjects
+from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
 from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
@@ -24,30 +24,27 @@ def main() -> None:
     async def start(chassis: Chassis) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
         bus = await open_bus(chassis, platform, declare=True)
-        await write_shipped_catalogue(bus)
+        await write_shipped_catalogue(bus, chassis.clock.now())
         if settings.admin_key_file is not None:
             await write_admin_key(bus, read_admin_key(settings.admin_key_file), chassis.clock.now())
         log = JobLog(bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock)
         jobs = JobProjection(chassis.logger)
-        masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS, chassis.logger)
-        profiles = CatalogueProjection(
-            subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES, chassis.logger
-        )
-        keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS, chassis.logger)
+        catalogues = Catalogues(chassis.logger)
         chassis.spawn("jobs", jobs.run(bus))
-        for name, projection in (("masters", masters), ("profiles", profiles), ("keys", keys)):
+        for name, projection in catalogues.all():
             chassis.spawn(name, projection.run(bus))
         chassis.readiness.add(
             "projections",
-            lambda: caught_up(
-                all(each.caught_up for each in (jobs, masters, profiles, keys)), "what is stored"
-            ),
+            lambda: caught_up(jobs.caught_up and catalogues.caught_up, "what is stored"),
         )
         app = create_app(
-            JobService(bus, log, jobs, masters, profiles, secret_key, chassis.clock),
-            EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-            Gate(keys.records, chassis.clock),
-            chassis.readiness,
+            Parts(
+                jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
+                feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
+                gate=Gate(catalogues.keys.records, chassis.clock),
+                catalogues=catalogues,
+                readiness=chassis.readiness,
+            ),
             logger=chassis.logger,
             clock=chassis.clock,
             registry=chassis.registry,

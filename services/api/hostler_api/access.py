@@ -9,7 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from hostler_api.problems import Forbidden, Unauthorized
+from hostler_api.problem_catalogue import Forbidden, Unauthorized
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
 from hostler_kit.clock import Clock

@@ -1,6 +1,7 @@
 """The api as one ASGI application, put together from parts that are given in."""
 
 import re
+from dataclasses import dataclass, fields
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry, Counter
@@ -8,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler_api.access import Gate
+from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.problems import add_problem_handlers
@@ -64,11 +66,19 @@ class RequestLog:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with; each finds its own on `app.state` under the field's name."""
+
+    jobs: JobService
+    feed: EventFeed
+    gate: Gate
+    catalogues: Catalogues
+    readiness: Readiness
+
+
 def create_app(
-    jobs: JobService,
-    feed: EventFeed,
-    gate: Gate,
-    readiness: Readiness,
+    parts: Parts,
     *,
     logger: Logger,
     clock: Clock,
@@ -82,12 +92,11 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
     )
-    app.state.jobs = jobs
-    app.state.feed = feed
-    app.state.gate = gate
+    for part in fields(parts):
+        setattr(app.state, part.name, getattr(parts, part.name))
     app.include_router(router)
     add_problem_handlers(app)
-    app.router.routes.extend(probe_routes(readiness))
+    app.router.routes.extend(probe_routes(parts.readiness))
     requests = Counter(
         "hostler_api_requests_total", "Requests answered.", ("method", "code"), registry=registry
     )

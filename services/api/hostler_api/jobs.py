@@ -10,18 +10,18 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from hostler_api.access import Caller
+from hostler_api.catalogues import Catalogues
 from hostler_api.patches import JobPatch, patched_spec
-from hostler_api.problems import Forbidden, IdempotencyMismatch, Overtaken
+from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import RevisionConflict, SequenceConflict
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
-from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobScaledV1
-from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.changes import JobScaled
 from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
@@ -43,16 +43,15 @@ class JobService:
         bus: Bus,
         log: JobLog,
         jobs: JobProjection,
-        masters: CatalogueProjection[ModelMaster],
-        profiles: CatalogueProjection[HardwareProfile],
+        catalogues: Catalogues,
         secret_key: SecretKey,
         clock: Clock,
     ) -> None:
         self._bus = bus
         self._log = log
         self._jobs = jobs
-        self._masters = masters
-        self._profiles = profiles
+        self._masters = catalogues.masters
+        self._profiles = catalogues.profiles
         self._secret_key = secret_key
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)

@@ -10,14 +10,15 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from hostler_api.access import Gate
-from hostler_api.app import create_app
+from hostler_api.app import Parts, create_app
 from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
+from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
-from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_bus.projection import JobProjection
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_domain.api_keys import display_prefix, hash_key, make_key
@@ -72,23 +73,23 @@ async def site() -> AsyncIterator[Site]:
     clock = SystemClock()
     bus = MemoryBus(MemoryServer(clock=clock))
     secret_key = SecretKey(b"s" * 32)
-    await write_shipped_catalogue(bus)
+    await write_shipped_catalogue(bus, NOW)
     await write_admin_key(bus, ADMIN_KEY, NOW)
     await _store_key(bus, TEAM_KEY, "team", ("jobs:read", "jobs:write"))
     await _store_key(bus, READ_KEY, "default", ("jobs:read",))
     log = JobLog(bus, source="/hostler/api/test", clock=clock)
     jobs = JobProjection()
-    masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS)
-    profiles = CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES)
-    keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS)
-    projections = (jobs, masters, profiles, keys)
-    tasks = [asyncio.create_task(each.run(bus)) for each in projections]
-    await eventually(lambda: all(each.caught_up for each in projections))
+    catalogues = Catalogues()
+    tasks = [asyncio.create_task(each.run(bus)) for each in (jobs, *(one for _, one in catalogues.all()))]
+    await eventually(lambda: jobs.caught_up and catalogues.caught_up)
     app = create_app(
-        JobService(bus, log, jobs, masters, profiles, secret_key, clock),
-        EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-        Gate(keys.records, clock),
-        Readiness(),
+        Parts(
+            jobs=JobService(bus, log, jobs, catalogues, secret_key, clock),
+            feed=EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
+            gate=Gate(catalogues.keys.records, clock),
+            catalogues=catalogues,
+            readiness=Readiness(),
+        ),
         logger=structlog.get_logger(),
         clock=clock,
         registry=CollectorRegistry(),
