@@ -81,8 +81,11 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 subjects.BUCKET_NODES,
                 subjects.BUCKET_SECRETS,
                 subjects.BUCKET_IDEMPOTENCY,
+                _LEASES,
             ),
+            streams=(subjects.JOBS, subjects.METRICS),
             writes=(
+                (_LEASES, "metric-history"),
                 (subjects.BUCKET_API_KEYS, ">"),
                 (subjects.BUCKET_MODEL_MASTERS, ">"),
                 (subjects.BUCKET_HARDWARE_PROFILES, ">"),

@@ -30,6 +30,8 @@ class PlatformSettings(SettingsGroup):
     """Its password."""
     nats_connect_timeout_seconds: float = 30.0
     """How long a service tries to reach NATS at its start before it gives up and exits; afterwards it tries for ever."""
+    valkey_url: SecretStr | None = None
+    """Address of Valkey or Redis (`unix://...`, `redis://...`, `rediss://...`), for what may be lost, such as metric history; without one there is none of that."""
     secret_key_file: Path | None = None
     """File with the installation's secret key, 32 bytes in base64url, readable by its owner only. Needed by api, provisioner and router."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

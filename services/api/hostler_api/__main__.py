@@ -1,13 +1,19 @@
 """Runs an api: `python -m hostler_api`. Several of these share one port."""
 
+from pydantic import SecretStr
+
 from hostler_api.access import Gate
 from hostler_api.app import Parts, create_app
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
+from hostler_api.history.reader import NoHistory, StoredHistory
+from hostler_api.history.recorder import HistoryRecorder
+from hostler_api.history.shapes import MetricHistory
+from hostler_api.history.store import SlotStore
 from hostler_api.jobs import JobService
 from hostler_api.settings import ApiSettings
-from hostler_bus.connection import open_bus
+from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
 from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
@@ -15,6 +21,7 @@ from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
+from hostler_kit.valkey import open_valkey
 
 
 def main() -> None:
@@ -37,12 +44,28 @@ def main() -> None:
             "projections",
             lambda: caught_up(jobs.caught_up and catalogues.caught_up, "what is stored"),
         )
+        history: MetricHistory = NoHistory()
+        if platform.valkey_url is not None:
+            store = _slot_store(chassis, platform.valkey_url)
+            history = StoredHistory(store, chassis.clock)
+            recorder = HistoryRecorder(
+                bus,
+                jobs,
+                store,
+                await campaign(chassis, bus, "metric-history", ttl_seconds=settings.lease_seconds),
+                period_seconds=settings.history_period_seconds,
+                clock=chassis.clock,
+                logger=chassis.logger,
+                registry=chassis.registry,
+            )
+            chassis.spawn("history", recorder.run())
         app = create_app(
             Parts(
                 jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
                 feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
                 gate=Gate(catalogues.keys.records, chassis.clock),
                 catalogues=catalogues,
+                history=history,
                 readiness=chassis.readiness,
             ),
             logger=chassis.logger,
@@ -61,6 +84,12 @@ def main() -> None:
         chassis.logger.info("api.listening", port=server.port)
 
     run_service("api", platform, settings, start)
+
+
+def _slot_store(chassis: Chassis, url: SecretStr) -> SlotStore:
+    valkey = open_valkey(url)
+    chassis.on_stop("valkey", valkey.close)
+    return SlotStore(valkey)
 
 
 if __name__ == "__main__":

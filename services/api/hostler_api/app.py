@@ -8,9 +8,11 @@ from prometheus_client import CollectorRegistry, Counter
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hostler_api import metric_routes
 from hostler_api.access import Gate
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
+from hostler_api.history.shapes import MetricHistory
 from hostler_api.jobs import JobService
 from hostler_api.problems import add_problem_handlers
 from hostler_api.routes import router
@@ -74,6 +76,7 @@ class Parts:
     feed: EventFeed
     gate: Gate
     catalogues: Catalogues
+    history: MetricHistory
     readiness: Readiness
 
 
@@ -94,7 +97,9 @@ def create_app(
     )
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
+    app.state.clock = clock
     app.include_router(router)
+    app.include_router(metric_routes.router)
     add_problem_handlers(app)
     app.router.routes.extend(probe_routes(parts.readiness))
     requests = Counter(

@@ -32,7 +32,8 @@ _PROBLEMS = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+def problem_answers(*statuses: int) -> dict[int | str, dict[str, object]]:
+    """What a route says in OpenAPI about the errors that it may answer."""
     return {status: dict(_PROBLEMS[status]) for status in statuses}
 
 
@@ -54,7 +55,10 @@ def _answer(entry: JobEntry, status: int) -> Response:
 
 
 @router.post(
-    "/jobs", status_code=202, response_model=JobDocument, responses=_problems(400, 401, 403, 409, 422, 503)
+    "/jobs",
+    status_code=202,
+    response_model=JobDocument,
+    responses=problem_answers(400, 401, 403, 409, 422, 503),
 )
 async def create_job(
     request: Request,
@@ -68,7 +72,7 @@ async def create_job(
     return _answer(await _service(request).create(caller, body, idempotency_key), 202)
 
 
-@router.get("/jobs", responses=_problems(400, 401, 403))
+@router.get("/jobs", responses=problem_answers(400, 401, 403))
 async def list_jobs(
     request: Request,
     caller: Reader,
@@ -89,14 +93,14 @@ async def list_jobs(
     )
 
 
-@router.get("/jobs/{job}", response_model=JobDocument, responses=_problems(401, 403, 404))
+@router.get("/jobs/{job}", response_model=JobDocument, responses=problem_answers(401, 403, 404))
 async def get_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Response:
     """One job, by its id or by its name in the caller's project (or in `project`)."""
     return _answer(await _service(request).get(caller, job, project), 200)
 
 
 @router.delete(
-    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=_problems(401, 403, 404, 503)
+    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=problem_answers(401, 403, 404, 503)
 )
 async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     """Take a job down with everything that belongs to it. Its history stays readable."""
@@ -107,7 +111,7 @@ async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(400, 401, 403, 404, 409, 412, 503),
+    responses=problem_answers(400, 401, 403, 404, 409, 412, 503),
 )
 async def update_job(
     request: Request,
@@ -124,7 +128,7 @@ async def update_job(
     "/jobs/{job}/stop",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(401, 403, 404, 409, 503),
+    responses=problem_answers(401, 403, 404, 409, 503),
 )
 async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     """End all replicas and keep the job. Requests get 503 and do not wake it; resume does."""
@@ -135,7 +139,7 @@ async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/resume",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(401, 403, 404, 409, 503),
+    responses=problem_answers(401, 403, 404, 409, 503),
 )
 async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     """Start a stopped or failed job over."""
@@ -146,7 +150,7 @@ async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/restart",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(400, 401, 403, 404, 409, 503),
+    responses=problem_answers(400, 401, 403, 404, 409, 503),
 )
 async def restart_job(
     request: Request,
@@ -161,7 +165,7 @@ async def restart_job(
     return _answer(await _service(request).restart(caller, job, of_generation), 202)
 
 
-@router.get("/jobs/{job}/explain", responses=_problems(401, 403, 404, 503))
+@router.get("/jobs/{job}/explain", responses=problem_answers(401, 403, 404, 503))
 async def explain_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Explanation:
     """Why a job is where it is, what each replica does, how it was last scaled, and what happens next."""
     service = _service(request)
@@ -169,7 +173,7 @@ async def explain_job(request: Request, job: str, caller: Reader, project: str |
     return explanation(entry.job, await service.last_scaling(entry))
 
 
-@router.get("/jobs/{job}/events", responses=_problems(400, 401, 403, 404))
+@router.get("/jobs/{job}/events", responses=problem_answers(400, 401, 403, 404))
 async def job_events(
     request: Request,
     job: str,

@@ -151,15 +151,16 @@ class Inference:
         self._recorder.left(job_id)
         self._show_in_flight(job_id)
         if exchange.usage is not None:
-            self._recorder.used(job_id, exchange.usage)
+            self._recorder.used(job_id, exchange.replica_id, exchange.usage)
         if exchange.first_event_seconds is not None:
-            self._recorder.first_token(job_id, exchange.first_event_seconds * 1000)
+            self._recorder.first_token(job_id, exchange.replica_id, exchange.first_event_seconds * 1000)
             self._metrics.first_event(exchange.first_event_seconds)
         match exchange.outcome:
             case Outcome.ANSWERED:
-                self._recorder.completed(job_id, (self._clock.monotonic() - exchange.started) * 1000)
+                latency_ms = (self._clock.monotonic() - exchange.started) * 1000
+                self._recorder.completed(job_id, exchange.replica_id, latency_ms)
             case Outcome.FAILED | Outcome.BROKEN | Outcome.CUT:
-                self._recorder.failed(job_id)
+                self._recorder.failed(job_id, exchange.replica_id)
             case _:  # its client hung up; the others end before they get here
                 self._metrics.client_gone()
 

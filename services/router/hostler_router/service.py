@@ -121,6 +121,7 @@ class Router:
             given.bus,
             self._table,
             recorder,
+            outstanding,
             name=given.name,
             period_seconds=settings.metrics_period_seconds,
             clock=given.clock,

@@ -14,6 +14,7 @@ from hostler_api.app import Parts, create_app
 from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
+from hostler_api.history.reader import NoHistory
 from hostler_api.jobs import JobService
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
@@ -88,6 +89,7 @@ async def site() -> AsyncIterator[Site]:
             feed=EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
             gate=Gate(catalogues.keys.records, clock),
             catalogues=catalogues,
+            history=NoHistory(),
             readiness=Readiness(),
         ),
         logger=structlog.get_logger(),
