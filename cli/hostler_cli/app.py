@@ -16,6 +16,7 @@ from hostler_cli.deploy import deploy
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
+from hostler_cli.metrics import metrics
 from hostler_cli.output import say
 
 _EPILOG = (
@@ -81,4 +82,5 @@ app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
 app.command()(chat)
 app.command()(explain)
+app.command()(metrics)
 stack_commands.register(app)

@@ -28,7 +28,16 @@ from hostler_client.errors import (
     WaitTimeout,
 )
 from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
-from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
+from hostler_client.models import (
+    Explanation,
+    Job,
+    JobEvent,
+    JobMetrics,
+    JobPage,
+    MetricSeries,
+    Replica,
+    Sample,
+)
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
@@ -48,7 +57,9 @@ __all__ = [
     "JobChanges",
     "JobEvent",
     "JobFailed",
+    "JobMetrics",
     "JobPage",
+    "MetricSeries",
     "NewExternal",
     "NewJob",
     "NewScaling",
@@ -60,6 +71,7 @@ __all__ = [
     "PreconditionFailed",
     "Replica",
     "RetryPolicy",
+    "Sample",
     "ScalingChanges",
     "ServingChanges",
     "TimeoutsChanges",

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -15,7 +16,7 @@ from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
 from hostler_client.jobs_api import Call, ResultT
-from hostler_client.models import Explanation, Job, JobEvent, JobPage
+from hostler_client.models import Explanation, Job, JobEvent, JobMetrics, JobPage
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
@@ -159,6 +160,23 @@ class AsyncJobs:
     async def explain(self, job: str, *, project: str | None = None) -> Explanation:
         """Why a job is where it is, what each replica does, and what happens next."""
         return await self._client.perform(jobs_api.explain(job, project=project))
+
+    async def metrics(
+        self,
+        job: str,
+        *,
+        names: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        samples: int | None = None,
+        replica: str | None = None,
+        project: str | None = None,
+    ) -> JobMetrics:
+        """What a job, or one of its replicas, did over time; the last hour and every series by default."""
+        call = jobs_api.metrics(
+            job, names=names, start=start, end=end, samples=samples, replica=replica, project=project
+        )
+        return await self._client.perform(call)
 
     async def page(
         self,

@@ -28,7 +28,7 @@ def busy(arrivals: int, *, seconds: float = 10, latency_ms: float | None = None)
 def values(
     name: SeriesName, slots: dict[int, Slot], *, seconds: int, samples: int, resolution: Resolution = FINE
 ) -> list[float | None]:
-    spans = Spans(NOW_MS, NOW_MS + seconds * 1000, samples)
+    spans = Spans(NOW_MS, NOW_MS + seconds * 1000, samples, NOW_MS + DAY_MS)
     (series,) = read_series([name], slots, resolution, spans)
     return [each.value for each in series.samples]
 
@@ -80,13 +80,13 @@ def test_replicas_are_known_without_any_traffic() -> None:
 
 
 def test_every_series_reads_a_gap_of_nothing_and_each_has_a_reader() -> None:
-    spans = Spans(NOW_MS, NOW_MS + 10_000, 1)
+    spans = Spans(NOW_MS, NOW_MS + 10_000, 1, NOW_MS + DAY_MS)
     for series in read_series(tuple(SeriesName), {}, FINE, spans):
         assert [each.value for each in series.samples] == [None]
 
 
 def test_samples_carry_the_end_of_their_span() -> None:
-    spans = Spans(NOW_MS, NOW_MS + 20_000, 2)
+    spans = Spans(NOW_MS, NOW_MS + 20_000, 2, NOW_MS + DAY_MS)
     (series,) = read_series([SeriesName.REQUESTS], {}, FINE, spans)
     assert [datetime.fromtimestamp((NOW_MS + each) / 1000, UTC) for each in (10_000, 20_000)] == [
         each.at for each in series.samples
@@ -94,26 +94,24 @@ def test_samples_carry_the_end_of_their_span() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age_seconds", "span_seconds", "samples", "expected"),
+    ("age_seconds", "expected"),
     [
-        (600, 600, 60, FINE),
-        (600, 600, 1000, FINE),
-        (600, 600, 10, MINUTE),
-        (6 * 3600, 6 * 3600, 20, MINUTE),
-        (6 * 3600 + 1, 600, 60, MINUTE),
-        (7 * 86400, 7 * 86400, 20, HOUR),
-        (8 * 86400, 3600, 60, HOUR),
-        (400 * 86400, 3600, 60, HOUR),
+        (600, FINE),
+        (6 * 3600, FINE),
+        (6 * 3600 + 1, MINUTE),
+        (7 * 86400, MINUTE),
+        (8 * 86400, HOUR),
+        (400 * 86400, HOUR),
     ],
 )
-def test_the_coarsest_that_is_fine_enough_and_reaches_back_answers(
-    age_seconds: int, span_seconds: int, samples: int, expected: Resolution
-) -> None:
-    start = NOW_MS - age_seconds * 1000
-    chosen = resolution_for(
-        start_ms=start, end_ms=start + span_seconds * 1000, now_ms=NOW_MS, samples=samples
-    )
-    assert expected is chosen
+def test_the_finest_that_reaches_back_answers(age_seconds: int, expected: Resolution) -> None:
+    assert expected is resolution_for(start_ms=NOW_MS - age_seconds * 1000, now_ms=NOW_MS)
+
+
+def test_the_slot_under_way_counts_in_full_up_to_now() -> None:
+    spans = Spans(NOW_MS - 56_000, NOW_MS + 4_000, 1, NOW_MS + 4_000)
+    (series,) = read_series([SeriesName.REQUESTS], {FIRST: busy(6, seconds=4)}, FINE, spans)
+    assert [each.value for each in series.samples] == [6]
 
 
 def test_what_is_kept_is_what_is_promised() -> None:

@@ -31,8 +31,8 @@ class StoredHistory:
         """The series of a job or a replica; without the store, gaps and the reason."""
         start_ms, end_ms = round(start.timestamp() * 1000), round(end.timestamp() * 1000)
         now_ms = round(self._clock.now().timestamp() * 1000)
-        resolution = resolution_for(start_ms=start_ms, end_ms=end_ms, now_ms=now_ms, samples=samples)
-        spans = Spans(start_ms, end_ms, samples)
+        resolution = resolution_for(start_ms=start_ms, now_ms=now_ms)
+        spans = Spans(start_ms, end_ms, samples, now_ms)
         oldest_ms = max(start_ms, now_ms - resolution.kept_seconds * 1000)
         first, last = resolution.slot(oldest_ms), resolution.slot(min(end_ms, now_ms))
         try:
@@ -58,6 +58,6 @@ class NoHistory:
         """Gaps."""
         del job_id, replica_id  # nothing is known of any
         start_ms, end_ms = round(start.timestamp() * 1000), round(end.timestamp() * 1000)
-        resolution = resolution_for(start_ms=start_ms, end_ms=end_ms, now_ms=end_ms, samples=samples)
-        series = read_series(names, {}, resolution, Spans(start_ms, end_ms, samples))
+        resolution = resolution_for(start_ms=start_ms, now_ms=end_ms)
+        series = read_series(names, {}, resolution, Spans(start_ms, end_ms, samples, end_ms))
         return History(series, complete=False, reason="metric history needs HOSTLER_VALKEY_URL")

@@ -41,14 +41,11 @@ RESOLUTIONS: Final = (FINE, MINUTE, HOUR)
 """Finest first."""
 
 
-def resolution_for(*, start_ms: int, end_ms: int, now_ms: int, samples: int) -> Resolution:
-    """The coarsest resolution that still has a slot for every sample and reaches back to the start, else the finest that does.
+def resolution_for(*, start_ms: int, now_ms: int) -> Resolution:
+    """The finest resolution that reaches back to the start; the coarsest where none does, which then has the end of that time.
 
-    A time before everything that is kept takes the coarsest: what it has is the end of that time.
+    Never a coarser one because the samples are long: a slot that a sample cuts in two counts by its share, which is a guess,
+    and so it should be short.
     """
-    reaching = [each for each in RESOLUTIONS if now_ms - start_ms <= each.kept_seconds * 1000]
-    if not reaching:
-        return RESOLUTIONS[-1]
-    span_ms = (end_ms - start_ms) / max(samples, 1)
-    fine_enough = [each for each in reaching if each.slot_seconds * 1000 <= span_ms]
-    return fine_enough[-1] if fine_enough else reaching[0]
+    reaching = (each for each in RESOLUTIONS if now_ms - start_ms <= each.kept_seconds * 1000)
+    return next(reaching, RESOLUTIONS[-1])

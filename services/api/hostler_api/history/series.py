@@ -19,11 +19,12 @@ Weighted = Sequence[tuple[Slot, float]]
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Equal spans of time, one for each sample."""
+    """Equal spans of time, one for each sample, as seen at `now_ms`."""
 
     start_ms: int
     end_ms: int
     samples: int
+    now_ms: int
 
     def bounds(self, number: int) -> tuple[float, float]:
         """Begin and end of one of them, in milliseconds since 1970."""
@@ -42,7 +43,9 @@ def read_series(
         resolution: Of the slots.
         spans: Of the samples.
     """
-    reached = [_reached(slots, resolution, *spans.bounds(number)) for number in range(spans.samples)]
+    reached = [
+        _reached(slots, resolution, *spans.bounds(number), spans.now_ms) for number in range(spans.samples)
+    ]
     ends = [_moment(spans.bounds(number)[1]) for number in range(spans.samples)]
     return tuple(
         Series(
@@ -53,14 +56,18 @@ def read_series(
     )
 
 
-def _reached(slots: Mapping[int, Slot], resolution: Resolution, begin_ms: float, end_ms: float) -> Weighted:
+def _reached(
+    slots: Mapping[int, Slot], resolution: Resolution, begin_ms: float, end_ms: float, now_ms: int
+) -> Weighted:
     length = resolution.slot_seconds * 1000
     found: list[tuple[Slot, float]] = []
     for number in range(int(begin_ms // length), int(-(-end_ms // length))):
         slot = slots.get(number)
         if slot is not None:
-            inside = min(end_ms, (number + 1) * length) - max(begin_ms, number * length)
-            found.append((slot, inside / length))
+            # Of the slot under way only the time up to now is filled.
+            slot_end = max(min((number + 1) * length, now_ms), number * length + 1)
+            inside = min(end_ms, slot_end) - max(begin_ms, number * length)
+            found.append((slot, max(inside, 0) / (slot_end - number * length)))
     return found
 
 
