@@ -9,7 +9,7 @@ from hostler_api.access import Reader
 from hostler_api.documents import Document
 from hostler_api.history.shapes import MetricHistory, SeriesName
 from hostler_api.jobs import JobService
-from hostler_api.routes import problem_answers
+from hostler_api.routes import problems_of
 from hostler_domain.errors import FieldError, InvalidFields, NotFound
 from hostler_kit.clock import Clock
 
@@ -46,7 +46,7 @@ class MetricsDocument(Document):
     series: tuple[SeriesDocument, ...]
 
 
-@router.get("/jobs/{job}/metrics", responses=problem_answers(400, 401, 403, 404))
+@router.get("/jobs/{job}/metrics", responses=problems_of(400, 401, 403, 404))
 async def job_metrics(
     request: Request,
     job: str,
