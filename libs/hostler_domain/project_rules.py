@@ -20,7 +20,5 @@ def project_errors(project: Project) -> Iterator[FieldError]:
         if value is not None and not 0 <= value <= GPUS_MAX:
             yield FieldError(field, f"must be from 0 to {GPUS_MAX}, or null for no bound; got {value}")
     quota, limit = project.gpu_quota, project.gpu_limit
-    if limit is not None and limit >= 0 and (quota is None or quota > limit):
-        yield FieldError(
-            "gpu_quota", f"must be at most gpu_limit, which is {limit}; got {'no bound' if quota is None else quota}"
-        )
+    if quota is not None and limit is not None and quota > limit:
+        yield FieldError("gpu_quota", f"must be at most gpu_limit, which is {limit}; got {quota}")

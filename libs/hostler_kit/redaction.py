@@ -6,7 +6,9 @@ quoted in a refusal, a key in an address that is logged. It knows keys by the be
 
 import re
 
-_SECRET = re.compile(r"\b(hsk_|hss_|hsr_|hf_|sk-)[A-Za-z0-9_.\-]{8,}")
+_SECRET = re.compile(
+    r"\b(hsk_|hss_|hsr_|hf_|sk-)(?=[A-Za-z0-9]{5})[A-Za-z0-9_.\-]*[A-Za-z0-9]{10}[A-Za-z0-9_.\-]*"
+)
 
 
 def redact(text: str) -> str:

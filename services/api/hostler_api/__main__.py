@@ -2,13 +2,19 @@
 
 from hostler_api.access import Gate
 from hostler_api.app import Parts, create_app
+from hostler_api.audit import AuditLog, RefusedLogins
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.keys import KeyService
+from hostler_api.projects import ProjectService
+from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
+from hostler_api.usage import UsageTotals
 from hostler_bus.connection import open_bus
 from hostler_bus.job_log import JobLog
+from hostler_bus.key_uses import KeyUses
 from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
 from hostler_kit.ops import caught_up
@@ -37,28 +43,56 @@ def main() -> None:
             "projections",
             lambda: caught_up(jobs.caught_up and catalogues.caught_up, "what is stored"),
         )
-        app = create_app(
-            Parts(
-                jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
-                feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-                gate=Gate(catalogues.keys.records, chassis.clock),
-                catalogues=catalogues,
-                readiness=chassis.readiness,
+        audit = AuditLog(bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock)
+        refused = RefusedLogins(audit, chassis.clock, chassis.logger)
+        chassis.spawn("refused-logins", refused.run())
+        uses = KeyUses(bus, chassis.clock, chassis.logger)
+        chassis.spawn("key-uses-writer", uses.run())
+        usage = UsageTotals(chassis.logger)
+        chassis.spawn("usage", usage.run(bus))
+        sessions = Sessions(secret_key)
+        parts = Parts(
+            jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
+            feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
+            gate=Gate(
+                catalogues.keys.records,
+                chassis.clock,
+                sessions=sessions,
+                on_admitted=lambda key: uses.note(key.key_id),
+                on_refused=refused.note,
             ),
-            logger=chassis.logger,
-            clock=chassis.clock,
-            registry=chassis.registry,
+            keys=KeyService(bus, catalogues, audit, sessions, chassis.clock),
+            projects=ProjectService(bus, catalogues, jobs, audit, chassis.clock),
+            audit=audit,
+            usage=usage,
+            catalogues=catalogues,
+            readiness=chassis.readiness,
         )
-        server = HttpServer(
-            app,
-            host=settings.host,
-            port=settings.port,
-            share_port=True,
-            drain_timeout_seconds=platform.drain_timeout_seconds,
-        )
-        chassis.on_stop("http", server.stop)
-        await server.start()
-        chassis.logger.info("api.listening", port=server.port)
+
+        async def listen(part: str, host: str, port: int, *, serves_admin: bool) -> None:
+            app = create_app(
+                parts,
+                logger=chassis.logger,
+                clock=chassis.clock,
+                registry=chassis.registry,
+                serves_admin=serves_admin,
+            )
+            server = HttpServer(
+                app,
+                host=host,
+                port=port,
+                share_port=True,
+                drain_timeout_seconds=platform.drain_timeout_seconds,
+            )
+            chassis.on_stop(part, server.stop)
+            await server.start()
+            chassis.logger.info("api.listening", part=part, port=server.port)
+
+        chassis.on_stop("refused-logins", refused.flush)
+        chassis.on_stop("key-uses", uses.flush)
+        if settings.admin_host is not None:
+            await listen("admin", settings.admin_host, settings.admin_port, serves_admin=True)
+        await listen("api", settings.host, settings.port, serves_admin=settings.admin_host is None)
 
     run_service("api", platform, settings, start)
 

@@ -1,6 +1,6 @@
 """The native API's routes: `/v1/jobs` and what hangs under it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -23,8 +23,8 @@ _PROBLEMS = {
         (400, "A field is wrong; each is named"),
         (401, "The API key is missing or not valid"),
         (403, "The API key may not do this"),
-        (404, "There is no such job for this caller"),
-        (409, "The job's present state, or a job of the same name, does not allow it"),
+        (404, "There is no such thing for this caller"),
+        (409, "The present state, or a thing of the same name, does not allow it"),
         (412, "The job is not at the revision that If-Match names"),
         (422, "The idempotency key belongs to another request"),
         (503, "It can't be done right now; see Retry-After"),
@@ -32,7 +32,8 @@ _PROBLEMS = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, object]]:
+def problems_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What a route's description says of these statuses."""
     return {status: dict(_PROBLEMS[status]) for status in statuses}
 
 
@@ -54,7 +55,7 @@ def _answer(entry: JobEntry, status: int) -> Response:
 
 
 @router.post(
-    "/jobs", status_code=202, response_model=JobDocument, responses=_problems(400, 401, 403, 409, 422, 503)
+    "/jobs", status_code=202, response_model=JobDocument, responses=problems_of(400, 401, 403, 409, 422, 503)
 )
 async def create_job(
     request: Request,
@@ -68,7 +69,7 @@ async def create_job(
     return _answer(await _service(request).create(caller, body, idempotency_key), 202)
 
 
-@router.get("/jobs", responses=_problems(400, 401, 403))
+@router.get("/jobs", responses=problems_of(400, 401, 403))
 async def list_jobs(
     request: Request,
     caller: Reader,
@@ -89,14 +90,14 @@ async def list_jobs(
     )
 
 
-@router.get("/jobs/{job}", response_model=JobDocument, responses=_problems(401, 403, 404))
+@router.get("/jobs/{job}", response_model=JobDocument, responses=problems_of(401, 403, 404))
 async def get_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Response:
     """One job, by its id or by its name in the caller's project (or in `project`)."""
     return _answer(await _service(request).get(caller, job, project), 200)
 
 
 @router.delete(
-    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=_problems(401, 403, 404, 503)
+    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=problems_of(401, 403, 404, 503)
 )
 async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     """Take a job down with everything that belongs to it. Its history stays readable."""
@@ -107,7 +108,7 @@ async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(400, 401, 403, 404, 409, 412, 503),
+    responses=problems_of(400, 401, 403, 404, 409, 412, 503),
 )
 async def update_job(
     request: Request,
@@ -124,7 +125,7 @@ async def update_job(
     "/jobs/{job}/stop",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(401, 403, 404, 409, 503),
+    responses=problems_of(401, 403, 404, 409, 503),
 )
 async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     """End all replicas and keep the job. Requests get 503 and do not wake it; resume does."""
@@ -135,7 +136,7 @@ async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/resume",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(401, 403, 404, 409, 503),
+    responses=problems_of(401, 403, 404, 409, 503),
 )
 async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     """Start a stopped or failed job over."""
@@ -146,7 +147,7 @@ async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/restart",
     status_code=202,
     response_model=JobDocument,
-    responses=_problems(400, 401, 403, 404, 409, 503),
+    responses=problems_of(400, 401, 403, 404, 409, 503),
 )
 async def restart_job(
     request: Request,
@@ -161,7 +162,7 @@ async def restart_job(
     return _answer(await _service(request).restart(caller, job, of_generation), 202)
 
 
-@router.get("/jobs/{job}/explain", responses=_problems(401, 403, 404, 503))
+@router.get("/jobs/{job}/explain", responses=problems_of(401, 403, 404, 503))
 async def explain_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Explanation:
     """Why a job is where it is, what each replica does, how it was last scaled, and what happens next."""
     service = _service(request)
@@ -169,7 +170,7 @@ async def explain_job(request: Request, job: str, caller: Reader, project: str |
     return explanation(entry.job, await service.last_scaling(entry))
 
 
-@router.get("/jobs/{job}/events", responses=_problems(400, 401, 403, 404))
+@router.get("/jobs/{job}/events", responses=problems_of(400, 401, 403, 404))
 async def job_events(
     request: Request,
     job: str,
