@@ -1,6 +1,6 @@
 """The native API's routes under `/v1/api-keys`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -13,11 +13,9 @@ from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamil
 from hostler_api.keys import KeyService, Wanted
 from hostler_api.requests import RequestBody
 from hostler_api.routes import problems_of
-from hostler_api.usage import Granularity, UsageTotals
+from hostler_api.usage import Granularity, UsageTotals, span
 from hostler_contracts.catalogue import Scope
 from hostler_kit.clock import Clock
-
-_SPAN_DEFAULT = timedelta(days=30)
 
 
 class NewKeyRequest(RequestBody):
@@ -282,8 +280,7 @@ def _usage(
 ) -> KeyUsageList:
     clock: Clock = request.app.state.clock
     totals: UsageTotals = request.app.state.usage
-    until = end or clock.now()
-    since = start or until - _SPAN_DEFAULT
+    since, until = span(start, end, clock.now())
     return KeyUsageList(
         granularity=granularity,
         start=since,

@@ -30,7 +30,8 @@ from hostler_kit.ids import new_id
 
 SESSION_TTL_SECONDS: Final = 3600
 IDEMPOTENCY_KEPT_SECONDS: Final = 24 * 3600
-_SECRET_BYTES: Final = 24
+_SECRET_BYTES: Final = 32
+"""Of which people see 8 characters, 48 bits, in lists."""
 _RACES_MAX: Final = 20
 
 

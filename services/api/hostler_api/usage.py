@@ -14,10 +14,13 @@ import structlog
 
 from hostler_bus.port import Bus, CaughtUp, FromSequence
 from hostler_contracts import subjects
-from hostler_contracts.usage import FinishedRequest, UndecodableUsage, decode_usage
+from hostler_contracts.usage import FinishedRequest, UndecodableUsage, UsageRecordedV1, decode_usage
 from hostler_domain.errors import FieldError, InvalidFields, TemporaryError
 from hostler_kit.logs import Logger
 
+_RECENT_MAX = 20_000
+_SPAN_DEFAULT = timedelta(days=30)
+_YEARS = (2000, 9000)
 BUCKETS_MAX = 2200
 """Of one answer and key; 90 days of hours and some more."""
 
@@ -77,6 +80,7 @@ class UsageTotals:
 
     def __init__(self, logger: Logger | None = None) -> None:
         self._hours: dict[str, dict[datetime, Totals]] = {}
+        self._recent: dict[str, None] = {}
         self._logger: Logger = logger or structlog.get_logger()
         self.caught_up = False
 
@@ -88,13 +92,21 @@ class UsageTotals:
                     self.caught_up = True
                     continue
                 try:
-                    self.take(decode_usage(message.data).data.requests)
+                    self.take(decode_usage(message.data))
                 except UndecodableUsage as error:
                     self._logger.warning("usage.undecodable", seq=message.seq, reason=str(error))
 
-    def take(self, requests: Iterable[FinishedRequest]) -> None:
-        """Count finished requests; those without a key belong to nobody here."""
-        for request in requests:
+    def take(self, event: UsageRecordedV1) -> None:
+        """Count a batch of finished requests, once; those without a key belong to nobody here.
+
+        The stream knows a batch that is published again for two minutes only, so late repeats are told here by their id.
+        """
+        if event.id in self._recent:
+            return
+        self._recent[event.id] = None
+        while len(self._recent) > _RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+        for request in event.data.requests:
             if request.key_id is not None:
                 hour = bucket_start(request.started_at, Granularity.HOUR)
                 self._hours.setdefault(request.key_id, {}).setdefault(hour, Totals()).add(request)
@@ -107,18 +119,16 @@ class UsageTotals:
         The first bucket begins at or before `start`, at the bound of its kind, and holds what it holds; so does the last one.
 
         Raises:
-            InvalidFields: the time makes no sense or has too many buckets.
+            InvalidFields: the time has too many buckets.
             TemporaryError: the totals are not complete yet.
         """
         if not self.caught_up:
             raise TemporaryError("the usage that was recorded so far is still being read; try again")
-        if start >= end:
-            raise InvalidFields(FieldError("start", "must be before end"))
-        first, last = bucket_start(start, granularity), end
         if (end - start) / _SHORTEST[granularity] > BUCKETS_MAX:
             raise InvalidFields(
                 FieldError("granularity", f"gives more than {BUCKETS_MAX} buckets; choose a longer one")
             )
+        first, last = bucket_start(start, granularity), end
         return tuple(
             UsageBucket(key_id, begin, bucket_end(begin, granularity), totals)
             for key_id in key_ids
@@ -142,6 +152,22 @@ _SHORTEST = {
     Granularity.WEEK: timedelta(days=7),
     Granularity.MONTH: timedelta(days=28),
 }
+
+
+def span(start: datetime | None, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """The time that a question is about: 30 days up to now where nothing else was said.
+
+    Raises:
+        InvalidFields: it makes no sense.
+    """
+    for field, moment in (("start", start), ("end", end)):
+        if moment is not None and not _YEARS[0] <= moment.year <= _YEARS[1]:
+            raise InvalidFields(FieldError(field, f"must lie between the years {_YEARS[0]} and {_YEARS[1]}"))
+    until = now if end is None else end
+    since = until - _SPAN_DEFAULT if start is None else start
+    if since >= until:
+        raise InvalidFields(FieldError("start", "must be before end"))
+    return since, until
 
 
 def bucket_start(moment: datetime, granularity: Granularity) -> datetime:

@@ -6,11 +6,14 @@ import pytest
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
+from hostler_api.usage import Granularity, UsageTotals
 from hostler_contracts import catalogue, subjects
+from hostler_contracts.usage import encode_usage
 from hostler_domain.api_keys import checksum_ok, hash_key
 from tests.integration.api.conftest import ADMIN_KEY, KEEPER_KEY, READ_KEY, TEAM_KEY, Site
 from tests.support.builders import MODEL
 from tests.support.eventually import eventually
+from tests.support.usage import event, request
 
 KEYS = "/v1/api-keys"
 READER = {"name": "ci", "scopes": ["jobs:read"]}
@@ -279,6 +282,40 @@ async def test_changes_of_keys_and_refused_logins_are_on_the_audit(site: Site) -
     assert [each["sequence"] for each in first["data"] + second["data"]] == [
         each["sequence"] for each in page[:4]
     ]
+
+
+async def test_usage_is_what_the_routers_put_down_by_key_and_time(site: Site) -> None:
+    mine, other = await made(site), await made(site, project="team")
+    now = datetime.now(UTC)
+    for number, key in enumerate((mine, mine, other)):
+        finished = request(now, usage_id=str(number), key_id=key["key_id"])
+        batch = event(finished, event_id=f"e{number}")
+        await site.bus.append(subjects.usage("default", "job-1"), encode_usage(batch), msg_id=batch.id)
+    await site.bus.append(subjects.usage("default", "job-1"), b"{}", msg_id="poison")
+    usage: UsageTotals = site.app.state.usage
+    ids = (mine["key_id"], other["key_id"])
+    soon = now + timedelta(hours=1)
+    await eventually(
+        lambda: sum(each.totals.requests for each in usage.between(ids, Granularity.DAY, now, soon)) == 3
+    )
+    answer = (await site.get(f"{KEYS}/{mine['key_id']}/usage?granularity=hour")).json()
+    (bucket,) = answer["data"]
+    assert datetime.fromisoformat(bucket["start"]) == now.replace(minute=0, second=0, microsecond=0)
+    assert (bucket["requests"], bucket["prompt_tokens"], bucket["completion_tokens"]) == (2, 10, 4)
+    everyone = (await site.get(f"{KEYS}/usage?granularity=month")).json()["data"]
+    assert {(each["key_id"], each["requests"]) for each in everyone} == {
+        (mine["key_id"], 2),
+        (other["key_id"], 1),
+    }
+    seen = (await site.get(f"{KEYS}/usage", KEEPER_KEY)).json()["data"]
+    assert {each["key_id"] for each in seen} == {other["key_id"]}
+
+
+@pytest.mark.parametrize(
+    "query", ["granularity=year", "start=yesterday", "start=2026-01-01T00:00:00", "end=0001-01-01T00:00:00Z"]
+)
+async def test_a_question_about_usage_that_makes_no_sense_is_refused(site: Site, query: str) -> None:
+    assert (await site.get(f"{KEYS}/usage?{query}")).status_code == 400
 
 
 async def test_a_key_of_another_project_does_not_exist(site: Site) -> None:
