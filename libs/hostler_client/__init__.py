@@ -32,10 +32,21 @@ from hostler_client.models import Explanation, Job, JobEvent, JobPage, Replica
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
+from hostler_client.tenancy_models import (
+    ApiKey,
+    IssuedApiKey,
+    KeyUsage,
+    KeyUsageReport,
+    NewApiKey,
+    NewProject,
+    Project,
+    ProjectChanges,
+)
 from hostler_client.waiting import Until
 
 __all__ = [
     "ApiError",
+    "ApiKey",
     "AsyncHostlerClient",
     "ClientError",
     "Conflict",
@@ -44,13 +55,18 @@ __all__ = [
     "Forbidden",
     "HostlerClient",
     "Invalid",
+    "IssuedApiKey",
     "Job",
     "JobChanges",
     "JobEvent",
     "JobFailed",
     "JobPage",
+    "KeyUsage",
+    "KeyUsageReport",
+    "NewApiKey",
     "NewExternal",
     "NewJob",
+    "NewProject",
     "NewScaling",
     "NewServing",
     "NewTarget",
@@ -58,6 +74,8 @@ __all__ = [
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",
+    "Project",
+    "ProjectChanges",
     "Replica",
     "RetryPolicy",
     "ScalingChanges",

@@ -5,7 +5,6 @@ happen. Refused logins come in crowds, so `RefusedLogins` counts them and writes
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -96,13 +95,10 @@ class AuditLog:
         return tuple(found[:limit]), len(found) > limit
 
     async def _between(self, after_seq: int, last_seq: int) -> AsyncIterator[tuple[int, AuditRecordedV1]]:
-        async with aclosing(
-            self._bus.history(subjects.AUDIT, subjects.AUDIT_SUBJECTS, after_seq=after_seq)
-        ) as messages:
-            async for message in messages:
-                if message.seq > last_seq:
-                    return
-                yield message.seq, decode_audit(message.data)
+        async for message in self._bus.history(subjects.AUDIT, subjects.AUDIT_SUBJECTS, after_seq=after_seq):
+            if message.seq > last_seq:
+                return
+            yield message.seq, decode_audit(message.data)
 
 
 @dataclass(slots=True)
