@@ -16,8 +16,10 @@ from hostler_cli.deploy import deploy
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
+from hostler_cli.keys import keys_app
 from hostler_cli.metrics import metrics
 from hostler_cli.output import say
+from hostler_cli.projects import projects_app
 
 _EPILOG = (
     "Exit codes: 0 ok, 1 failure, 2 wrong usage or a request that is not valid, 3 not found, 4 not allowed, 5 conflict, "
@@ -80,6 +82,8 @@ def hostler(
 
 app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(keys_app, name="keys")
+app.add_typer(projects_app, name="projects")
 app.command()(chat)
 app.command()(explain)
 app.command()(metrics)

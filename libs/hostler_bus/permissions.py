@@ -73,8 +73,11 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.resume_requested",
                 "job.delete_requested",
             ),
+            sends=(subjects.AUDIT_SUBJECTS,),
+            streams=(subjects.JOBS, subjects.METRICS, subjects.USAGE, subjects.AUDIT),
             buckets=(
                 subjects.BUCKET_API_KEYS,
+                subjects.BUCKET_KEY_USES,
                 subjects.BUCKET_MODEL_MASTERS,
                 subjects.BUCKET_HARDWARE_PROFILES,
                 subjects.BUCKET_PROJECTS,
@@ -83,10 +86,10 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 subjects.BUCKET_IDEMPOTENCY,
                 _LEASES,
             ),
-            streams=(subjects.JOBS, subjects.METRICS),
             writes=(
                 (_LEASES, "metric-history"),
                 (subjects.BUCKET_API_KEYS, ">"),
+                (subjects.BUCKET_KEY_USES, ">"),
                 (subjects.BUCKET_MODEL_MASTERS, ">"),
                 (subjects.BUCKET_HARDWARE_PROFILES, ">"),
                 (subjects.BUCKET_PROJECTS, ">"),
@@ -118,12 +121,12 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),
         ),
         "router": Access(
-            sends=(subjects.METRICS_SUBJECTS,),
+            sends=(subjects.METRICS_SUBJECTS, subjects.USAGE_SUBJECTS),
             serves=(_EVERY_ROUTER,),
             buckets=(subjects.BUCKET_API_KEYS,),
             # Of the secrets nothing but the keys of external servers.
             looks_up=((subjects.BUCKET_SECRETS, "upstream-key.*"),),
-            writes=((subjects.BUCKET_ROUTERS, ">"),),
+            writes=((subjects.BUCKET_ROUTERS, ">"), (subjects.BUCKET_KEY_USES, ">")),
         ),
         "autoscaler": Access(
             events=("job.scaled",),

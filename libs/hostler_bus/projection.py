@@ -120,6 +120,7 @@ class CatalogueProjection(Generic[RecordT]):
         self._bucket = bucket
         self._codec = codec
         self._records: dict[str, RecordT] = {}
+        self._revisions: dict[str, int] = {}
         self._callbacks: list[Callable[[str], None]] = []
         self._logger: Logger = logger or structlog.get_logger()
         self.records: Mapping[str, RecordT] = MappingProxyType(self._records)
@@ -128,6 +129,13 @@ class CatalogueProjection(Generic[RecordT]):
     def on_change(self, callback: Callable[[str], None]) -> None:
         """Call `callback` with the key of every record that came, changed or went, and with "" when it has caught up."""
         self._callbacks.append(callback)
+
+    def apply(self, key: str, record: RecordT, revision: int) -> None:
+        """Take in what the caller has just written, unless something as new is there; so it reads its own writes at once."""
+        if self._revisions.get(key, 0) < revision:
+            self._revisions[key] = revision
+            self._records[key] = record
+            self._tell(key)
 
     async def run(self, bus: Bus) -> None:
         """Watch the bucket until cancelled. A record that can't be read is logged and counts as absent."""
@@ -139,7 +147,10 @@ class CatalogueProjection(Generic[RecordT]):
                     continue
                 if isinstance(change, Deleted):
                     self._records.pop(change.key, None)
+                elif change.revision <= self._revisions.get(change.key, 0):
+                    continue
                 else:
+                    self._revisions[change.key] = change.revision
                     try:
                         self._records[change.key] = self._codec.decode(change.value)
                     except BadRecord as error:

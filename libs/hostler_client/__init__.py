@@ -41,10 +41,21 @@ from hostler_client.models import (
 from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
+from hostler_client.tenancy_models import (
+    ApiKey,
+    IssuedApiKey,
+    KeyUsage,
+    KeyUsageReport,
+    NewApiKey,
+    NewProject,
+    Project,
+    ProjectChanges,
+)
 from hostler_client.waiting import Until
 
 __all__ = [
     "ApiError",
+    "ApiKey",
     "AsyncHostlerClient",
     "ClientError",
     "Conflict",
@@ -53,15 +64,20 @@ __all__ = [
     "Forbidden",
     "HostlerClient",
     "Invalid",
+    "IssuedApiKey",
     "Job",
     "JobChanges",
     "JobEvent",
     "JobFailed",
     "JobMetrics",
     "JobPage",
+    "KeyUsage",
+    "KeyUsageReport",
     "MetricSeries",
+    "NewApiKey",
     "NewExternal",
     "NewJob",
+    "NewProject",
     "NewScaling",
     "NewServing",
     "NewTarget",
@@ -69,6 +85,8 @@ __all__ = [
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",
+    "Project",
+    "ProjectChanges",
     "Replica",
     "RetryPolicy",
     "Sample",

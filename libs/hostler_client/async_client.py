@@ -12,6 +12,7 @@ from typing import Self
 import httpx2
 
 from hostler_client import http_options, jobs_api
+from hostler_client.async_tenancy import AsyncKeys, AsyncProjects
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
@@ -47,6 +48,8 @@ class AsyncHostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = AsyncJobs(self, self._retry)
+        self.keys = AsyncKeys(self)
+        self.projects = AsyncProjects(self)
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -51,12 +51,12 @@ class Reply:
 def create(job: NewJob, *, idempotency_key: str) -> Call[Job]:
     """Ask for a job; the same key gives the same job however often it is sent."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": idempotency_key}
-    return Call("POST", "/v1/jobs", _reader(Job), headers=headers, body=job.body())
+    return Call("POST", "/v1/jobs", reader(Job), headers=headers, body=job.body())
 
 
 def get(job: str, *, project: str | None = None) -> Call[Job]:
     """Read one job, by id or by name."""
-    return Call("GET", _job_path(job), _reader(Job), params=_given(project=project))
+    return Call("GET", _job_path(job), reader(Job), params=given(project=project))
 
 
 def page(
@@ -68,35 +68,35 @@ def page(
     limit: int | None = None,
 ) -> Call[JobPage]:
     """Read one page of jobs."""
-    params = _given(
+    params = given(
         project=project,
         phase=phase,
         include_deleted="true" if include_deleted else None,
         after=after,
         limit=None if limit is None else str(limit),
     )
-    return Call("GET", "/v1/jobs", _reader(JobPage), params=params)
+    return Call("GET", "/v1/jobs", reader(JobPage), params=params)
 
 
 def delete(job: str) -> Call[Job]:
     """Take a job down."""
-    return Call("DELETE", _job_path(job), _reader(Job))
+    return Call("DELETE", _job_path(job), reader(Job))
 
 
 def stop(job: str) -> Call[Job]:
     """End all replicas and keep the job."""
-    return Call("POST", f"{_job_path(job)}/stop", _reader(Job))
+    return Call("POST", f"{_job_path(job)}/stop", reader(Job))
 
 
 def resume(job: str) -> Call[Job]:
     """Start a stopped or failed job over."""
-    return Call("POST", f"{_job_path(job)}/resume", _reader(Job))
+    return Call("POST", f"{_job_path(job)}/resume", reader(Job))
 
 
 def restart(job: str, *, of_generation: int) -> Call[Job]:
     """Replace every replica up to a generation; those of a later one are new already, so asking again does nothing."""
     params = {"of_generation": str(of_generation)}
-    return Call("POST", f"{_job_path(job)}/restart", _reader(Job), params=params)
+    return Call("POST", f"{_job_path(job)}/restart", reader(Job), params=params)
 
 
 def update(job: str, changes: JobChanges, *, revision: int | None = None) -> Call[Job]:
@@ -104,12 +104,12 @@ def update(job: str, changes: JobChanges, *, revision: int | None = None) -> Cal
     headers = {"Content-Type": "application/merge-patch+json"}
     if revision is not None:
         headers["If-Match"] = f'"{revision}"'
-    return Call("PATCH", _job_path(job), _reader(Job), headers=headers, body=changes.body())
+    return Call("PATCH", _job_path(job), reader(Job), headers=headers, body=changes.body())
 
 
 def explain(job: str, *, project: str | None = None) -> Call[Explanation]:
     """Ask why a job is where it is."""
-    return Call("GET", f"{_job_path(job)}/explain", _reader(Explanation), params=_given(project=project))
+    return Call("GET", f"{_job_path(job)}/explain", reader(Explanation), params=given(project=project))
 
 
 def metrics(
@@ -124,7 +124,7 @@ def metrics(
 ) -> Call[JobMetrics]:
     """Read what a job, or one of its replicas, did over time."""
     params: dict[str, str | Sequence[str]] = {
-        **_given(
+        **given(
             start=start.isoformat() if start else None,
             end=end.isoformat() if end else None,
             samples=None if samples is None else str(samples),
@@ -134,13 +134,13 @@ def metrics(
     }
     if names:
         params["names"] = tuple(names)
-    return Call("GET", f"{_job_path(job)}/metrics", _reader(JobMetrics), params=params)
+    return Call("GET", f"{_job_path(job)}/metrics", reader(JobMetrics), params=params)
 
 
 def events_page(job: str, *, after: int, limit: int | None = None) -> Call[EventPage]:
     """Read one page of a job's history."""
-    params = _given(after=str(after) if after else None, limit=None if limit is None else str(limit))
-    return Call("GET", f"{_job_path(job)}/events", _reader(EventPage), params=params)
+    params = given(after=str(after) if after else None, limit=None if limit is None else str(limit))
+    return Call("GET", f"{_job_path(job)}/events", reader(EventPage), params=params)
 
 
 def events_stream(job: str, *, after: int) -> Call[None]:
@@ -155,7 +155,7 @@ def read_event(data: str) -> JobEvent:
     Raises:
         UnreadableAnswer: it is not one.
     """
-    return _reader(JobEvent)(data.encode())
+    return reader(JobEvent)(data.encode())
 
 
 def problem(reply: Reply) -> ApiError:
@@ -192,11 +192,14 @@ def _job_path(job: str) -> str:
     return f"/v1/jobs/{quote(job, safe='')}"
 
 
-def _given(**params: str | None) -> dict[str, str]:
+def given(**params: str | None) -> dict[str, str]:
+    """Parameters of a query, those left out that are None."""
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _reader(model: type[ModelT]) -> Callable[[bytes], ModelT]:
+def reader(model: type[ModelT]) -> Callable[[bytes], ModelT]:
+    """What makes a `model` of the body of a good answer; it raises `UnreadableAnswer` where there is none in it."""
+
     def read(body: bytes) -> ModelT:
         try:
             return model.model_validate_json(body)

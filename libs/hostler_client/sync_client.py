@@ -19,6 +19,7 @@ from hostler_client.jobs_api import Call, ResultT
 from hostler_client.models import Explanation, Job, JobEvent, JobMetrics, JobPage
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
+from hostler_client.sync_tenancy import Keys, Projects
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
 
@@ -50,6 +51,8 @@ class HostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = Jobs(self, self._retry)
+        self.keys = Keys(self)
+        self.projects = Projects(self)
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -10,10 +10,14 @@ ROOT = "hostler"
 
 JOBS = "JOBS"
 METRICS = "METRICS"
+USAGE = "USAGE"
+AUDIT = "AUDIT"
 DEAD_LETTER_ADVISORIES = "DEADLETTERS_ADVISORIES"
 
 JOBS_SUBJECTS = f"{ROOT}.jobs.>"
 METRICS_SUBJECTS = f"{ROOT}.metrics.>"
+USAGE_SUBJECTS = f"{ROOT}.usage.>"
+AUDIT_SUBJECTS = f"{ROOT}.audit.>"
 DEAD_LETTER_ADVISORIES_SUBJECTS = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -21,6 +25,7 @@ DEAD_LETTER_ADVISORIES_SUBJECTS = (
 """Under which the NATS server itself publishes."""
 
 BUCKET_API_KEYS = "api_keys"
+BUCKET_KEY_USES = "key_uses"
 BUCKET_MODEL_MASTERS = "model_masters"
 BUCKET_HARDWARE_PROFILES = "hardware_profiles"
 BUCKET_PROJECTS = "projects"
@@ -77,6 +82,16 @@ def job_events_of_kind(event_name: str) -> str:
 def metrics(project: str, job_id: str) -> str:
     """Subject of the load windows of one job."""
     return f"{ROOT}.metrics.{token(project)}.{token(job_id)}"
+
+
+def usage(project: str, job_id: str) -> str:
+    """Subject of the finished requests of one job."""
+    return f"{ROOT}.usage.{token(project)}.{token(job_id)}"
+
+
+def audit(project: str, action: str) -> str:
+    """Subject of what was done in one project, such as `hostler.audit.default.key-created`."""
+    return f"{ROOT}.audit.{token(project)}.{event_token(action)}"
 
 
 def router_in_flight(router: str) -> str:

@@ -13,7 +13,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _MODEL = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _ARG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_./-]{0,126}[A-Za-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,499}", re.ASCII)
 _VALUE_LENGTH_MAX = 4096
@@ -24,7 +24,7 @@ def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldErro
     """Everything that does not make sense in `spec`, whatever the cluster has."""
     if not _NAME.fullmatch(spec.name):
         yield FieldError("name", "must be 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'")
-    if not _PROJECT.fullmatch(spec.project):
+    if not PROJECT_NAME.fullmatch(spec.project):
         yield FieldError("project", "must be 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit")
     if not _MODEL.fullmatch(spec.model):
         yield FieldError("model", "must be a Hugging Face id such as 'Qwen/Qwen3-32B'")

@@ -1,9 +1,8 @@
 """Runs an api: `python -m hostler_api`. Several of these share one port."""
 
-from pydantic import SecretStr
-
 from hostler_api.access import Gate
 from hostler_api.app import Parts, create_app
+from hostler_api.audit import AuditLog, RefusedLogins
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
@@ -12,9 +11,15 @@ from hostler_api.history.recorder import HistoryRecorder
 from hostler_api.history.shapes import MetricHistory
 from hostler_api.history.store import SlotStore
 from hostler_api.jobs import JobService
+from hostler_api.keys import KeyService
+from hostler_api.projects import ProjectService
+from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
+from hostler_api.usage import UsageTotals
 from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
+from hostler_bus.key_uses import KeyUses
+from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
 from hostler_kit.ops import caught_up
@@ -44,52 +49,82 @@ def main() -> None:
             "projections",
             lambda: caught_up(jobs.caught_up and catalogues.caught_up, "what is stored"),
         )
-        history: MetricHistory = NoHistory()
-        if platform.valkey_url is not None:
-            store = _slot_store(chassis, platform.valkey_url)
-            history = StoredHistory(store, chassis.clock)
-            recorder = HistoryRecorder(
-                bus,
-                jobs,
-                store,
-                await campaign(chassis, bus, "metric-history", ttl_seconds=settings.lease_seconds),
-                period_seconds=settings.history_period_seconds,
-                clock=chassis.clock,
-                logger=chassis.logger,
-                registry=chassis.registry,
-            )
-            chassis.spawn("history", recorder.run())
-        app = create_app(
-            Parts(
-                jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
-                feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-                gate=Gate(catalogues.keys.records, chassis.clock),
-                catalogues=catalogues,
-                history=history,
-                readiness=chassis.readiness,
+        audit = AuditLog(bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock)
+        refused = RefusedLogins(audit, chassis.clock, chassis.logger)
+        chassis.spawn("refused-logins", refused.run())
+        uses = KeyUses(bus, chassis.clock, chassis.logger)
+        chassis.spawn("key-uses-writer", uses.run())
+        usage = UsageTotals(chassis.logger)
+        chassis.spawn("usage", usage.run(bus))
+        sessions = Sessions(secret_key)
+        parts = Parts(
+            jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
+            feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
+            gate=Gate(
+                catalogues.keys.records,
+                chassis.clock,
+                sessions=sessions,
+                on_admitted=lambda key: uses.note(key.key_id),
+                on_refused=refused.note,
             ),
-            logger=chassis.logger,
-            clock=chassis.clock,
-            registry=chassis.registry,
+            keys=KeyService(bus, catalogues, audit, sessions, chassis.clock),
+            projects=ProjectService(bus, catalogues, jobs, audit, chassis.clock),
+            audit=audit,
+            usage=usage,
+            history=await _history(chassis, bus, jobs, platform, settings),
+            catalogues=catalogues,
+            readiness=chassis.readiness,
         )
-        server = HttpServer(
-            app,
-            host=settings.host,
-            port=settings.port,
-            share_port=True,
-            drain_timeout_seconds=platform.drain_timeout_seconds,
-        )
-        chassis.on_stop("http", server.stop)
-        await server.start()
-        chassis.logger.info("api.listening", port=server.port)
+
+        async def listen(part: str, host: str, port: int, *, serves_admin: bool) -> None:
+            app = create_app(
+                parts,
+                logger=chassis.logger,
+                clock=chassis.clock,
+                registry=chassis.registry,
+                serves_admin=serves_admin,
+            )
+            server = HttpServer(
+                app,
+                host=host,
+                port=port,
+                share_port=True,
+                drain_timeout_seconds=platform.drain_timeout_seconds,
+            )
+            chassis.on_stop(part, server.stop)
+            await server.start()
+            chassis.logger.info("api.listening", part=part, port=server.port)
+
+        chassis.on_stop("refused-logins", refused.flush)
+        chassis.on_stop("key-uses", uses.flush)
+        if settings.admin_host is not None:
+            await listen("admin", settings.admin_host, settings.admin_port, serves_admin=True)
+        await listen("api", settings.host, settings.port, serves_admin=settings.admin_host is None)
 
     run_service("api", platform, settings, start)
 
 
-def _slot_store(chassis: Chassis, url: SecretStr) -> SlotStore:
-    valkey = open_valkey(url)
+async def _history(
+    chassis: Chassis, bus: Bus, jobs: JobProjection, platform: PlatformSettings, settings: ApiSettings
+) -> MetricHistory:
+    """Metric history, recorded by whichever api holds the lease; none where there is no Valkey."""
+    if platform.valkey_url is None:
+        return NoHistory()
+    valkey = open_valkey(platform.valkey_url)
     chassis.on_stop("valkey", valkey.close)
-    return SlotStore(valkey)
+    store = SlotStore(valkey)
+    recorder = HistoryRecorder(
+        bus,
+        jobs,
+        store,
+        await campaign(chassis, bus, "metric-history", ttl_seconds=settings.lease_seconds),
+        period_seconds=settings.history_period_seconds,
+        clock=chassis.clock,
+        logger=chassis.logger,
+        registry=chassis.registry,
+    )
+    chassis.spawn("history", recorder.run())
+    return StoredHistory(store, chassis.clock)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from hostler_bus.projection import CatalogueProjection
 from hostler_contracts import catalogue, subjects
-from hostler_contracts.catalogue import ApiKey
+from hostler_contracts.catalogue import ApiKey, KeyUse
 from hostler_domain.capacity import Node
 from hostler_domain.catalogue import HardwareProfile, ModelMaster, Project
 from hostler_kit.logs import Logger
@@ -19,6 +19,7 @@ class Catalogues:
         projects: Projects by name.
         nodes: Nodes of every cluster by their key.
         keys: API keys by the hash of the key.
+        key_uses: When keys were last used, by the key's id.
     """
 
     def __init__(self, logger: Logger | None = None) -> None:
@@ -37,6 +38,9 @@ class Catalogues:
         self.keys: CatalogueProjection[ApiKey] = CatalogueProjection(
             subjects.BUCKET_API_KEYS, catalogue.API_KEYS, logger
         )
+        self.key_uses: CatalogueProjection[KeyUse] = CatalogueProjection(
+            subjects.BUCKET_KEY_USES, catalogue.KEY_USES, logger
+        )
 
     def all(self) -> Iterator[tuple[str, CatalogueProjection[object]]]:
         """Every projection with its name."""
@@ -46,6 +50,7 @@ class Catalogues:
         yield "projects", self.projects  # type: ignore[misc]  # as above
         yield "nodes", self.nodes  # type: ignore[misc]  # as above
         yield "keys", self.keys  # type: ignore[misc]  # as above
+        yield "key_uses", self.key_uses  # type: ignore[misc]  # as above
 
     @property
     def caught_up(self) -> bool:

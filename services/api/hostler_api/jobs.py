@@ -52,9 +52,11 @@ class JobService:
         self._jobs = jobs
         self._masters = catalogues.masters
         self._profiles = catalogues.profiles
+        self._projects = catalogues.projects
         self._secret_key = secret_key
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
+        self._project_bucket = bus.bucket(subjects.BUCKET_PROJECTS)
         self._idempotency = bus.bucket(subjects.BUCKET_IDEMPOTENCY)
 
     async def create(self, caller: Caller, request: JobRequest, idempotency_key: str | None) -> JobEntry:
@@ -67,6 +69,8 @@ class JobService:
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
+        if project not in self._projects.records and await self._project_bucket.get(project) is None:
+            raise InvalidFields(FieldError("project", "does not exist; an admin makes projects"))
         if request.external is not None and not caller.admin:
             # The routers would send requests to any address of the network that they stand in.
             raise Forbidden("only an admin's API key may name the addresses of external servers")
@@ -77,6 +81,8 @@ class JobService:
             if known is not None:
                 return known
         name = self._name(project, request)
+        if not caller.key.allows_job(job_id, name):
+            raise Forbidden("the API key may not make a job of this name")
         # The name is fixed by the job's id before the token is stored, so a retry finds the same secret.
         secret = f"hf-token.{job_id}" if request.hf_token else None
         upstream_key = request.external.api_key if request.external else None
@@ -120,7 +126,7 @@ class JobService:
                 entry = await self._log.find(job)
         if entry is None:
             entry = self._named(project or caller.key.project, job)
-        if entry is None or not caller.sees(entry.job.spec.project):
+        if entry is None or not caller.sees_job(entry.job):
             raise NotFound(f"there is no job {job!r}")
         return entry
 
@@ -139,7 +145,7 @@ class JobService:
             (
                 entry
                 for entry in self._jobs.jobs.values()
-                if caller.sees(entry.job.spec.project)
+                if caller.sees_job(entry.job)
                 and (project is None or entry.job.spec.project == project)
                 and (phase is None or entry.job.status.phase == phase)
                 and (include_deleted or not entry.job.deleted)

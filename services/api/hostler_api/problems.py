@@ -4,15 +4,18 @@ Every answer has the request's id; one about fields points at each of them.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from hostler_api.access import OpenToAll
 from hostler_api.problem_catalogue import BY_STATUS, CATALOGUE, INTERNAL, INVALID, Occurrence, occurrence_of
 from hostler_domain.errors import FieldError, HostlerError, NotFound
+from hostler_kit.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "/problems/"
@@ -52,7 +55,7 @@ def add_problem_handlers(app: FastAPI, dialects: Sequence[tuple[str, Render]] = 
         # Only the form hangs on the path, never what is allowed.
         path: str = request.scope["path"]
         render = next((form for prefix, form in dialects if path.startswith(prefix)), native_problem)
-        return render(request, occurrence)
+        return render(request, _without_secrets(occurrence))
 
     async def domain_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, HostlerError):
@@ -82,11 +85,18 @@ def add_problem_handlers(app: FastAPI, dialects: Sequence[tuple[str, Render]] = 
             "meaning": problem.meaning,
         }
 
-    app.add_api_route(TYPE_BASE + "{slug}", about, include_in_schema=False)
+    open_to_all = Depends(OpenToAll("what the type of a problem leads to"))
+    app.add_api_route(TYPE_BASE + "{slug}", about, include_in_schema=False, dependencies=[open_to_all])
     app.add_exception_handler(HostlerError, domain_error)
     app.add_exception_handler(RequestValidationError, body_error)
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(Exception, domain_error)
+
+
+def _without_secrets(occurrence: Occurrence) -> Occurrence:
+    """Errors quote what a user wrote, and a user may have written a token into the wrong field."""
+    errors = tuple(FieldError(redact(each.field), redact(each.message)) for each in occurrence.errors)
+    return replace(occurrence, detail=redact(occurrence.detail), errors=errors)
 
 
 def _field_errors(error: RequestValidationError) -> tuple[FieldError, ...]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from hostler_bus.job_log import JobEntry
+from hostler_bus.key_uses import KeyUses
 from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import subjects
@@ -33,6 +34,7 @@ from hostler_router.reporting import WindowReporter
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import RouteTable
+from hostler_router.usage import UsageRecorder, UsageReporter
 from hostler_router.windows import WindowRecorder
 
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
@@ -78,6 +80,8 @@ class Router:
         self._running = Running()
         self._metrics = RouterMetrics(given.registry)
         recorder = WindowRecorder()
+        usage = UsageRecorder()
+        self._key_uses = KeyUses(given.bus, given.clock, given.logger)
         outstanding = Outstanding()
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
         self._client = ReplicaClient(
@@ -104,6 +108,8 @@ class Router:
             relay,
             limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_seconds),
             recorder=recorder,
+            usage=usage,
+            on_key=self._key_uses.note,
             running=self._running,
             metrics=self._metrics,
             clock=given.clock,
@@ -128,10 +134,20 @@ class Router:
             metrics=self._metrics,
             logger=given.logger,
         )
+        self._usage_reporter = UsageReporter(
+            given.bus,
+            usage,
+            name=given.name,
+            period_seconds=settings.usage_period_seconds,
+            clock=given.clock,
+            metrics=self._metrics,
+            logger=given.logger,
+        )
         app = RouterApp(
             inference,
             self._table,
             self._find_key,
+            on_key=self._key_uses.note,
             caught_up=lambda: self._jobs.caught_up and self._keys.caught_up,
             readiness=given.readiness,
             metrics=self._metrics,
@@ -162,6 +178,8 @@ class Router:
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("windows", self._reporter.run())
+        spawn("usage", self._usage_reporter.run())
+        spawn("key-uses", self._key_uses.run())
         await self._server.start()
         self._given.logger.info("router.listening", port=self.port)
 
@@ -174,6 +192,8 @@ class Router:
         await closing
         await self._client.close()
         await self._reporter.publish()
+        await self._usage_reporter.publish()
+        await self._key_uses.flush()
         await self._presence.leave()
 
     def _apply(self, entry: JobEntry) -> None:
