@@ -20,9 +20,11 @@ from hostler_api.history.reader import NoHistory
 from hostler_api.jobs import JobService
 from hostler_api.keys import KeyService
 from hostler_api.projects import ProjectService
+from hostler_api.record_kinds import master_service, profile_service
 from hostler_api.route_access import RouteAccess, route_table
 from hostler_api.sessions import Sessions
 from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
@@ -49,7 +51,10 @@ async def routes() -> list[RouteAccess]:
             feed=EventFeed(bus, idle_seconds=1, stopping=asyncio.Event()),
             gate=Gate(catalogues.keys.records, clock),
             keys=KeyService(bus, catalogues, audit, Sessions(secret_key), clock),
+            waits=JobWaits(jobs, asyncio.Event()),
             projects=ProjectService(bus, catalogues, jobs, audit, clock),
+            masters=master_service(bus, catalogues, audit),
+            profiles=profile_service(bus, catalogues, jobs, audit),
             audit=audit,
             usage=UsageTotals(),
             history=NoHistory(),

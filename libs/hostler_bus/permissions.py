@@ -72,6 +72,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "job.stop_requested",
                 "job.resume_requested",
                 "job.delete_requested",
+                "job.scaled",
             ),
             sends=(subjects.AUDIT_SUBJECTS,),
             streams=(subjects.JOBS, subjects.METRICS, subjects.USAGE, subjects.AUDIT),

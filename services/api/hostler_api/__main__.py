@@ -13,9 +13,11 @@ from hostler_api.history.store import SlotStore
 from hostler_api.jobs import JobService
 from hostler_api.keys import KeyService
 from hostler_api.projects import ProjectService
+from hostler_api.record_kinds import master_service, profile_service
 from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
 from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
 from hostler_bus.connection import campaign, open_bus
 from hostler_bus.job_log import JobLog
 from hostler_bus.key_uses import KeyUses
@@ -68,7 +70,10 @@ def main() -> None:
                 on_refused=refused.note,
             ),
             keys=KeyService(bus, catalogues, audit, sessions, chassis.clock),
+            waits=JobWaits(jobs, chassis.stopping),
             projects=ProjectService(bus, catalogues, jobs, audit, chassis.clock),
+            masters=master_service(bus, catalogues, audit),
+            profiles=profile_service(bus, catalogues, jobs, audit),
             audit=audit,
             usage=usage,
             history=await _history(chassis, bus, jobs, platform, settings),

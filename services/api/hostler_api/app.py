@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hostler_api.access import Gate
 from hostler_api.audit import AuditLog
 from hostler_api.audit_routes import router as audit_router
+from hostler_api.body_cap import BodyCap
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.history.shapes import MetricHistory
@@ -20,18 +21,24 @@ from hostler_api.jobs import JobService
 from hostler_api.key_routes import router as key_router
 from hostler_api.keys import KeyService
 from hostler_api.metric_routes import router as metric_router
-from hostler_api.problems import add_problem_handlers
+from hostler_api.problems import Render, add_problem_handlers, renderer
 from hostler_api.project_routes import router as project_router
 from hostler_api.projects import ProjectService
+from hostler_api.record_routes import router as record_router
+from hostler_api.records import RecordService
 from hostler_api.route_access import is_for_admins, route_table
 from hostler_api.routes import router
 from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
+from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
 from hostler_kit.redaction import redact
 
+DIALECTS: tuple[tuple[str, Render], ...] = ()
+"""Prefixes of paths, each with the form of its errors."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
@@ -86,8 +93,11 @@ class Parts:
     jobs: JobService
     feed: EventFeed
     gate: Gate
+    waits: JobWaits
     keys: KeyService
     projects: ProjectService
+    masters: RecordService[ModelMaster]
+    profiles: RecordService[HardwareProfile]
     audit: AuditLog
     usage: UsageTotals
     catalogues: Catalogues
@@ -126,9 +136,11 @@ def create_app(
         setattr(app.state, part.name, getattr(parts, part.name))
     app.state.clock = clock
     app.state.serves_admin = serves_admin
-    for each in (router, metric_router, key_router, project_router, audit_router):
+    for each in (router, metric_router, key_router, project_router, record_router, audit_router):
         app.include_router(each)
-    add_problem_handlers(app)
+    answer = renderer(DIALECTS)
+    add_problem_handlers(app, answer)
+    app.add_middleware(BodyCap, answer=answer)
     app.router.routes.extend(probe_routes(parts.readiness))
     route_table(app)
     if not serves_admin:

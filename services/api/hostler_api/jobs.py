@@ -6,8 +6,9 @@ in the log itself, so that a job can be read at once after it was made, at which
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
@@ -15,7 +16,7 @@ from hostler_api.patches import JobPatch, patched_spec
 from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
-from hostler_bus.errors import RevisionConflict, SequenceConflict
+from hostler_bus.errors import BadKey, RevisionConflict, SequenceConflict
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
@@ -23,7 +24,7 @@ from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobScaledV1
 from hostler_domain.changes import JobScaled
-from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
+from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
@@ -69,7 +70,7 @@ class JobService:
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
-        if project not in self._projects.records and await self._project_bucket.get(project) is None:
+        if not await self._has_project(project):
             raise InvalidFields(FieldError("project", "does not exist; an admin makes projects"))
         if request.external is not None and not caller.admin:
             # The routers would send requests to any address of the network that they stand in.
@@ -136,11 +137,13 @@ class JobService:
         *,
         project: str | None,
         phase: str | None,
+        model: str | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
         include_deleted: bool,
         after: str | None,
         limit: int,
     ) -> tuple[tuple[JobEntry, ...], bool]:
-        """One page of jobs, newest first, and whether there are more."""
+        """One page of jobs that fit every wish, newest first, and whether there are more."""
         found = sorted(
             (
                 entry
@@ -148,6 +151,8 @@ class JobService:
                 if caller.sees_job(entry.job)
                 and (project is None or entry.job.spec.project == project)
                 and (phase is None or entry.job.status.phase == phase)
+                and (model is None or entry.job.spec.model == model)
+                and labels.items() <= entry.job.spec.labels.items()
                 and (include_deleted or not entry.job.deleted)
                 and (after is None or entry.job.job_id < after)
             ),
@@ -191,6 +196,17 @@ class JobService:
         """
         command = RestartJob(self._clock.now(), caller.key.key_id, of_generation)
         return await self._execute(caller, job, command)
+
+    async def scale(self, caller: Caller, job: str, replicas: int) -> JobEntry:
+        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            InvalidFields: the bounds do not allow it.
+            Conflict: it is not meant to run.
+        """
+        reasons = (f"asked for by the API key {caller.key.key_id}",)
+        return await self._execute(caller, job, ScaleJob(self._clock.now(), replicas, reasons))
 
     async def update(self, caller: Caller, job: str, patch: JobPatch, if_match: int | None) -> JobEntry:
         """Change what a job is; what is so already stays as it is, whatever revision the caller knows.
@@ -245,6 +261,14 @@ class JobService:
     def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
+
+    async def _has_project(self, name: str) -> bool:
+        if name in self._projects.records:
+            return True
+        try:
+            return await self._project_bucket.get(name) is not None
+        except BadKey:
+            return False
 
     def _name(self, project: str, request: JobRequest) -> str:
         taken = frozenset(

@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from hostler_bus.errors import BusUnavailable, StreamFull
+from hostler_bus.errors import BadKey, BusUnavailable, StreamFull
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 
 
@@ -134,6 +134,7 @@ _BY_ERROR: tuple[tuple[type[HostlerError], Problem], ...] = (
     (Unauthorized, UNAUTHORIZED),
     (Forbidden, FORBIDDEN),
     (NotFound, NOT_FOUND),
+    (BadKey, NOT_FOUND),  # what can't be a name is the name of nothing
     (Conflict, CONFLICT),
     (Overtaken, PRECONDITION_FAILED),
     (IdempotencyMismatch, IDEMPOTENCY_MISMATCH),

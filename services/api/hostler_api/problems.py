@@ -43,19 +43,20 @@ def native_problem(request: Request, occurrence: Occurrence) -> JSONResponse:
     return JSONResponse(body, problem.status, occurrence.headers, media_type=MEDIA_TYPE)
 
 
-def add_problem_handlers(app: FastAPI, dialects: Sequence[tuple[str, Render]] = ()) -> None:
-    """Answer every error of `app`: under a dialect's prefix in its form, elsewhere with a problem document.
-
-    Args:
-        app: The application.
-        dialects: Prefixes of paths, each with the form of its errors.
-    """
+def renderer(dialects: Sequence[tuple[str, Render]]) -> Render:
+    """The form of errors for any request: a dialect's under its prefix, problem documents elsewhere."""
 
     def answer(request: Request, occurrence: Occurrence) -> Response:
         # Only the form hangs on the path, never what is allowed.
         path: str = request.scope["path"]
         render = next((form for prefix, form in dialects if path.startswith(prefix)), native_problem)
-        return render(request, _without_secrets(occurrence))
+        return render(request, occurrence)
+
+    return answer
+
+
+def add_problem_handlers(app: FastAPI, answer: Render) -> None:
+    """Answer every error of `app` in the form that `answer` gives it."""
 
     async def domain_error(request: Request, error: Exception) -> Response:
         if not isinstance(error, HostlerError):

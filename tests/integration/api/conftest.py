@@ -20,8 +20,10 @@ from hostler_api.history.reader import NoHistory
 from hostler_api.jobs import JobService
 from hostler_api.keys import KeyService
 from hostler_api.projects import ProjectService
+from hostler_api.record_kinds import master_service, profile_service
 from hostler_api.sessions import Sessions
 from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
 from hostler_bus.job_log import JobLog
 from hostler_bus.key_uses import KeyUses
 from hostler_bus.memory import MemoryBus
@@ -127,7 +129,10 @@ async def site() -> AsyncIterator[Site]:
                 on_refused=refused.note,
             ),
             keys=keys,
+            waits=JobWaits(jobs, asyncio.Event()),
             projects=ProjectService(bus, catalogues, jobs, audit, clock),
+            masters=master_service(bus, catalogues, audit),
+            profiles=profile_service(bus, catalogues, jobs, audit),
             audit=audit,
             usage=usage,
             catalogues=catalogues,
