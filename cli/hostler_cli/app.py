@@ -17,8 +17,11 @@ from hostler_cli.events import events_app
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
+from hostler_cli.keys import keys_app
 from hostler_cli.logs import logs
+from hostler_cli.metrics import metrics
 from hostler_cli.output import say
+from hostler_cli.projects import projects_app
 from hostler_cli.transcribe import transcribe
 
 _EPILOG = (
@@ -83,8 +86,11 @@ def hostler(
 app.command()(deploy)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(events_app, name="events")
+app.add_typer(keys_app, name="keys")
+app.add_typer(projects_app, name="projects")
 app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)
 app.command()(logs)
+app.command()(metrics)
 stack_commands.register(app)

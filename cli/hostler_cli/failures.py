@@ -63,7 +63,7 @@ CODE_OF_STATUS = {
 HINT_OF_STATUS = {
     401: "set HOSTLER_API_KEY, or give --api-key-file, with a key of this installation",
     403: "ask for a key with the scope that this needs, or for the right project",
-    404: "`hostler jobs list` shows what there is; with --project NAME, what another project has",
+    404: "`hostler jobs list`, `keys list` and `projects list` show what there is; with --project NAME, what another project has",
     409: "`hostler jobs list` shows how jobs stand; for a name that is taken choose another --name, or delete the other job first",
     412: "read the job again (`hostler jobs get JOB -o json` has its revision) and say what to change",
     502: "try again in a moment; `hostler status` and `hostler doctor` tell how the services are",

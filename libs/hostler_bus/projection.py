@@ -177,6 +177,13 @@ class CatalogueProjection(Generic[RecordT]):
         """Call `callback` with the key of every record that came, changed or went, and with "" when it has caught up."""
         self._callbacks.append(callback)
 
+    def apply(self, key: str, record: RecordT, revision: int) -> None:
+        """Take in what the caller has just written, unless something as new is there; so it reads its own writes at once."""
+        if self._revisions.get(key, 0) < revision:
+            self._revisions[key] = revision
+            self._records[key] = record
+            self._tell(key)
+
     async def run(self, bus: Bus) -> None:
         """Watch the bucket until cancelled. A record that can't be read is logged and counts as absent."""
         async with bus.bucket(self._bucket).watch() as changes:

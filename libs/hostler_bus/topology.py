@@ -153,6 +153,19 @@ TOPOLOGY = Topology(
             when_full=WhenFull.DROP_OLD,
             age_seconds_max=15 * 60,
         ),
+        # Dropping the oldest at a full disk would lose what was not billed yet, so it refuses as well.
+        StreamSpec(
+            subjects.USAGE,
+            (subjects.USAGE_SUBJECTS,),
+            compressed=True,
+            age_seconds_max=90 * 24 * 3600,
+        ),
+        StreamSpec(
+            subjects.AUDIT,
+            (subjects.AUDIT_SUBJECTS,),
+            compressed=True,
+            age_seconds_max=400 * 24 * 3600,
+        ),
         # What the server says about messages that a consumer gave up; the messages themselves stay where they are.
         StreamSpec(
             subjects.DEAD_LETTER_ADVISORIES,
@@ -181,8 +194,10 @@ TOPOLOGY = Topology(
     ),
     buckets=(
         BucketSpec(subjects.BUCKET_API_KEYS),
+        BucketSpec(subjects.BUCKET_KEY_USES),
         BucketSpec(subjects.BUCKET_MODEL_MASTERS),
         BucketSpec(subjects.BUCKET_HARDWARE_PROFILES),
+        BucketSpec(subjects.BUCKET_PROJECTS),
         BucketSpec(subjects.BUCKET_NODES),
         BucketSpec(subjects.BUCKET_AUTOSCALER),
         BucketSpec(subjects.BUCKET_LEASES, with_ttl=True),

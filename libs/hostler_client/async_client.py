@@ -3,14 +3,16 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import httpx2
 
 from hostler_client import dead_letters_api, http_options, jobs_api
+from hostler_client.async_tenancy import AsyncKeys, AsyncProjects
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
@@ -21,6 +23,7 @@ from hostler_client.models import (
     Explanation,
     Job,
     JobEvent,
+    JobMetrics,
     JobPage,
     ReplicaLog,
 )
@@ -55,6 +58,8 @@ class AsyncHostlerClient:
         )
         self.jobs = AsyncJobs(self, self._retry)
         self.dead_letters = AsyncDeadLetters(self)
+        self.keys = AsyncKeys(self)
+        self.projects = AsyncProjects(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -182,6 +187,23 @@ class AsyncJobs:
         return await self._client.perform(
             jobs_api.replica_log(job, replica_id, tail=tail, after=after, project=project)
         )
+
+    async def metrics(
+        self,
+        job: str,
+        *,
+        names: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        samples: int | None = None,
+        replica: str | None = None,
+        project: str | None = None,
+    ) -> JobMetrics:
+        """What a job, or one of its replicas, did over time; the last hour and every series by default."""
+        call = jobs_api.metrics(
+            job, names=names, start=start, end=end, samples=samples, replica=replica, project=project
+        )
+        return await self._client.perform(call)
 
     async def page(
         self,

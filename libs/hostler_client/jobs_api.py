@@ -4,8 +4,9 @@ A `Call` is everything about one request; `read` turns the body of a good answer
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Generic, TypeVar
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
 from hostler_client.job_changes import JobChanges
-from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobPage, ReplicaLog
+from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobMetrics, JobPage, ReplicaLog
 from hostler_client.new_job import NewJob
 
 ResultT = TypeVar("ResultT")
@@ -33,7 +34,7 @@ class Call(Generic[ResultT]):
     method: str
     path: str
     read: Callable[[bytes], ResultT]
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
 
@@ -122,6 +123,31 @@ def replica_log(
     )
     path = f"{_job_path(job)}/replicas/{quote(replica_id, safe='')}/logs"
     return Call("GET", path, reader(ReplicaLog), params=params)
+
+
+def metrics(
+    job: str,
+    *,
+    names: Sequence[str] = (),
+    start: datetime | None = None,
+    end: datetime | None = None,
+    samples: int | None = None,
+    replica: str | None = None,
+    project: str | None = None,
+) -> Call[JobMetrics]:
+    """Read what a job, or one of its replicas, did over time."""
+    params: dict[str, str | Sequence[str]] = {
+        **given(
+            start=start.isoformat() if start else None,
+            end=end.isoformat() if end else None,
+            samples=None if samples is None else str(samples),
+            replica=replica,
+            project=project,
+        )
+    }
+    if names:
+        params["names"] = tuple(names)
+    return Call("GET", f"{_job_path(job)}/metrics", reader(JobMetrics), params=params)
 
 
 def events_page(job: str, *, after: int, limit: int | None = None) -> Call[EventPage]:

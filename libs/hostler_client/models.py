@@ -282,3 +282,29 @@ class DeadLetterPage(_Answer):
     data: tuple[DeadLetter, ...]
     has_more: bool = False
     next: str | None = None
+
+
+class Sample(_Answer):
+    """One point of a series; without a value where nothing is known, which is not the same as 0."""
+
+    at: datetime
+    value: float | None = None
+
+
+class MetricSeries(_Answer):
+    """One series, oldest sample first; each sample stands for the time since the one before it."""
+
+    name: str
+    samples: tuple[Sample, ...]
+
+
+class JobMetrics(_Answer):
+    """What a job, or one of its replicas, did over time. Where `complete` is false gaps say nothing about the job."""
+
+    job_id: str
+    replica_id: str | None = None
+    start: datetime
+    end: datetime
+    complete: bool = True
+    reason: str = ""
+    series: tuple[MetricSeries, ...] = ()

@@ -3,8 +3,9 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
@@ -21,11 +22,13 @@ from hostler_client.models import (
     Explanation,
     Job,
     JobEvent,
+    JobMetrics,
     JobPage,
     ReplicaLog,
 )
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
+from hostler_client.sync_tenancy import Keys, Projects
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
 
@@ -58,6 +61,8 @@ class HostlerClient:
         )
         self.jobs = Jobs(self, self._retry)
         self.dead_letters = DeadLetters(self)
+        self.keys = Keys(self)
+        self.projects = Projects(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -190,6 +195,23 @@ class Jobs:
         return self._client.perform(
             jobs_api.replica_log(job, replica_id, tail=tail, after=after, project=project)
         )
+
+    def metrics(
+        self,
+        job: str,
+        *,
+        names: Sequence[str] = (),
+        start: datetime | None = None,
+        end: datetime | None = None,
+        samples: int | None = None,
+        replica: str | None = None,
+        project: str | None = None,
+    ) -> JobMetrics:
+        """What a job, or one of its replicas, did over time; the last hour and every series by default."""
+        call = jobs_api.metrics(
+            job, names=names, start=start, end=end, samples=samples, replica=replica, project=project
+        )
+        return self._client.perform(call)
 
     def page(
         self,

@@ -1,4 +1,4 @@
-"""Catalogue entries as they lie in their KV buckets: masters, profiles, nodes, keys.
+"""Catalogue entries as they lie in their KV buckets: masters, profiles, projects, nodes, keys.
 
 The records are the domain's; here is only how they become JSON and come back.
 """
@@ -10,25 +10,33 @@ from pydantic import TypeAdapter, ValidationError
 
 from hostler_contracts.envelope import Contract
 from hostler_domain.capacity import Node
-from hostler_domain.catalogue import HardwareProfile, ModelMaster
+from hostler_domain.catalogue import HardwareProfile, ModelMaster, Project
 from hostler_domain.errors import PermanentError
 
-Scope = Literal["admin", "jobs:read", "jobs:write", "inference"]
+Scope = Literal["admin", "jobs:read", "jobs:write", "keys:read", "keys:write", "inference"]
 
 
 class ApiKey(Contract):
-    """What is stored of an API key: enough to recognise it, nothing to use it with.
+    """What is stored of one secret of an API key: enough to recognise it, nothing to use it with.
+
+    A key that was rotated has several of these, with one `key_id`; the latest, which nothing superseded, is the key as people
+    see it.
 
     Attributes:
-        key_id: UUIDv7.
+        key_id: UUIDv7; stays the same through rotations.
         name: Given by its maker.
         project: Whose it is; a key with the scope `admin` may act for every project.
         key_hash: SHA-256 of the whole key, in hex; also the entry's name in the bucket.
         prefix: The first characters, for people to recognise it by.
         scopes: What it may do.
-        created_at: When it was made.
+        created_at: When the key was made.
         expires_at: When it stops working; None for never.
         revoked_at: When it was revoked.
+        allowed_jobs: Ids or names of the only jobs that it may touch; None for all of its project.
+        created_by: Id of the key that it was made with; empty for the bootstrap key.
+        issued_at: When this secret was made; None for the first one, which is as old as the key.
+        superseded_at: When a newer secret took its place; it goes on working until `expires_at`.
+        issued: How many secrets the key had before this one.
     """
 
     key_id: str
@@ -40,6 +48,11 @@ class ApiKey(Contract):
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    allowed_jobs: tuple[str, ...] | None = None
+    created_by: str = ""
+    issued_at: datetime | None = None
+    superseded_at: datetime | None = None
+    issued: int = 0
 
     def valid_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""
@@ -48,6 +61,22 @@ class ApiKey(Contract):
     def allows(self, scope: Scope) -> bool:
         """Whether it may do what `scope` names."""
         return scope in self.scopes or "admin" in self.scopes
+
+    def allows_job(self, job_id: str, name: str) -> bool:
+        """Whether it may touch this job, as far as its list of jobs goes."""
+        return self.allowed_jobs is None or job_id in self.allowed_jobs or name in self.allowed_jobs
+
+
+class KeyUse(Contract):
+    """When a key was last used, as coarsely as it is written.
+
+    Attributes:
+        key_id: Which key.
+        used_at: Begin of the hour.
+    """
+
+    key_id: str
+    used_at: datetime
 
 
 RecordT = TypeVar("RecordT")
@@ -81,6 +110,8 @@ class Codec(Generic[RecordT]):
 
 
 API_KEYS = Codec("api key", TypeAdapter(ApiKey))
+KEY_USES = Codec("use of an api key", TypeAdapter(KeyUse))
 MODEL_MASTERS = Codec("model master", TypeAdapter(ModelMaster))
 HARDWARE_PROFILES = Codec("hardware profile", TypeAdapter(HardwareProfile))
 NODES = Codec("node", TypeAdapter(Node))
+PROJECTS = Codec("project", TypeAdapter(Project))

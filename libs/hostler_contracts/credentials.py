@@ -30,9 +30,15 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The caller is turned away."""
+    """The caller is turned away.
+
+    Attributes:
+        refusal: Why.
+        key: The record of the key that was presented, where it is known.
+    """
 
     refusal: Refusal
+    key: ApiKey | None = None
 
     @property
     def forbidden(self) -> bool:
@@ -68,7 +74,7 @@ def authenticate(
     if record is None or not hmac.compare_digest(record.key_hash, hashed):
         return Refused(Refusal.UNKNOWN)
     if not record.valid_at(now):
-        return Refused(Refusal.REVOKED if record.revoked_at else Refusal.EXPIRED)
+        return Refused(Refusal.REVOKED if record.revoked_at else Refusal.EXPIRED, record)
     if not record.allows(scope):
-        return Refused(Refusal.SCOPE)
+        return Refused(Refusal.SCOPE, record)
     return record

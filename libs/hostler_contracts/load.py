@@ -14,6 +14,30 @@ from hostler_contracts.envelope import CloudEvent, Contract
 from hostler_domain.errors import PermanentError
 
 
+class ReplicaLoad(Contract):
+    """One router's counts of one replica, in the time of the window around them.
+
+    A request that was tried on several replicas counts for the last of them alone.
+
+    Attributes:
+        completed: Requests that it answered in full.
+        failed: Requests that ended in a 5xx or a broken answer with it.
+        in_flight: Requests under way on it at the end of the period.
+        latency_ms: As in the window.
+        first_token_ms: Likewise.
+        prompt_tokens: Likewise.
+        completion_tokens: Likewise.
+    """
+
+    completed: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)
+    in_flight: int = Field(default=0, ge=0)
+    latency_ms: Mapping[int, int] = Field(default_factory=dict)
+    first_token_ms: Mapping[int, int] = Field(default_factory=dict)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+
+
 class LoadWindow(Contract):
     """One router's counts of one job.
 
@@ -32,6 +56,8 @@ class LoadWindow(Contract):
         prompt_tokens: As the runtimes said.
         completion_tokens: Likewise.
         audio_seconds: Likewise, begun seconds of audio.
+        queued: Requests that waited for a replica at the end of the period; None from a router that has no queue.
+        replicas: The same by replica: every one that was ready at the end of the period or had a request in it.
     """
 
     router: str
@@ -48,6 +74,8 @@ class LoadWindow(Contract):
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     audio_seconds: int = Field(default=0, ge=0)
+    queued: int | None = Field(default=None, ge=0)
+    replicas: Mapping[str, ReplicaLoad] = Field(default_factory=dict)
 
 
 class LoadWindowV1(CloudEvent):

@@ -7,12 +7,20 @@ import json
 import sys
 from pathlib import Path
 
+from hostler_contracts.audit import AuditRecordedV1
 from hostler_contracts.dead_letters import LETTER_MODELS
 from hostler_contracts.envelope import CloudEvent, event_name
 from hostler_contracts.job_events import EVENT_MODELS
 from hostler_contracts.load import LoadWindowV1
+from hostler_contracts.usage import UsageRecordedV1
 
-ALL_MODELS: tuple[type[CloudEvent], ...] = (*EVENT_MODELS, LoadWindowV1, *LETTER_MODELS)
+ALL_MODELS: tuple[type[CloudEvent], ...] = (
+    *EVENT_MODELS,
+    LoadWindowV1,
+    UsageRecordedV1,
+    AuditRecordedV1,
+    *LETTER_MODELS,
+)
 SCHEMAS = Path(__file__).parent / "schemas"
 
 

@@ -10,6 +10,8 @@ ROOT = "hostler"
 
 JOBS = "JOBS"
 METRICS = "METRICS"
+USAGE = "USAGE"
+AUDIT = "AUDIT"
 DEAD_LETTER_ADVISORIES = "DEADLETTERS_ADVISORIES"
 DEAD_LETTERS = "DEADLETTERS"
 REPLAYS = "REPLAYS"
@@ -18,6 +20,8 @@ JOBS_SUBJECTS = f"{ROOT}.jobs.>"
 METRICS_SUBJECTS = f"{ROOT}.metrics.>"
 DEAD_LETTERS_SUBJECTS = f"{ROOT}.deadletters.>"
 REPLAYS_SUBJECTS = f"{ROOT}.replays.>"
+USAGE_SUBJECTS = f"{ROOT}.usage.>"
+AUDIT_SUBJECTS = f"{ROOT}.audit.>"
 DEAD_LETTER_ADVISORIES_SUBJECTS = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -25,8 +29,10 @@ DEAD_LETTER_ADVISORIES_SUBJECTS = (
 """Under which the NATS server itself publishes."""
 
 BUCKET_API_KEYS = "api_keys"
+BUCKET_KEY_USES = "key_uses"
 BUCKET_MODEL_MASTERS = "model_masters"
 BUCKET_HARDWARE_PROFILES = "hardware_profiles"
+BUCKET_PROJECTS = "projects"
 BUCKET_NODES = "nodes"
 BUCKET_AUTOSCALER = "autoscaler"
 BUCKET_LEASES = "leases"
@@ -91,6 +97,16 @@ def dead_letter(stream: str, consumer: str, seq: int) -> str:
 def replays(stream: str, consumer: str) -> str:
     """Subject of what a consumer of a stream is to take again."""
     return f"{ROOT}.replays.{token(stream)}.{token(consumer)}"
+
+
+def usage(project: str, job_id: str) -> str:
+    """Subject of the finished requests of one job."""
+    return f"{ROOT}.usage.{token(project)}.{token(job_id)}"
+
+
+def audit(project: str, action: str) -> str:
+    """Subject of what was done in one project, such as `hostler.audit.default.key-created`."""
+    return f"{ROOT}.audit.{token(project)}.{event_token(action)}"
 
 
 def router_in_flight(router: str) -> str:

@@ -1,7 +1,8 @@
-"""What an admin keeps: model masters and hardware profiles."""
+"""What an admin keeps: model masters, hardware profiles and projects."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from hostler_domain.errors import FieldError
 
@@ -78,3 +79,24 @@ class HardwareProfile:
     cpu_cores: float
     memory_bytes: int
     price_per_hour: float
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Whose jobs and keys belong together, and how much they may hold.
+
+    Attributes:
+        name: Its id in subjects and requests; it can't be changed.
+        project_id: UUIDv7, for dialects whose clients expect one.
+        description: For people.
+        gpu_quota: GPUs that its non-preemptible replicas may hold; None for no bound.
+        gpu_limit: GPUs that all its replicas may hold; None for no bound.
+        created_at: When it was made.
+    """
+
+    name: str
+    project_id: str
+    created_at: datetime
+    description: str = ""
+    gpu_quota: int | None = None
+    gpu_limit: int | None = None

@@ -69,6 +69,7 @@ class JobSpec:
         scaling: Bounds and targets.
         endpoint_auth: Who may call it.
         timeouts: How long to wait.
+        root_disk_gb: Size of each replica's root disk; None for the backend's own.
         hf_token_secret: Name of the sealed Hugging Face token, never the token.
         external: The servers that a job with the runtime `external` adopts; None for every other.
     """
@@ -90,6 +91,7 @@ class JobSpec:
     timeouts: Timeouts = field(default_factory=Timeouts)
     hf_token_secret: str | None = None
     external: ExternalServers | None = None
+    root_disk_gb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

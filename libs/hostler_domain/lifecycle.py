@@ -125,6 +125,7 @@ def _made_from(spec: JobSpec) -> tuple[object, ...]:
         spec.gpu_count,
         spec.location,
         spec.hf_token_secret,
+        spec.root_disk_gb,
     )
 
 

@@ -10,24 +10,27 @@ from hostler_domain.job import JobSpec
 from hostler_domain.scaling import scaling_errors
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-_MODEL = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
-_ARG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
-_PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
+MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+ARG_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}", re.ASCII)
+PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_./-]{0,126}[A-Za-z0-9])?", re.ASCII)
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,499}", re.ASCII)
+IMAGE_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,499}", re.ASCII)
 _VALUE_LENGTH_MAX = 4096
 PRIORITY_MAX = 150
+ROOT_DISK_GB_MAX = 65_536
 
 
 def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldError]:
     """Everything that does not make sense in `spec`, whatever the cluster has."""
     if not _NAME.fullmatch(spec.name):
         yield FieldError("name", "must be 1 to 63 of a-z, 0-9 and '-', not starting or ending with '-'")
-    if not _PROJECT.fullmatch(spec.project):
+    if not PROJECT_NAME.fullmatch(spec.project):
         yield FieldError("project", "must be 1 to 63 of a-z, 0-9 and '-', starting with a letter or digit")
-    if not _MODEL.fullmatch(spec.model):
+    if not MODEL_ID.fullmatch(spec.model):
         yield FieldError("model", "must be a Hugging Face id such as 'Qwen/Qwen3-32B'")
+    if spec.root_disk_gb is not None and not 1 <= spec.root_disk_gb <= ROOT_DISK_GB_MAX:
+        yield FieldError("root_disk_gb", f"must be from 1 to {ROOT_DISK_GB_MAX}, got {spec.root_disk_gb}")
     if spec.gpu_count < 0:
         yield FieldError("gpu_count", f"must be 0 or more, got {spec.gpu_count}")
     if not 0 <= spec.priority <= PRIORITY_MAX:
@@ -38,12 +41,12 @@ def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldErro
         yield FieldError("timeouts.request_seconds", "must be at least 1 second")
     if spec.location is not None and not _NAME.fullmatch(spec.location.lower()):
         yield FieldError("location", "must be the name of a site: letters, digits and '-'")
-    if spec.runtime_image is not None and not _IMAGE.fullmatch(spec.runtime_image):
+    if spec.runtime_image is not None and not IMAGE_REFERENCE.fullmatch(spec.runtime_image):
         yield FieldError("runtime_image", "must be an image reference such as 'vllm/vllm-openai:v0.12.0'")
     yield from scaling_errors(spec.scaling)
-    yield from _mapping_errors("labels", spec.labels, _LABEL_NAME)
-    yield from _mapping_errors("serving.args", spec.serving.args, _ARG_NAME)
-    yield from _mapping_errors("serving.env", spec.serving.env, _ENV_NAME)
+    yield from mapping_errors("labels", spec.labels, _LABEL_NAME)
+    yield from mapping_errors("serving.args", spec.serving.args, ARG_NAME)
+    yield from mapping_errors("serving.env", spec.serving.env, ENV_NAME)
     yield from _external_errors(spec)
     # What a master fixes is an argument of its own runtime; another one may not even know it.
     if master is not None and master.runtime == spec.runtime:
@@ -73,9 +76,8 @@ def _external_errors(spec: JobSpec) -> Iterator[FieldError]:
             yield FieldError(f"external.endpoints.{index}", error)
 
 
-def _mapping_errors(
-    field: str, values: Mapping[str, str], name_form: re.Pattern[str]
-) -> Iterator[FieldError]:
+def mapping_errors(field: str, values: Mapping[str, str], name_form: re.Pattern[str]) -> Iterator[FieldError]:
+    """What is wrong with names or values that become part of a command line or an environment."""
     for name, value in values.items():
         if not name_form.fullmatch(name):
             yield FieldError(f"{field}.{name[:80]!r}", "is not a name that can be used here")

@@ -1,7 +1,7 @@
 """Structured logs: one object a line on standard output, or coloured text on a terminal.
 
-Lines of libraries that use the standard `logging` come out in the same form. Nothing here redacts: secrets are kept out by
-their types, which never show themselves.
+Lines of libraries that use the standard `logging` come out in the same form. Secrets are kept out by their types, which never
+show themselves; what a caller put where no secret belongs is taken out of the line.
 """
 
 import logging
@@ -10,6 +10,8 @@ from typing import Literal
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
+
+from hostler_kit.redaction import redact
 
 Logger = FilteringBoundLogger
 
@@ -42,7 +44,11 @@ def configure_logs(
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *render,
+                lambda _logger, _name, line: redact(str(line)),
+            ],
         )
     )
     root = logging.getLogger()

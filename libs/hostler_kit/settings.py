@@ -34,6 +34,8 @@ class PlatformSettings(SettingsGroup):
     """How long a service tries to reach NATS at its start before it gives up and exits; afterwards it tries for ever."""
     projection_resync_seconds: float = Field(default=600.0, gt=0)
     """How often what a service holds in memory of the log and the catalogues is held against what is stored there, give or take a fifth. `make bench-relist` shows what one time costs."""
+    valkey_url: SecretStr | None = None
+    """Address of Valkey or Redis (`unix://...`, `redis://...`, `rediss://...`), for what may be lost, such as metric history; without one there is none of that."""
     secret_key_file: Path | None = None
     """File with the installation's secret key, 32 bytes in base64url, readable by its owner only. Needed by api, provisioner and router."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -169,3 +169,32 @@ def test_a_replica_that_hangs_is_unhealthy_and_then_replaced(stack: Stack) -> No
     answer = client.chat.completions.create(model="stuck", messages=QUESTION)  # type: ignore[arg-type]  # plain dicts
     assert answer.system_fingerprint == "simulated"
     delete(stack, "stuck")
+
+
+def test_what_a_job_did_can_be_read_back_as_series_of_the_job_and_of_its_replicas(stack: Stack) -> None:
+    deploy(stack, "measured", QUICK)
+    until(lambda: len(ready_ids(stack, "measured")) == 1, "the replica is ready")
+    (replica,) = ready_ids(stack, "measured")
+    for _ in range(7):
+        stack.openai().chat.completions.create(model="measured", messages=QUESTION)
+
+    def last_minutes(name: str, **params: str) -> float | None:
+        query = {"names": name, "samples": "1", **params}
+        answer = stack.http("GET", "/v1/jobs/measured/metrics", params=query)
+        assert answer.status_code == 200, answer.text
+        found: float | None = answer.json()["series"][0]["samples"][0]["value"]
+        return found
+
+    until(lambda: last_minutes("requests") == 7, "every request is in the history of the job")
+    until(lambda: last_minutes("requests", replica=replica) == 7, "and of its replica")
+    assert last_minutes("completion_tokens") == 7 * 4
+    latency = last_minutes("latency_p95_ms")
+    assert latency is not None
+    assert latency > 0
+    assert last_minutes("errors") == 0
+    assert last_minutes("queued") is None, "no router has a queue, so nothing is known of one"
+    until(lambda: (last_minutes("replicas_ready") or 0) > 0, "the number of replicas is in it too")
+    assert stack.http("GET", "/v1/jobs/measured/metrics", params={"replica": "nobody"}).status_code == 404
+    shown = stack.hostler("metrics", "measured", "--since", "10m", "--name", "requests")
+    assert "requests" in shown.stdout, shown.stderr
+    delete(stack, "measured")

@@ -287,6 +287,7 @@ class SimulatedRouter:
             bus,
             self.table,
             self.recorder,
+            self.outstanding,
             name=self.name,
             period_seconds=5 * fleet.pace,
             clock=fleet.clock,
@@ -318,6 +319,6 @@ class SimulatedRouter:
         await asyncio.sleep(took)
         place.requests_on[replica_id] -= 1
         self.outstanding.end(replica_id)
-        self.recorder.completed(job_id, took * 1000)
+        self.recorder.completed(job_id, replica_id, took * 1000)
         self.recorder.left(job_id)
         self.answered += 1

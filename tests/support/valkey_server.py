@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-import valkey
+import redis
 
 from hostler_cli.supervisor.binaries import valkey_server
 from hostler_cli.supervisor.conf_files import ValkeyPort, valkey_conf
@@ -29,8 +29,13 @@ class ValkeyServer:
         program = "" if place.containers else str(valkey_server(os.environ))
         self._server = place.server("valkey", program, [str(conf)], folder, self.port)
 
-    def client(self, password: str | None = PASSWORD) -> valkey.Valkey:
-        return valkey.Valkey(port=self.port, password=password, decode_responses=True, socket_timeout=10)
+    def client(self, password: str | None = PASSWORD) -> redis.Redis:
+        return redis.Redis(port=self.port, password=password, decode_responses=True, socket_timeout=10)
+
+    @property
+    def url(self) -> str:
+        """As services take it."""
+        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self._server.start()
@@ -54,5 +59,5 @@ class ValkeyServer:
         with self.client() as client:
             try:
                 return bool(client.ping())
-            except valkey.ValkeyError:  # also while it reads its file back
+            except redis.RedisError:  # also while it reads its file back
                 return False

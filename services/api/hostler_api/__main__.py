@@ -1,23 +1,37 @@
 """Runs an api: `python -m hostler_api`. Several of these share one port."""
 
 from hostler_api.access import Gate
-from hostler_api.app import create_app
+from hostler_api.app import Parts, create_app
+from hostler_api.audit import AuditLog, RefusedLogins
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
+from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
+from hostler_api.history.reader import NoHistory, StoredHistory
+from hostler_api.history.recorder import HistoryRecorder
+from hostler_api.history.shapes import MetricHistory
+from hostler_api.history.store import SlotStore
 from hostler_api.jobs import JobService
+from hostler_api.keys import KeyService
+from hostler_api.projects import ProjectService
+from hostler_api.record_kinds import master_service, profile_service
+from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
-from hostler_bus.connection import open_bus, resync
+from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
+from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.dead_letters import DeadLetterBook, collect
 from hostler_bus.job_log import JobLog
+from hostler_bus.key_uses import KeyUses
 from hostler_bus.letter_projection import LetterProjection
-from hostler_bus.projection import CatalogueProjection, JobProjection
-from hostler_contracts import catalogue, subjects
+from hostler_bus.port import Bus
+from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
 from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
+from hostler_kit.valkey import open_valkey
 
 
 def main() -> None:
@@ -27,7 +41,7 @@ def main() -> None:
     async def start(chassis: Chassis) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
         bus = await open_bus(chassis, platform, declare=True)
-        await write_shipped_catalogue(bus)
+        await write_shipped_catalogue(bus, chassis.clock.now())
         if settings.admin_key_file is not None:
             await write_admin_key(bus, read_admin_key(settings.admin_key_file), chassis.clock.now())
         source = f"/hostler/api/{chassis.name}"
@@ -35,46 +49,99 @@ def main() -> None:
         book = DeadLetterBook(bus, source=source, clock=chassis.clock)
         letters = LetterProjection(chassis.clock.now, chassis.logger)
         jobs = JobProjection(chassis.logger)
-        masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS, chassis.logger)
-        profiles = CatalogueProjection(
-            subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES, chassis.logger
-        )
-        keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS, chassis.logger)
+        catalogues = Catalogues(chassis.logger)
         chassis.spawn("jobs", jobs.run(bus))
-        resync(
-            chassis, bus, platform, jobs=jobs, masters=masters, profiles=profiles, keys=keys, letters=letters
-        )
+        for name, projection in catalogues.all():
+            chassis.spawn(name, projection.run(bus))
+        resync(chassis, bus, platform, jobs=jobs, letters=letters, **dict(catalogues.all()))
         chassis.spawn("letters", letters.run(bus))
         chassis.spawn("collector", collect(bus, book, chassis.logger))
-        for name, projection in (("masters", masters), ("profiles", profiles), ("keys", keys)):
-            chassis.spawn(name, projection.run(bus))
 
         def all_caught_up() -> bool:
-            return all(each.caught_up for each in (jobs, masters, profiles, keys, letters))
+            return jobs.caught_up and letters.caught_up and catalogues.caught_up
 
         chassis.readiness.add("projections", lambda: caught_up(all_caught_up(), "what is stored"))
-        app = create_app(
-            JobService(bus, log, jobs, masters, profiles, secret_key, chassis.clock),
-            EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-            Gate(keys.records, chassis.clock, caught_up=all_caught_up),
-            chassis.readiness,
-            DeadLetters(book, letters),
-            logger=chassis.logger,
-            clock=chassis.clock,
-            registry=chassis.registry,
+        audit = AuditLog(bus, source=source, clock=chassis.clock)
+        refused = RefusedLogins(audit, chassis.clock, chassis.logger)
+        chassis.spawn("refused-logins", refused.run())
+        uses = KeyUses(bus, chassis.clock, chassis.logger)
+        chassis.spawn("key-uses-writer", uses.run())
+        usage = UsageTotals(chassis.logger)
+        chassis.spawn("usage", usage.run(bus))
+        sessions = Sessions(secret_key)
+        parts = Parts(
+            jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
+            feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
+            gate=Gate(
+                catalogues.keys.records,
+                chassis.clock,
+                caught_up=all_caught_up,
+                sessions=sessions,
+                on_admitted=lambda key: uses.note(key.key_id),
+                on_refused=refused.note,
+            ),
+            keys=KeyService(bus, catalogues, audit, sessions, chassis.clock),
+            waits=JobWaits(jobs, chassis.stopping),
+            projects=ProjectService(bus, catalogues, jobs, audit, chassis.clock),
+            masters=master_service(bus, catalogues, audit),
+            profiles=profile_service(bus, catalogues, jobs, audit),
+            audit=audit,
+            usage=usage,
+            history=await _history(chassis, bus, jobs, platform, settings),
+            dead_letters=DeadLetters(book, letters),
+            catalogues=catalogues,
+            readiness=chassis.readiness,
         )
-        server = HttpServer(
-            app,
-            host=settings.host,
-            port=settings.port,
-            share_port=True,
-            drain_timeout_seconds=platform.drain_timeout_seconds,
-        )
-        chassis.on_stop("http", server.stop)
-        await server.start()
-        chassis.logger.info("api.listening", port=server.port)
+
+        async def listen(part: str, host: str, port: int, *, serves_admin: bool) -> None:
+            app = create_app(
+                parts,
+                logger=chassis.logger,
+                clock=chassis.clock,
+                registry=chassis.registry,
+                serves_admin=serves_admin,
+            )
+            server = HttpServer(
+                app,
+                host=host,
+                port=port,
+                share_port=True,
+                drain_timeout_seconds=platform.drain_timeout_seconds,
+            )
+            chassis.on_stop(part, server.stop)
+            await server.start()
+            chassis.logger.info("api.listening", part=part, port=server.port)
+
+        chassis.on_stop("refused-logins", refused.flush)
+        chassis.on_stop("key-uses", uses.flush)
+        if settings.admin_host is not None:
+            await listen("admin", settings.admin_host, settings.admin_port, serves_admin=True)
+        await listen("api", settings.host, settings.port, serves_admin=settings.admin_host is None)
 
     run_service("api", platform, settings, start)
+
+
+async def _history(
+    chassis: Chassis, bus: Bus, jobs: JobProjection, platform: PlatformSettings, settings: ApiSettings
+) -> MetricHistory:
+    """Metric history, recorded by whichever api holds the lease; none where there is no Valkey."""
+    if platform.valkey_url is None:
+        return NoHistory()
+    valkey = open_valkey(platform.valkey_url)
+    chassis.on_stop("valkey", valkey.close)
+    store = SlotStore(valkey)
+    recorder = HistoryRecorder(
+        bus,
+        jobs,
+        store,
+        await campaign(chassis, bus, "metric-history", ttl_seconds=settings.lease_seconds),
+        period_seconds=settings.history_period_seconds,
+        clock=chassis.clock,
+        logger=chassis.logger,
+        registry=chassis.registry,
+    )
+    chassis.spawn("history", recorder.run())
+    return StoredHistory(store, chassis.clock)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Who may do what: a dependency on every route, so that a route without one can't be forgotten in a list of paths.
 
-Another project's job reads as one that does not exist.
+`create_app` refuses to start with a route that has none (`route_access`). Another project's things read as ones that do not
+exist, and so do jobs that a key's own list leaves out.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +10,16 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from hostler_api.problems import Forbidden, Unauthorized
+from hostler_api.problem_catalogue import Forbidden, Unauthorized
+from hostler_api.sessions import Sessions, is_session
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
-from hostler_domain.errors import TemporaryError
+from hostler_domain.errors import NotFound, TemporaryError
+from hostler_domain.job import Job
 from hostler_kit.clock import Clock
+
+OnAdmitted = Callable[[ApiKey], None]
+OnRefused = Callable[[Refused, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,10 @@ class Caller:
         """Whether things of `project` exist for it."""
         return self.admin or project == self.key.project
 
+    def sees_job(self, job: Job) -> bool:
+        """Whether this job exists for it."""
+        return self.sees(job.spec.project) and self.key.allows_job(job.job_id, job.spec.name)
+
     def project(self, wanted: str | None) -> str:
         """The project that a request is for.
 
@@ -53,11 +63,32 @@ class Caller:
 class Gate:
     """Checks callers against the known keys."""
 
-    def __init__(self, records: Mapping[str, ApiKey], clock: Clock, *, caught_up: Callable[[], bool]) -> None:
-        """Make one; until `caught_up`, when keys, jobs and catalogues are known in full, nothing can be said to be unknown."""
+    def __init__(
+        self,
+        records: Mapping[str, ApiKey],
+        clock: Clock,
+        *,
+        caught_up: Callable[[], bool],
+        sessions: Sessions | None = None,
+        on_admitted: OnAdmitted | None = None,
+        on_refused: OnRefused | None = None,
+    ) -> None:
+        """Make the gate.
+
+        Args:
+            records: Stored keys by their hash.
+            clock: For expiry.
+            caught_up: Whether keys, jobs and catalogues are known in full; before, nothing can be said to be unknown.
+            sessions: Knows the short-lived tokens that stand for a key; None where there are none.
+            on_admitted: Told of every caller who got in.
+            on_refused: Told of every one who presented something and did not, and from which address.
+        """
         self._records = records
         self._clock = clock
         self._caught_up = caught_up
+        self._sessions = sessions
+        self._on_admitted = on_admitted
+        self._on_refused = on_refused
 
     def admit(
         self, request: Request, scope: Scope, authorization: str | None, x_api_key: str | None
@@ -71,26 +102,52 @@ class Gate:
         """
         if not self._caught_up():
             raise TemporaryError("this api has just started and still reads what is stored; try again")
-        found = authenticate(
-            presented_key(authorization, x_api_key), self._records.get, scope, now=self._clock.now()
-        )
+        presented = presented_key(authorization, x_api_key)
+        now = self._clock.now()
+        if self._sessions is not None and presented is not None and is_session(presented):
+            found = self._sessions.verify(presented, self._records.values(), scope, now=now)
+        else:
+            found = authenticate(presented, self._records.get, scope, now=now)
         if isinstance(found, Refused):
+            if self._on_refused is not None and presented is not None:
+                self._on_refused(found, request.client.host if request.client else "")
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
+        if self._on_admitted is not None:
+            self._on_admitted(found)
         return Caller(found, request.state.request_id)
 
 
-def _needs(scope: Scope) -> Callable[[Request, str | None, str | None], Caller]:
-    def admit(
+class Needs:
+    """The dependency of a route for callers with a scope."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+
+    def __call__(
+        self,
         request: Request,
         authorization: Annotated[str | None, Header(include_in_schema=False)] = None,
         x_api_key: Annotated[str | None, Header(include_in_schema=False)] = None,
     ) -> Caller:
+        """The caller."""
+        if self.scope == "admin" and not request.app.state.serves_admin:
+            raise NotFound(f"{request.method} {request.url.path} is not a route of this listener")
         gate: Gate = request.app.state.gate
-        return gate.admit(request, scope, authorization, x_api_key)
-
-    return admit
+        return gate.admit(request, self.scope, authorization, x_api_key)
 
 
-Reader = Annotated[Caller, Depends(_needs("jobs:read"))]
-Writer = Annotated[Caller, Depends(_needs("jobs:write"))]
-Admin = Annotated[Caller, Depends(_needs("admin"))]
+class OpenToAll:
+    """The dependency of a route that asks for no key, with the reason why."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+
+    def __call__(self) -> None:
+        """Let everyone in."""
+
+
+Reader = Annotated[Caller, Depends(Needs("jobs:read"))]
+Writer = Annotated[Caller, Depends(Needs("jobs:write"))]
+KeyReader = Annotated[Caller, Depends(Needs("keys:read"))]
+KeyWriter = Annotated[Caller, Depends(Needs("keys:write"))]
+AdminCaller = Annotated[Caller, Depends(Needs("admin"))]

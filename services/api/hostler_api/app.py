@@ -1,24 +1,46 @@
 """The api as one ASGI application, put together from parts that are given in."""
 
 import re
+from dataclasses import dataclass, fields
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler_api import dead_letters as dead_letter_routes
 from hostler_api.access import Gate
+from hostler_api.audit import AuditLog
+from hostler_api.audit_routes import router as audit_router
+from hostler_api.body_cap import BodyCap
+from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
 from hostler_api.events import EventFeed
+from hostler_api.history.shapes import MetricHistory
 from hostler_api.jobs import JobService
-from hostler_api.problems import add_problem_handlers
+from hostler_api.key_routes import router as key_router
+from hostler_api.keys import KeyService
+from hostler_api.metric_routes import router as metric_router
+from hostler_api.problems import Render, add_problem_handlers, renderer
+from hostler_api.project_routes import router as project_router
+from hostler_api.projects import ProjectService
+from hostler_api.record_routes import router as record_router
+from hostler_api.records import RecordService
+from hostler_api.route_access import is_for_admins, route_table
 from hostler_api.routes import router
+from hostler_api.usage import UsageTotals
+from hostler_api.waits import JobWaits
+from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
+from hostler_kit.redaction import redact
 
+DIALECTS: tuple[tuple[str, Render], ...] = ()
+"""Prefixes of paths, each with the form of its errors."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
@@ -59,25 +81,53 @@ class RequestLog:
             self._logger.info(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=redact(scope["path"]),
                 outcome=status,
                 correlation_id=request_id,
                 ms=round((self._clock.monotonic() - started) * 1000, 1),
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the routes work with; each finds its own on `app.state` under the field's name."""
+
+    jobs: JobService
+    feed: EventFeed
+    gate: Gate
+    waits: JobWaits
+    keys: KeyService
+    projects: ProjectService
+    masters: RecordService[ModelMaster]
+    profiles: RecordService[HardwareProfile]
+    audit: AuditLog
+    usage: UsageTotals
+    dead_letters: DeadLetters
+    catalogues: Catalogues
+    history: MetricHistory
+    readiness: Readiness
+
+
 def create_app(
-    jobs: JobService,
-    feed: EventFeed,
-    gate: Gate,
-    readiness: Readiness,
-    dead_letters: DeadLetters,
+    parts: Parts,
     *,
     logger: Logger,
     clock: Clock,
     registry: CollectorRegistry,
+    serves_admin: bool = True,
 ) -> FastAPI:
-    """The application; nothing in it reaches outside but through what is given."""
+    """The application; nothing in it reaches outside but through what is given.
+
+    Args:
+        parts: What the routes work with.
+        logger: For one line per request.
+        clock: The time.
+        registry: For figures.
+        serves_admin: Whether the routes for admins are there; another listener has them where they are not.
+
+    Raises:
+        RouteWithoutAccess: a route does not say who may call it.
+    """
     app = FastAPI(
         title="Hostler",
         version="1",
@@ -85,22 +135,59 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
     )
-    app.state.jobs = jobs
-    app.state.feed = feed
-    app.state.gate = gate
-    app.state.dead_letters = dead_letters
-    app.include_router(router)
-    app.include_router(dead_letter_routes.router)
-    add_problem_handlers(app)
-    app.router.routes.extend(probe_routes(readiness))
-    requests = Counter(
-        "hostler_api_requests_total", "Requests answered.", ("method", "code"), registry=registry
-    )
-    waiting = Gauge(
-        "hostler_dead_letters",
-        "Messages that a consumer gave up and nobody has dealt with.",
-        registry=registry,
-    )
-    waiting.set_function(dead_letters.known.waiting)
-    app.add_middleware(RequestLog, logger=logger, clock=clock, requests=requests)
+    for part in fields(parts):
+        setattr(app.state, part.name, getattr(parts, part.name))
+    app.state.clock = clock
+    app.state.serves_admin = serves_admin
+    for each in (
+        router,
+        metric_router,
+        key_router,
+        project_router,
+        record_router,
+        audit_router,
+        dead_letter_routes.router,
+    ):
+        app.include_router(each)
+    answer = renderer(DIALECTS)
+    add_problem_handlers(app, answer)
+    app.add_middleware(BodyCap, answer=answer)
+    app.router.routes.extend(probe_routes(parts.readiness))
+    route_table(app)
+    if not serves_admin:
+        _hide_admin_routes(app)
+    app.add_middleware(RequestLog, logger=logger, clock=clock, requests=request_counter(registry))
+    show_dead_letters(parts.dead_letters, registry)
     return app
+
+
+def show_dead_letters(letters: DeadLetters, registry: CollectorRegistry) -> None:
+    """Show how many wait; the same figure for every application of a process."""
+    name = "hostler_dead_letters"
+    gauge = registry._names_to_collectors.get(name)  # noqa: SLF001  # the registry has no other way to ask
+    if gauge is None:
+        gauge = Gauge(name, "Messages that a consumer gave up and nobody has dealt with.", registry=registry)
+        gauge.set_function(letters.known.waiting)
+
+
+def request_counter(registry: CollectorRegistry) -> Counter:
+    """Counts answers; the same one for every application of a process."""
+    name = "hostler_api_requests"
+    known = registry._names_to_collectors.get(name)  # noqa: SLF001  # the registry has no other way to ask
+    if isinstance(known, Counter):
+        return known
+    return Counter(f"{name}_total", "Requests answered.", ("method", "code"), registry=registry)
+
+
+def _hide_admin_routes(app: FastAPI) -> None:
+    """Describe only what is served here."""
+    shown = [context for context in iter_route_contexts(app.routes) if not is_for_admins(context)]
+
+    def describe() -> dict[str, object]:
+        if app.openapi_schema is None:
+            app.openapi_schema = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=shown
+            )
+        return app.openapi_schema
+
+    app.openapi = describe  # type: ignore[method-assign]  # FastAPI's own way of another description

@@ -13,19 +13,22 @@ from hostler_bus.port import Bucket, Bus
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.catalogue import ApiKey
 from hostler_domain.api_keys import checksum_ok, display_prefix, hash_key
+from hostler_domain.catalogue import Project
 from hostler_domain.errors import PermanentError
 from hostler_domain.job import DEFAULT_PROJECT
 from hostler_kit.ids import new_id
 
 
-async def write_shipped_catalogue(bus: Bus) -> None:
-    """Add the shipped profiles and masters where nothing of that name is there."""
+async def write_shipped_catalogue(bus: Bus, now: datetime) -> None:
+    """Add the shipped profiles and masters and the default project where nothing of that name is there."""
     profiles = bus.bucket(subjects.BUCKET_HARDWARE_PROFILES)
     for profile in HARDWARE_PROFILES:
         await _create(profiles, profile.name, catalogue.HARDWARE_PROFILES.encode(profile))
     masters = bus.bucket(subjects.BUCKET_MODEL_MASTERS)
     for master in MODEL_MASTERS:
         await _create(masters, master.model, catalogue.MODEL_MASTERS.encode(master))
+    project = Project(DEFAULT_PROJECT, new_id(), now, description="Where jobs go that name no project.")
+    await _create(bus.bucket(subjects.BUCKET_PROJECTS), project.name, catalogue.PROJECTS.encode(project))
 
 
 def read_admin_key(key_file: Path) -> str:

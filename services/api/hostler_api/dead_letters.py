@@ -13,7 +13,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel
 
-from hostler_api.access import Admin
+from hostler_api.access import AdminCaller
 from hostler_api.problems import described
 from hostler_bus.dead_letters import DeadLetterBook
 from hostler_bus.letter_projection import LetterProjection
@@ -86,7 +86,7 @@ def _parts(request: Request) -> DeadLetters:
 @router.get("", responses=described(400, 401, 403))
 async def list_dead_letters(
     request: Request,
-    caller: Admin,
+    caller: AdminCaller,
     stream: str | None = None,
     consumer: str | None = None,
     state: LetterState | None = None,
@@ -113,7 +113,7 @@ async def list_dead_letters(
 
 
 @router.get("/{letter}", responses=described(401, 403, 404, 503))
-async def get_dead_letter(request: Request, letter: str, caller: Admin) -> DeadLetterWithMessage:
+async def get_dead_letter(request: Request, letter: str, caller: AdminCaller) -> DeadLetterWithMessage:
     """One letter, with the message that was given up."""
     del caller
     entry = await _parts(request).book.load(letter)
@@ -124,13 +124,13 @@ async def get_dead_letter(request: Request, letter: str, caller: Admin) -> DeadL
 
 
 @router.post("/{letter}/replay", status_code=202, responses=described(401, 403, 404, 409, 503))
-async def replay_dead_letter(request: Request, letter: str, caller: Admin) -> DeadLetterDocument:
+async def replay_dead_letter(request: Request, letter: str, caller: AdminCaller) -> DeadLetterDocument:
     """Hand the message to the consumer that gave it up, and to no other; again is harmless. What fails again is a dead letter again."""
     return DeadLetterDocument.of(await _parts(request).book.replay(letter, by=caller.key.key_id))
 
 
 @router.post("/{letter}/discard", status_code=200, responses=described(401, 403, 404, 409, 503))
-async def discard_dead_letter(request: Request, letter: str, caller: Admin) -> DeadLetterDocument:
+async def discard_dead_letter(request: Request, letter: str, caller: AdminCaller) -> DeadLetterDocument:
     """Note that a letter needs nothing. It stays readable and can still be replayed."""
     return DeadLetterDocument.of(await _parts(request).book.discard(letter, by=caller.key.key_id))
 

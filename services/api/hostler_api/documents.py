@@ -76,6 +76,19 @@ class JobList(Document):
     next: str | None
 
 
+class ReplicaList(Document):
+    """Replicas of a job."""
+
+    data: tuple[ReplicaDocument, ...]
+
+
+class WaitDocument(Document):
+    """What came of waiting: whether the wish is fulfilled, and the job as it is."""
+
+    reached: bool
+    job: JobDocument
+
+
 def job_document(entry: JobEntry) -> JobDocument:
     """The document of a job."""
     job = entry.job

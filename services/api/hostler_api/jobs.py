@@ -6,28 +6,29 @@ in the log itself, so that a job can be read at once after it was made, at which
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 
 from hostler_api.access import Caller
+from hostler_api.catalogues import Catalogues
 from hostler_api.names import Claim, Names, NameTaken, NameUndecided
 from hostler_api.patches import JobPatch, patched_spec
-from hostler_api.problems import Forbidden, IdempotencyMismatch, Overtaken
+from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
-from hostler_bus.errors import MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
+from hostler_bus.errors import BadKey, MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
-from hostler_bus.projection import CatalogueProjection, JobProjection
+from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobScaledV1
 from hostler_contracts.replica_logs import LogQuestion
-from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.changes import JobScaled
-from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
+from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide
 from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
@@ -47,19 +48,20 @@ class JobService:
         bus: Bus,
         log: JobLog,
         jobs: JobProjection,
-        masters: CatalogueProjection[ModelMaster],
-        profiles: CatalogueProjection[HardwareProfile],
+        catalogues: Catalogues,
         secret_key: SecretKey,
         clock: Clock,
     ) -> None:
         self._bus = bus
         self._log = log
         self._jobs = jobs
-        self._masters = masters
-        self._profiles = profiles
+        self._masters = catalogues.masters
+        self._profiles = catalogues.profiles
+        self._projects = catalogues.projects
         self._secret_key = secret_key
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
+        self._project_bucket = bus.bucket(subjects.BUCKET_PROJECTS)
         self._idempotency = bus.bucket(subjects.BUCKET_IDEMPOTENCY)
         self._names = Names(bus.bucket(subjects.BUCKET_NAMES), log, clock)
 
@@ -73,6 +75,8 @@ class JobService:
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
+        if not await self._has_project(project):
+            raise InvalidFields(FieldError("project", "does not exist; an admin makes projects"))
         if request.external is not None and not caller.admin:
             # The routers would send requests to any address of the network that they stand in.
             raise Forbidden("only an admin's API key may name the addresses of external servers")
@@ -96,6 +100,9 @@ class JobService:
         )
         # After the request is known to make sense, so that a name is claimed for nothing only when an api dies.
         claim = await self._claim_name(project, request, job_id)
+        if not caller.key.allows_job(job_id, claim.name):
+            await self._names.give_up(claim)
+            raise Forbidden("the API key may not make a job of this name")
         spec = replace(spec, name=claim.name)
         command = CreateJob(
             self._clock.now(), job_id, spec, self._masters.records.get(request.model), caller.key.key_id
@@ -141,7 +148,7 @@ class JobService:
             entry = self._named(project or caller.key.project, job)
         if entry is None:
             entry = await self._names.holder(project or caller.key.project, job)
-        if entry is None or not caller.sees(entry.job.spec.project):
+        if entry is None or not caller.sees_job(entry.job):
             raise NotFound(f"there is no job {job!r}")
         return entry
 
@@ -151,18 +158,22 @@ class JobService:
         *,
         project: str | None,
         phase: str | None,
+        model: str | None = None,
+        labels: Mapping[str, str] = MappingProxyType({}),
         include_deleted: bool,
         after: str | None,
         limit: int,
     ) -> tuple[tuple[JobEntry, ...], bool]:
-        """One page of jobs, newest first, and whether there are more."""
+        """One page of jobs that fit every wish, newest first, and whether there are more."""
         found = sorted(
             (
                 entry
                 for entry in self._jobs.jobs.values()
-                if caller.sees(entry.job.spec.project)
+                if caller.sees_job(entry.job)
                 and (project is None or entry.job.spec.project == project)
                 and (phase is None or entry.job.status.phase == phase)
+                and (model is None or entry.job.spec.model == model)
+                and labels.items() <= entry.job.spec.labels.items()
                 and (include_deleted or not entry.job.deleted)
                 and (after is None or entry.job.job_id < after)
             ),
@@ -206,6 +217,17 @@ class JobService:
         """
         command = RestartJob(self._clock.now(), caller.key.key_id, of_generation)
         return await self._execute(caller, job, command)
+
+    async def scale(self, caller: Caller, job: str, replicas: int) -> JobEntry:
+        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            InvalidFields: the bounds do not allow it.
+            Conflict: it is not meant to run.
+        """
+        reasons = (f"asked for by the API key {caller.key.key_id}",)
+        return await self._execute(caller, job, ScaleJob(self._clock.now(), replicas, reasons))
 
     async def update(self, caller: Caller, job: str, patch: JobPatch, if_match: int | None) -> JobEntry:
         """Change what a job is; what is so already stays as it is, whatever revision the caller knows.
@@ -269,6 +291,14 @@ class JobService:
     def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
+
+    async def _has_project(self, name: str) -> bool:
+        if name in self._projects.records:
+            return True
+        try:
+            return await self._project_bucket.get(name) is not None
+        except BadKey:
+            return False
 
     async def _claim_name(self, project: str, request: JobRequest, job_id: str) -> Claim:
         """The name that was asked for, or a free one made from the model's."""

@@ -73,6 +73,7 @@ class JobPatch(RequestBody):
     runtime: Fixed = None
     location: Fixed = None
     preemptible: Fixed = None
+    root_disk_gb: Fixed = None
     hf_token: Fixed = None
 
 
@@ -115,6 +116,8 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         else spec.endpoint_auth,
         timeouts=_timeouts(spec.timeouts, patch.timeouts) if "timeouts" in given else spec.timeouts,
         hf_token_secret=spec.hf_token_secret,
+        external=spec.external,
+        root_disk_gb=spec.root_disk_gb,
     )
     errors.extend(update_errors(job, patched))
     if errors:

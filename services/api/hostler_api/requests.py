@@ -84,6 +84,7 @@ class JobRequest(RequestBody):
     serving: ServingRequest = ServingRequest()
     hardware_profile: str | None = Field(default=None, max_length=63)
     gpu_count: int | None = None
+    root_disk_gb: int | None = None
     scaling: ScalingRequest = ScalingRequest()
     target_rps: float | None = None
     target_latency_p95_ms: float | None = None
@@ -95,6 +96,12 @@ class JobRequest(RequestBody):
     timeouts: TimeoutsRequest = TimeoutsRequest()
     hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
     external: ExternalRequest | None = None
+
+
+class ScaleRequest(RequestBody):
+    """How many replicas a job shall have."""
+
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,9 @@ def job_spec(
         timeouts=Timeouts(request.timeouts.initialization_seconds, request.timeouts.request_seconds),
         hf_token_secret=hf_token_secret,
         external=_external(request, upstream_key_secret),
+        root_disk_gb=(recipe.root_disk_gb if recipe else None)
+        if request.root_disk_gb is None
+        else request.root_disk_gb,
     )
     errors.extend(spec_errors(spec, master))
     if errors:

@@ -4,16 +4,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import Field
 
 from hostler_api.access import Caller, Reader, Writer
-from hostler_api.documents import JobDocument, JobList, job_document
+from hostler_api.documents import JobDocument, JobList, ReplicaList, WaitDocument, job_document
 from hostler_api.events import EventFeed, event_json
 from hostler_api.explain import Explanation, explanation
 from hostler_api.jobs import JobService
 from hostler_api.patches import JobPatch
 from hostler_api.problems import described
 from hostler_api.replica_logs import LogDocument
-from hostler_api.requests import JobRequest
+from hostler_api.requests import JobRequest, ScaleRequest
+from hostler_api.waits import WAIT_SECONDS_MAX, JobWaits, WaitFor, is_reached
 from hostler_bus.job_log import JobEntry
 from hostler_contracts.replica_logs import LOG_LINES_MAX, LogQuestion
 from hostler_domain.errors import FieldError, InvalidFields
@@ -37,7 +39,10 @@ def _answer(entry: JobEntry, status: int) -> Response:
 
 
 @router.post(
-    "/jobs", status_code=202, response_model=JobDocument, responses=described(400, 401, 403, 409, 422, 503)
+    "/jobs",
+    status_code=202,
+    response_model=JobDocument,
+    responses=described(400, 401, 403, 409, 422, 503),
 )
 async def create_job(
     request: Request,
@@ -57,13 +62,29 @@ async def list_jobs(
     caller: Reader,
     project: str | None = None,
     phase: JobPhase | None = None,
+    model: Annotated[
+        str | None, Query(max_length=200, description="Only jobs that serve this model.")
+    ] = None,
+    label: Annotated[
+        tuple[Annotated[str, Field(max_length=4300)], ...],
+        Query(
+            max_length=20, description="Only jobs with this label, as `name=value`; all of them, if several."
+        ),
+    ] = (),
     include_deleted: bool = False,
     after: Annotated[str | None, Query(max_length=64, description="`next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> JobList:
     """Jobs that the caller may see, newest first."""
     entries, more = _service(request).list(
-        caller, project=project, phase=phase, include_deleted=include_deleted, after=after, limit=limit
+        caller,
+        project=project,
+        phase=phase,
+        model=model,
+        labels=_labels(label),
+        include_deleted=include_deleted,
+        after=after,
+        limit=limit,
     )
     return JobList(
         data=tuple(job_document(entry) for entry in entries),
@@ -100,7 +121,7 @@ async def update_job(
     if_match: Annotated[str | None, Header(description="The ETag that the change is meant for.")] = None,
 ) -> Response:
     """Change a job by a JSON merge patch. What replicas are made from is rolled out one by one; bounds and labels replace none."""
-    return _answer(await _service(request).update(caller, job, body, _revision(if_match)), 202)
+    return _answer(await _service(request).update(caller, job, body, revision_of(if_match)), 202)
 
 
 @router.post(
@@ -142,6 +163,45 @@ async def restart_job(
 ) -> Response:
     """Replace every replica, one at a time; a failed job starts over."""
     return _answer(await _service(request).restart(caller, job, of_generation), 202)
+
+
+@router.post(
+    "/jobs/{job}/scale",
+    status_code=202,
+    response_model=JobDocument,
+    responses=described(400, 401, 403, 404, 409, 503),
+)
+async def scale_job(request: Request, job: str, body: ScaleRequest, caller: Writer) -> Response:
+    """Have another number of replicas, within the job's bounds. A job with targets is scaled on from there as its load demands."""
+    return _answer(await _service(request).scale(caller, job, body.replicas), 202)
+
+
+@router.get("/jobs/{job}/replicas", responses=described(401, 403, 404))
+async def list_replicas(
+    request: Request, job: str, caller: Reader, project: str | None = None
+) -> ReplicaList:
+    """The replicas of a job: those that live, and the latest that ended."""
+    entry = await _service(request).get(caller, job, project)
+    return ReplicaList(data=job_document(entry).status.replicas)
+
+
+@router.get("/jobs/{job}/wait", responses=described(400, 401, 403, 404, 503))
+async def wait_for_job(
+    request: Request,
+    job: str,
+    caller: Reader,
+    until: Annotated[
+        WaitFor, Query(alias="for", description="`ready` means at least one replica that serves.")
+    ] = WaitFor.READY,
+    timeout_seconds: Annotated[float, Query(ge=0, le=WAIT_SECONDS_MAX)] = 30.0,
+    project: str | None = None,
+) -> WaitDocument:
+    """Answer when a job is as wished, can't become so any more, or the time is over; `reached` tells which. Ask again to wait on."""
+    service = _service(request)
+    waits: JobWaits = request.app.state.waits
+    entry = await service.get(caller, job, project)
+    entry = await waits.until(entry, until, timeout_seconds)
+    return WaitDocument(reached=is_reached(entry.job, until), job=job_document(entry))
 
 
 @router.get("/jobs/{job}/explain", responses=described(401, 403, 404, 503))
@@ -208,13 +268,20 @@ async def _events_page(request: Request, caller: Caller, entry: JobEntry, start:
     return JSONResponse({"data": data, "has_more": more, "next": data[-1]["sequence"] if more else None})
 
 
-def _revision(if_match: str | None) -> int | None:
+def _labels(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [each.partition("=") for each in given]
+    if any(not name or not sign for name, sign, _ in pairs):
+        raise InvalidFields(FieldError("label", "must be a name and a value with = between them"))
+    return {name: value for name, _, value in pairs}
+
+
+def revision_of(if_match: str | None) -> int | None:
     """The revision that If-Match names; None where any will do."""
     if if_match is None or if_match.strip() == "*":
         return None
     tag = if_match.strip()
     if not (len(tag) > 2 and tag[0] == tag[-1] == '"' and tag[1:-1].isdecimal()):
-        raise InvalidFields(FieldError("If-Match", 'must be the ETag of a job, such as "42"'))
+        raise InvalidFields(FieldError("If-Match", 'must be an ETag as it was given, such as "42"'))
     return int(tag[1:-1])
 
 

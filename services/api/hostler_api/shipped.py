@@ -18,6 +18,35 @@ HARDWARE_PROFILES = (
     HardwareProfile("gpu.h100", "H100-SXM5-80GB", "nvidia.com/GH100_H100_SXM5_80GB", 16, 180 * _GIB, 3.5),
 )
 
+
+def _vllm(
+    model: str,
+    profile: str,
+    gpus: int,
+    context: int,
+    *,
+    disk_gb: int,
+    **parameters: str,
+) -> ModelMaster:
+    """A language model for vLLM; the names are its flags. How it parses its own answers is no matter of taste, so it is fixed."""
+    return ModelMaster(
+        model=model,
+        runtime="vllm",
+        parameters={
+            "max-model-len": Parameter(str(context)),
+            "gpu-memory-utilization": Parameter("0.92"),
+            **{name.replace("_", "-"): Parameter(value, tunable=False) for name, value in parameters.items()},
+        },
+        root_disk_gb=disk_gb,
+        hardware_profile=profile,
+        gpu_count=gpus,
+        context_length_tokens=context,
+    )
+
+
+_TOOLS = {"enable_auto_tool_choice": "true"}
+_MISTRAL = {"tokenizer_mode": "mistral", "config_format": "mistral", "load_format": "mistral"}
+
 MODEL_MASTERS = (
     ModelMaster(
         model="HuggingFaceTB/SmolLM2-135M-Instruct",
@@ -32,6 +61,64 @@ MODEL_MASTERS = (
     # The same weights under the name of their converted form and under that of the original.
     ModelMaster(model="Systran/faster-whisper-tiny.en", runtime="whisper", hardware_profile="cpu.small"),
     ModelMaster(model="openai/whisper-tiny.en", runtime="whisper", hardware_profile="cpu.small"),
+    # Disks hold the weights (two bytes a parameter unless the model comes smaller) and the runtime beside them.
+    _vllm(
+        "Qwen/Qwen3-8B",
+        "gpu.l40s",
+        1,
+        32768,
+        disk_gb=60,
+        **_TOOLS,
+        tool_call_parser="hermes",
+        reasoning_parser="qwen3",
+    ),
+    _vllm(
+        "Qwen/Qwen3-32B",
+        "gpu.a100",
+        1,
+        16384,
+        disk_gb=120,
+        **_TOOLS,
+        tool_call_parser="hermes",
+        reasoning_parser="qwen3",
+    ),
+    _vllm(
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "gpu.l40s",
+        1,
+        32768,
+        disk_gb=60,
+        **_TOOLS,
+        tool_call_parser="llama3_json",
+    ),
+    _vllm(
+        "meta-llama/Llama-3.3-70B-Instruct",
+        "gpu.h100",
+        4,
+        65536,
+        disk_gb=220,
+        **_TOOLS,
+        tool_call_parser="llama3_json",
+    ),
+    _vllm(
+        "mistralai/Mistral-Small-3.2-24B-Instruct-2506",
+        "gpu.a100",
+        1,
+        32768,
+        disk_gb=100,
+        **_TOOLS,
+        **_MISTRAL,
+        tool_call_parser="mistral",
+    ),
+    _vllm("openai/gpt-oss-20b", "gpu.h100", 1, 65536, disk_gb=60, **_TOOLS, tool_call_parser="openai"),
+    _vllm("openai/gpt-oss-120b", "gpu.h100", 2, 65536, disk_gb=120, **_TOOLS, tool_call_parser="openai"),
+    ModelMaster(
+        model="nvidia/parakeet-tdt-0.6b-v3",
+        runtime="parakeet",
+        root_disk_gb=40,
+        hardware_profile="gpu.l40s",
+        gpu_count=1,
+    ),
 )
 
 RUNTIMES = ("llamacpp", "vllm", "parakeet", "simulated", "whisper", EXTERNAL)

@@ -16,7 +16,7 @@ from hostler_kit.ops import Readiness
 from hostler_router.auth import ANYONE, Caller, authenticate
 from hostler_router.edge import ClientGone, Reply, Request, read_head, request_id_of
 from hostler_router.exchange import Exchange, Outcome
-from hostler_router.inference import FindKey, Inference
+from hostler_router.inference import FindKey, Inference, OnKey
 from hostler_router.metrics import RouterMetrics
 from hostler_router.models import models_list, one_model
 from hostler_router.openai_errors import (
@@ -51,6 +51,7 @@ class RouterApp:
         table: RouteTable,
         find_key: FindKey,
         *,
+        on_key: OnKey,
         caught_up: Callable[[], bool],
         readiness: Readiness,
         metrics: RouterMetrics,
@@ -63,6 +64,7 @@ class RouterApp:
             inference: Takes the requests that go to replicas.
             table: Where they may go.
             find_key: Gives a stored API key by its hash.
+            on_key: Told of the id of every key that is used.
             caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
             readiness: For the probe.
             metrics: The figures.
@@ -72,6 +74,7 @@ class RouterApp:
         self._inference = inference
         self._table = table
         self._find_key = find_key
+        self._on_key = on_key
         self._caught_up = caught_up
         self._readiness = readiness
         self._metrics = metrics
@@ -124,6 +127,8 @@ class RouterApp:
 
     def _models(self, request: Request) -> bytes:
         caller = authenticate(request.headers, self._find_key, now=self._clock.now())
+        if isinstance(caller, Caller):
+            self._on_key(caller.key_id)
         model = request.path.removeprefix(_MODELS).strip("/")
         if not model:
             if isinstance(caller, ErrorReply):

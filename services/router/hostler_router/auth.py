@@ -24,10 +24,19 @@ class Viewer:
     Attributes:
         project: The caller's; None for a caller without a key.
         admin: May see every project's.
+        allowed_jobs: Ids or names of the only jobs of the project that may be seen; None for all.
     """
 
     project: str | None
     admin: bool = False
+    allowed_jobs: frozenset[str] | None = None
+
+    def owns(self, project: str, job_id: str, name: str) -> bool:
+        """Whether a job belongs to what the caller's key is for."""
+        if self.admin:
+            return True
+        listed = self.allowed_jobs is None or job_id in self.allowed_jobs or name in self.allowed_jobs
+        return project == self.project and listed
 
 
 ANYONE: Final = Viewer(project=None)
@@ -58,4 +67,5 @@ def authenticate(
     found = credentials.authenticate(key, find, _SCOPE, now=now)
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
-    return Caller(found.key_id, Viewer(found.project, admin="admin" in found.scopes))
+    allowed_jobs = None if found.allowed_jobs is None else frozenset(found.allowed_jobs)
+    return Caller(found.key_id, Viewer(found.project, "admin" in found.scopes, allowed_jobs))

@@ -33,6 +33,8 @@ class Exchange:
         request_id: The client's own, or a new one.
         route: The path as a label; few values.
         started: When it came, by the monotonic clock.
+        key_id: Of the caller's API key, once known.
+        key_project: The key's project, likewise.
         job_id: The job that is meant, once known.
         replica_id: The replica that was tried last.
         stream: Whether events were asked for.
@@ -47,6 +49,8 @@ class Exchange:
     request_id: str
     route: str
     started: float
+    key_id: str | None = None
+    key_project: str | None = None
     job_id: str = ""
     replica_id: str = ""
     stream: bool = False

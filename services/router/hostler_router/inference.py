@@ -12,6 +12,7 @@ from starlette.types import Receive
 
 from hostler_contracts.catalogue import ApiKey
 from hostler_kit.clock import Clock
+from hostler_kit.ids import new_id
 from hostler_router.auth import ANYONE, Caller, authenticate
 from hostler_router.bodies import Asked, read_request
 from hostler_router.edge import Reply, Request, read_body, wait_gone
@@ -29,9 +30,12 @@ from hostler_router.relay import Relay
 from hostler_router.running import Running
 from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown
 from hostler_router.uploads import UploadLimits, upload
+from hostler_router.usage import UsageRecorder, finished
 from hostler_router.windows import WindowRecorder
 
 FindKey = Callable[[str], ApiKey | None]
+OnKey = Callable[[str], None]
+"""Told of the id of every key that is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Inference:
         limits: BodyLimits,
         upload_limits: UploadLimits,
         recorder: WindowRecorder,
+        usage: UsageRecorder,
+        on_key: OnKey,
         running: Running,
         metrics: RouterMetrics,
         clock: Clock,
@@ -64,6 +70,8 @@ class Inference:
         self._limits = limits
         self._upload_limits = upload_limits
         self._recorder = recorder
+        self._usage = usage
+        self._on_key = on_key
         self._running = running
         self._metrics = metrics
         self._clock = clock
@@ -80,6 +88,9 @@ class Inference:
         caller = authenticate(request.headers, self._find_key, now=self._clock.now())
         if isinstance(caller, ErrorReply) and not self._table.has_public:
             raise Refused(caller)  # before the body: strangers get nothing held for them
+        if isinstance(caller, Caller):
+            self._on_key(caller.key_id)
+            exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
         body = await read_body(
             request,
             receive,
@@ -170,20 +181,23 @@ class Inference:
             gone.cancel()
             self._running.leave(work)
             self._record(entry.job_id, exchange)
+            ended = finished(exchange, entry, status=reply.status, clock=self._clock, usage_id=new_id())
+            self._usage.ended(entry.project, entry.job_id, ended)
 
     def _record(self, job_id: str, exchange: Exchange) -> None:
         self._recorder.left(job_id)
         self._show_in_flight(job_id)
         if exchange.usage is not None:
-            self._recorder.used(job_id, exchange.usage)
+            self._recorder.used(job_id, exchange.replica_id, exchange.usage)
         if exchange.first_event_seconds is not None:
-            self._recorder.first_token(job_id, exchange.first_event_seconds * 1000)
+            self._recorder.first_token(job_id, exchange.replica_id, exchange.first_event_seconds * 1000)
             self._metrics.first_event(exchange.first_event_seconds)
         match exchange.outcome:
             case Outcome.ANSWERED:
-                self._recorder.completed(job_id, (self._clock.monotonic() - exchange.started) * 1000)
+                latency_ms = (self._clock.monotonic() - exchange.started) * 1000
+                self._recorder.completed(job_id, exchange.replica_id, latency_ms)
             case Outcome.FAILED | Outcome.BROKEN | Outcome.CUT:
-                self._recorder.failed(job_id)
+                self._recorder.failed(job_id, exchange.replica_id)
             case _:  # its client hung up; the others end before they get here
                 self._metrics.client_gone()
 

@@ -69,6 +69,12 @@ class RouterMetrics:
             registry=registry,
         )
 
+        self._usage_lost = Counter(
+            "hostler_router_usage_lost_total",
+            "Finished requests that are in no usage, because they could not be stored.",
+            registry=registry,
+        )
+
     def ended(self, route: str, code: int, seconds: float) -> None:
         """A request ended; 499 stands for a client that hung up."""
         self._requests.labels(route, str(code)).inc()
@@ -110,3 +116,7 @@ class RouterMetrics:
     def windows_lost(self, count: int) -> None:
         """Windows could not be published."""
         self._windows_lost.inc(count)
+
+    def usage_lost(self, count: int) -> None:
+        """Finished requests could not be stored."""
+        self._usage_lost.inc(count)

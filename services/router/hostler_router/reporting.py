@@ -11,6 +11,7 @@ from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_router.metrics import RouterMetrics
+from hostler_router.outstanding import Outstanding
 from hostler_router.table import RouteTable
 from hostler_router.windows import WindowRecorder
 
@@ -25,6 +26,7 @@ class WindowReporter:
         bus: Bus,
         table: RouteTable,
         recorder: WindowRecorder,
+        outstanding: Outstanding,
         *,
         name: str,
         period_seconds: float,
@@ -35,6 +37,7 @@ class WindowReporter:
         self._bus = bus
         self._table = table
         self._recorder = recorder
+        self._outstanding = outstanding
         self._name = name
         self._period_seconds = period_seconds
         self._clock = clock
@@ -54,7 +57,8 @@ class WindowReporter:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         projects = {entry.job_id: entry.project for entry in self._table.entries}
         windows = self._recorder.cut(
-            projects,
+            {entry.job_id: [each.replica_id for each in entry.endpoints] for entry in self._table.entries},
+            self._outstanding.counts,
             router=self._name,
             started_at=self._started_at,
             seconds=max(monotonic - self._started, 0.001),

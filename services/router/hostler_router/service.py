@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry
 
 from hostler_bus.job_log import JobEntry
+from hostler_bus.key_uses import KeyUses
 from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import subjects
@@ -35,6 +36,7 @@ from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import RouteTable
 from hostler_router.uploads import UploadLimits
+from hostler_router.usage import UsageRecorder, UsageReporter
 from hostler_router.windows import WindowRecorder
 
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
@@ -87,6 +89,8 @@ class Router:
         self._running = Running()
         self._metrics = RouterMetrics(given.registry)
         recorder = WindowRecorder()
+        usage = UsageRecorder()
+        self._key_uses = KeyUses(given.bus, given.clock, given.logger)
         outstanding = Outstanding()
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
         self._client = ReplicaClient(
@@ -116,6 +120,8 @@ class Router:
                 settings.upload_bytes_max, settings.upload_timeout_seconds, settings.upload_memory_bytes
             ),
             recorder=recorder,
+            usage=usage,
+            on_key=self._key_uses.note,
             running=self._running,
             metrics=self._metrics,
             clock=given.clock,
@@ -133,8 +139,18 @@ class Router:
             given.bus,
             self._table,
             recorder,
+            outstanding,
             name=given.name,
             period_seconds=settings.metrics_period_seconds,
+            clock=given.clock,
+            metrics=self._metrics,
+            logger=given.logger,
+        )
+        self._usage_reporter = UsageReporter(
+            given.bus,
+            usage,
+            name=given.name,
+            period_seconds=settings.usage_period_seconds,
             clock=given.clock,
             metrics=self._metrics,
             logger=given.logger,
@@ -143,6 +159,7 @@ class Router:
             inference,
             self._table,
             self._find_key,
+            on_key=self._key_uses.note,
             caught_up=lambda: self.jobs.caught_up and self.keys.caught_up,
             readiness=given.readiness,
             metrics=self._metrics,
@@ -173,6 +190,8 @@ class Router:
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("windows", self._reporter.run())
+        spawn("usage", self._usage_reporter.run())
+        spawn("key-uses", self._key_uses.run())
         await self._catch_up()
         await self._server.start()
         self._given.logger.info("router.listening", port=self.port)
@@ -186,6 +205,8 @@ class Router:
         await closing
         await self._client.close()
         await self._reporter.publish()
+        await self._usage_reporter.publish()
+        await self._key_uses.flush()
         await self._presence.leave()
 
     async def _catch_up(self) -> None:

@@ -40,5 +40,7 @@ class RouterSettings(OpsSettings):
     """How many other replicas are tried when one fails before anything was sent to the client."""
     metrics_period_seconds: float = Field(default=5.0, gt=0)
     """Length of a load window; the autoscaler sees load at this grain."""
+    usage_period_seconds: float = Field(default=1.0, gt=0)
+    """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""

@@ -238,7 +238,7 @@ def _words(entry: Entry) -> set[str]:
 
 
 def _owns(viewer: Viewer, entry: Entry) -> bool:
-    return viewer.admin or entry.project == viewer.project
+    return viewer.owns(entry.project, entry.job_id, entry.name)
 
 
 def _not_serving(entry: Entry) -> NotServing:

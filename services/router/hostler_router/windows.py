@@ -1,29 +1,36 @@
-"""Counts of every job's requests, cut into load windows.
+"""Counts of every job's requests, and of those of each replica, cut into load windows.
 
 Pure but for its own memory: the handlers tell it what happened, `reporting` cuts a window each period and publishes it. A job
 without requests gets a window of zeros, which is how the autoscaler tells idle from unheard-of.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hostler_contracts.load import LoadWindow
+from hostler_contracts.load import LoadWindow, ReplicaLoad
 from hostler_domain.histogram import bucket
 from hostler_router.bodies import Usage
 
 
 @dataclass(slots=True)
-class _Counts:
-    arrivals: int = 0
+class _Ended:
+    """How requests ended; for a whole job, and for each replica."""
+
     completed: int = 0
     failed: int = 0
-    rejected: int = 0
     latency_ms: dict[int, int] = field(default_factory=dict)
     first_token_ms: dict[int, int] = field(default_factory=dict)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     audio_seconds: int = 0
+
+
+@dataclass(slots=True)
+class _Counts(_Ended):
+    arrivals: int = 0
+    rejected: int = 0
+    replicas: dict[str, _Ended] = field(default_factory=dict)
 
 
 class WindowRecorder:
@@ -56,42 +63,57 @@ class WindowRecorder:
         counts.arrivals += 1
         counts.rejected += 1
 
-    def first_token(self, job_id: str, milliseconds: float) -> None:
+    def first_token(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """The first event of a stream went out."""
-        _count(self._of(job_id).first_token_ms, milliseconds)
+        for counts in self._both(job_id, replica_id):
+            _count(counts.first_token_ms, milliseconds)
 
-    def completed(self, job_id: str, milliseconds: float) -> None:
+    def completed(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """It was answered in full."""
-        counts = self._of(job_id)
-        counts.completed += 1
-        _count(counts.latency_ms, milliseconds)
+        for counts in self._both(job_id, replica_id):
+            counts.completed += 1
+            _count(counts.latency_ms, milliseconds)
 
-    def failed(self, job_id: str) -> None:
-        """It ended in a 5xx or a broken answer."""
-        self._of(job_id).failed += 1
+    def failed(self, job_id: str, replica_id: str) -> None:
+        """It ended in a 5xx or a broken answer; `replica_id` is empty where none was reached."""
+        for counts in self._both(job_id, replica_id):
+            counts.failed += 1
 
-    def used(self, job_id: str, usage: Usage) -> None:
+    def used(self, job_id: str, replica_id: str, usage: Usage) -> None:
         """The runtime said what it took; counted for abandoned and broken answers as well."""
-        counts = self._of(job_id)
-        counts.prompt_tokens += usage.prompt_tokens
-        counts.completion_tokens += usage.completion_tokens
-        counts.audio_seconds += usage.audio_seconds
+        for counts in self._both(job_id, replica_id):
+            counts.prompt_tokens += usage.prompt_tokens
+            counts.completion_tokens += usage.completion_tokens
+            counts.audio_seconds += usage.audio_seconds
 
     def in_flight(self, job_id: str) -> int:
         """Requests for the job that are under way."""
         return self._in_flight.get(job_id, 0)
 
     def cut(
-        self, job_ids: Iterable[str], *, router: str, started_at: datetime, seconds: float
+        self,
+        jobs: Mapping[str, Iterable[str]],
+        outstanding: Mapping[str, int],
+        *,
+        router: str,
+        started_at: datetime,
+        seconds: float,
     ) -> list[LoadWindow]:
-        """A window for each of `job_ids`, zeros included; counting starts anew.
+        """A window for each of `jobs`, zeros included; counting starts anew.
 
         Counts of other jobs, which are those deleted meanwhile, are dropped.
+
+        Args:
+            jobs: The ready replicas of each.
+            outstanding: Requests under way on each replica; one that is absent has none.
+            router: Who counts.
+            started_at: Begin of the period.
+            seconds: Its length.
         """
         counted, self._counts = self._counts, {}
         nothing = _Counts()
         windows: list[LoadWindow] = []
-        for job_id in job_ids:
+        for job_id, ready in jobs.items():
             counts = counted.get(job_id, nothing)
             window = LoadWindow(
                 router=router,
@@ -108,9 +130,22 @@ class WindowRecorder:
                 prompt_tokens=counts.prompt_tokens,
                 completion_tokens=counts.completion_tokens,
                 audio_seconds=counts.audio_seconds,
+                replicas={
+                    replica_id: _load(
+                        counts.replicas.get(replica_id, nothing), outstanding.get(replica_id, 0)
+                    )
+                    for replica_id in sorted({*ready, *counts.replicas})
+                },
             )
             windows.append(window)
         return windows
+
+    def _both(self, job_id: str, replica_id: str) -> tuple[_Ended, ...]:
+        """What is counted for the job and, where one was reached, for the replica."""
+        counts = self._of(job_id)
+        if not replica_id:
+            return (counts,)
+        return counts, counts.replicas.setdefault(replica_id, _Ended())
 
     def _of(self, job_id: str) -> _Counts:
         counts = self._counts.get(job_id)
@@ -122,3 +157,15 @@ class WindowRecorder:
 def _count(histogram: dict[int, int], milliseconds: float) -> None:
     index = bucket(milliseconds)
     histogram[index] = histogram.get(index, 0) + 1
+
+
+def _load(counts: _Ended, in_flight: int) -> ReplicaLoad:
+    return ReplicaLoad(
+        completed=counts.completed,
+        failed=counts.failed,
+        in_flight=in_flight,
+        latency_ms=counts.latency_ms,
+        first_token_ms=counts.first_token_ms,
+        prompt_tokens=counts.prompt_tokens,
+        completion_tokens=counts.completion_tokens,
+    )

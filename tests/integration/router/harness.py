@@ -19,6 +19,7 @@ from hostler_contracts import subjects
 from hostler_contracts.catalogue import API_KEYS, ApiKey, Scope
 from hostler_contracts.drain import InFlightAnswer, InFlightQuestion
 from hostler_contracts.load import LoadWindow, decode_window
+from hostler_contracts.usage import FinishedRequest, decode_usage
 from hostler_domain.api_keys import display_prefix, hash_key, make_key
 from hostler_domain.changes import Change, ReplicaReady, ReplicaScheduled
 from hostler_kit.clock import SystemClock
@@ -108,7 +109,7 @@ class Harness:
         self.stopping = True
         await self.router.stop()
 
-    async def add_key(self, key: str, project: str, scope: Scope) -> None:
+    async def add_key(self, key: str, project: str, scope: Scope, **fields: object) -> None:
         record = ApiKey(
             key_id=f"key-{project}-{scope}",
             name="test",
@@ -117,7 +118,7 @@ class Harness:
             prefix=display_prefix(key),
             scopes=(scope,),
             created_at=at(0),
-        )
+        ).model_copy(update=fields)
         bucket = self.bus.bucket(subjects.BUCKET_API_KEYS)
         await bucket.put(record.key_hash, API_KEYS.encode(record))
 
@@ -160,6 +161,15 @@ class Harness:
         return [
             decode_window(message.data).data
             async for message in self.bus.history(subjects.METRICS, subjects.METRICS_SUBJECTS)
+        ]
+
+    async def usage(self) -> list[tuple[str, FinishedRequest]]:
+        """Subject and content of every finished request that was published, after one more flush."""
+        await self.router._usage_reporter.publish()
+        return [
+            (message.subject, request)
+            async for message in self.bus.history(subjects.USAGE, subjects.USAGE_SUBJECTS)
+            for request in decode_usage(message.data).data.requests
         ]
 
     def figure(self, name: str, **labels: str) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-import valkey
+import redis
 
 from tests.support.valkey_server import ValkeyServer
 
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
 
 def test_who_has_no_password_learns_nothing(server: ValkeyServer) -> None:
     for wrong in (None, "not-this"):
-        with server.client(wrong) as stranger, pytest.raises(valkey.AuthenticationError):
+        with server.client(wrong) as stranger, pytest.raises(redis.AuthenticationError):
             stranger.get("key")
 
 

@@ -1,4 +1,4 @@
-from hostler_contracts.load import LoadWindow
+from hostler_contracts.load import LoadWindow, ReplicaLoad
 from hostler_domain.histogram import bucket
 from hostler_router.bodies import Usage
 from hostler_router.windows import WindowRecorder
@@ -6,7 +6,8 @@ from tests.support.builders import NOW
 
 
 def cut(recorder: WindowRecorder, *job_ids: str) -> list[LoadWindow]:
-    return recorder.cut(job_ids, router="router-1", started_at=NOW, seconds=5.0)
+    jobs = dict.fromkeys(job_ids, ())
+    return recorder.cut(jobs, {}, router="router-1", started_at=NOW, seconds=5.0)
 
 
 def test_a_job_without_requests_has_a_window_of_zeros() -> None:
@@ -29,12 +30,12 @@ def test_a_window_holds_what_happened_to_its_job() -> None:
     recorder = WindowRecorder()
     for _ in range(4):
         recorder.arrived("job-1")
-    recorder.first_token("job-1", 30)
-    recorder.completed("job-1", 100)
-    recorder.completed("job-1", 101)
-    recorder.used("job-1", Usage(10, 20))
-    recorder.used("job-1", Usage(1, 2))
-    recorder.failed("job-1")
+    recorder.first_token("job-1", "r1", 30)
+    recorder.completed("job-1", "r1", 100)
+    recorder.completed("job-1", "r1", 101)
+    recorder.used("job-1", "r1", Usage(10, 20))
+    recorder.used("job-1", "r1", Usage(1, 2))
+    recorder.failed("job-1", "r2")
     for _ in range(3):
         recorder.left("job-1")
     recorder.rejected("job-1")
@@ -48,6 +49,31 @@ def test_a_window_holds_what_happened_to_its_job() -> None:
     assert window.first_token_ms == {bucket(30): 1}
     assert (window.prompt_tokens, window.completion_tokens) == (11, 22)
     assert (other.arrivals, other.in_flight) == (1, 1)
+    assert window.replicas == {
+        "r1": ReplicaLoad(
+            completed=2,
+            latency_ms={bucket(100): 2},
+            first_token_ms={bucket(30): 1},
+            prompt_tokens=11,
+            completion_tokens=22,
+        ),
+        "r2": ReplicaLoad(failed=1),
+    }
+
+
+def test_a_ready_replica_without_requests_is_in_the_window_with_zeros() -> None:
+    recorder = WindowRecorder()
+    (window,) = recorder.cut(
+        {"job-1": ["r1", "r2"]}, {"r2": 3}, router="router-1", started_at=NOW, seconds=5.0
+    )
+    assert window.replicas == {"r1": ReplicaLoad(), "r2": ReplicaLoad(in_flight=3)}
+
+
+def test_a_request_that_reached_no_replica_counts_for_the_job_alone() -> None:
+    recorder = WindowRecorder()
+    recorder.failed("job-1", "")
+    (window,) = cut(recorder, "job-1")
+    assert (window.failed, window.replicas) == (1, {})
 
 
 def test_counting_starts_anew_but_what_is_in_flight_stays() -> None:
@@ -65,8 +91,8 @@ def test_counting_starts_anew_but_what_is_in_flight_stays() -> None:
 
 def test_an_earlier_window_does_not_change_afterwards() -> None:
     recorder = WindowRecorder()
-    recorder.completed("job-1", 10)
+    recorder.completed("job-1", "r1", 10)
     (first,) = cut(recorder, "job-1")
-    recorder.completed("job-1", 10)
+    recorder.completed("job-1", "r1", 10)
     assert first.completed == 1
     assert first.latency_ms == {bucket(10): 1}

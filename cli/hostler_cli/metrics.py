@@ -1,0 +1,116 @@
+"""`hostler metrics JOB`: what a job, or one of its replicas, did over time, as lines with a small chart, JSON or CSV."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.output import print_columns, print_json, say
+
+if TYPE_CHECKING:
+    from hostler_client import JobMetrics  # for signatures; the client is loaded when the command runs
+
+_BARS: Final = "\N{LOWER ONE EIGHTH BLOCK}\N{LOWER ONE QUARTER BLOCK}\N{LOWER THREE EIGHTHS BLOCK}\N{LOWER HALF BLOCK}\N{LOWER FIVE EIGHTHS BLOCK}\N{LOWER THREE QUARTERS BLOCK}\N{LOWER SEVEN EIGHTHS BLOCK}\N{FULL BLOCK}"
+_GAP: Final = " "
+
+
+class MetricsFormat(StrEnum):
+    """How to print series."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def metrics(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")],
+    *,
+    names: Annotated[
+        list[str] | None,
+        typer.Option("--name", "-n", help="Only this series, such as throughput_rps; again for more."),
+    ] = None,
+    since: Annotated[str, typer.Option(help="How far back: 30m, 6h, 7d.")] = "1h",
+    samples: Annotated[int, typer.Option(min=1, max=1000, help="How many spans to divide that into.")] = 60,
+    replica: Annotated[str | None, typer.Option(help="Of this replica alone, by its id.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
+    output: Annotated[
+        MetricsFormat, typer.Option("--output", "-o", help="How to print.")
+    ] = MetricsFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is left blank."""
+    back = span(since)
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        found = client.jobs.metrics(
+            job,
+            names=names or (),
+            start=datetime.now(UTC) - back,
+            samples=samples,
+            replica=replica,
+            project=project,
+        )
+    if not found.complete:
+        say(f"not complete: {found.reason}")
+    match output:
+        case MetricsFormat.JSON:
+            print_json(found)
+        case MetricsFormat.CSV:
+            csv.writer(sys.stdout, lineterminator="\n").writerows(csv_rows(found))
+        case MetricsFormat.TABLE:
+            print_columns(("SERIES", "LAST", "MIN", "MEAN", "MAX", f"THE LAST {since}"), table_rows(found))
+
+
+def span(text: str) -> timedelta:
+    """`30m`, `6h`, `7d` as a length of time.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+    number, unit = text[:-1], units.get(text[-1:])
+    if unit is None or not number.isascii() or not number.isdigit() or not 0 < int(number) < 100_000:
+        raise typer.BadParameter("must be a number and one of s, m, h, d, such as 6h", param_hint="--since")
+    return timedelta(**{unit: int(number)})
+
+
+def table_rows(found: "JobMetrics") -> Iterator[tuple[str, ...]]:
+    """A line for each series."""
+    for series in found.series:
+        values = [sample.value for sample in series.samples]
+        known = [value for value in values if value is not None]
+        figures = (known[-1], min(known), sum(known) / len(known), max(known)) if known else (None,) * 4
+        yield (series.name, *(_figure(each) for each in figures), chart(values))
+
+
+def csv_rows(found: "JobMetrics") -> Iterator[Sequence[str]]:
+    """A line for each moment, a column for each series; a gap is an empty field."""
+    yield ("at", *(series.name for series in found.series))
+    for column in zip(*(series.samples for series in found.series), strict=True):
+        yield (
+            column[0].at.isoformat(),
+            *("" if each.value is None else f"{each.value:g}" for each in column),
+        )
+
+
+def chart(values: Iterable[float | None]) -> str:
+    """Bars as high as the values are, against the largest; a gap is blank."""
+    listed = list(values)
+    top = max((value for value in listed if value is not None), default=0.0)
+    steps = len(_BARS) - 1
+    return "".join(
+        _GAP if value is None else _BARS[round(value / top * steps) if top > 0 else 0] for value in listed
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,169 @@
+"""`hostler projects ...`: make, see, change and delete projects. Most of it takes an admin's key."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.exit_codes import ExitCode
+from hostler_cli.failures import CliError
+from hostler_cli.output import OutputFormat, print_columns, print_json, say
+
+if TYPE_CHECKING:
+    # The client is loaded when a command runs, not when its options are declared.
+    from collections.abc import Sequence
+
+    from hostler_client import Project
+
+projects_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make, see and change projects.")
+
+Name = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
+Description = Annotated[str | None, typer.Option(help="For people.")]
+Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to print projects.")]
+_HEADINGS = ("NAME", "GPU QUOTA", "GPU LIMIT", "CREATED", "DESCRIPTION")
+_NO_BOUND = "none"
+
+
+@projects_app.command("create")
+def create_project(
+    name: Name,
+    *,
+    description: Description = None,
+    gpu_quota: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of non-preemptible replicas; no bound by default.")
+    ] = None,
+    gpu_limit: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of all replicas; no bound by default.")
+    ] = None,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a project. Quota and limit are kept; the scheduler does not hold anyone to them yet."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient, NewProject
+
+    wanted = NewProject(name=name, description=description or "", gpu_quota=gpu_quota, gpu_limit=gpu_limit)
+    with HostlerClient.to(connection) as client:
+        _print([client.projects.create(wanted)], output, single=True)
+
+
+@projects_app.command("list")
+def list_projects(
+    *,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List projects by name."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        _print(list(client.projects.list()), output)
+
+
+@projects_app.command("get")
+def get_project(
+    name: Name,
+    *,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show one project."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        _print([client.projects.get(name)], output, single=True)
+
+
+@projects_app.command("update")
+def update_project(
+    name: Name,
+    *,
+    description: Description = None,
+    gpu_quota: Annotated[
+        str | None, typer.Option(metavar="GPUS|none", help="GPUs of non-preemptible replicas.")
+    ] = None,
+    gpu_limit: Annotated[str | None, typer.Option(metavar="GPUS|none", help="GPUs of all replicas.")] = None,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change a project; what is not named stays."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient, ProjectChanges
+
+    changes: dict[str, object] = {}
+    if description is not None:
+        changes["description"] = description
+    for field, flag, given in (
+        ("gpu_quota", "--gpu-quota", gpu_quota),
+        ("gpu_limit", "--gpu-limit", gpu_limit),
+    ):
+        if given is not None:
+            changes[field] = _bound(given, flag)
+    if not changes:
+        raise CliError("nothing to change: name at least one option", code=ExitCode.USAGE)
+    with HostlerClient.to(connection) as client:
+        _print([client.projects.update(name, ProjectChanges.model_validate(changes))], output, single=True)
+
+
+@projects_app.command("delete")
+def delete_project(
+    name: Name,
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Don't ask; nobody is asked off a terminal anyway.")
+    ] = False,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take a project away that has no jobs and no working keys any more."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(f"Delete the project {name}?", abort=True, err=True)
+    with HostlerClient.to(connection) as client:
+        client.projects.delete(name)
+    say(f"project {name} is deleted")
+
+
+def _bound(text: str, flag: str) -> int | None:
+    if text == _NO_BOUND:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise CliError(f"{flag} {text}: a whole number, or {_NO_BOUND}", code=ExitCode.USAGE)
+    return int(text)
+
+
+def _print(projects: "Sequence[Project]", output: OutputFormat, *, single: bool = False) -> None:
+    match output:
+        case OutputFormat.JSON:
+            print_json(projects[0] if single else projects)
+        case OutputFormat.NAME | OutputFormat.ID:
+            for project in projects:
+                print(project.name if output is OutputFormat.NAME else project.project_id)
+        case OutputFormat.TABLE:
+            print_columns(
+                _HEADINGS,
+                (
+                    (
+                        project.name,
+                        _NO_BOUND if project.gpu_quota is None else str(project.gpu_quota),
+                        _NO_BOUND if project.gpu_limit is None else str(project.gpu_limit),
+                        f"{project.created_at:%Y-%m-%d}",
+                        project.description,
+                    )
+                    for project in projects
+                ),
+            )

@@ -1,0 +1,75 @@
+"""Valkey, or a Redis, for what may be lost: the only module that imports its client.
+
+Every call has a deadline. One that fails, for whatever reason, raises `ValkeyUnavailable`, and what it was to do may or may not
+have been done; callers go on without.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import SecretStr
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from hostler_domain.errors import PermanentError, TemporaryError
+
+CALL_TIMEOUT_SECONDS = 2.0
+
+
+class ValkeyUnavailable(TemporaryError):
+    """The store did not do it in time, or not at all."""
+
+
+class Valkey:
+    """A connection pool whose use is bounded in time."""
+
+    def __init__(self, client: Redis, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._timeout_seconds = timeout_seconds
+
+    @asynccontextmanager
+    async def calls(self) -> AsyncIterator[Redis]:
+        """The client, for calls that together must be done before the deadline.
+
+        Raises:
+            ValkeyUnavailable: they were not.
+        """
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task else 0
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                yield self._client
+        except TimeoutError:
+            raise ValkeyUnavailable(f"Valkey did not answer within {self._timeout_seconds:g} s") from None
+        except (RedisError, OSError) as error:
+            raise ValkeyUnavailable(f"Valkey: {type(error).__name__}") from None
+        finally:
+            # The client may take a cancellation that comes while it reads for the end of its own timeout, and go on.
+            swallowed = task is not None and task.cancelling() > cancelled_before
+        if swallowed:
+            raise asyncio.CancelledError
+
+    async def close(self) -> None:
+        """End its connections."""
+        await self._client.aclose()
+
+
+def open_valkey(url: SecretStr, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Valkey:
+    """A pool of connections to `url`; none is made before the first call.
+
+    Args:
+        url: Such as `unix:///run/valkey.sock` or `rediss://user:password@host:6379/0`.
+        timeout_seconds: For every use.
+
+    Raises:
+        PermanentError: it is no address of a Valkey.
+    """
+    try:
+        # One try each: a caller that wants another one has better things to do meanwhile.
+        client = Redis.from_url(url.get_secret_value(), retry=Retry(NoBackoff(), 0))
+    except ValueError:
+        raise PermanentError("HOSTLER_VALKEY_URL is no unix://, redis:// or rediss:// address") from None
+    return Valkey(client, timeout_seconds=timeout_seconds)

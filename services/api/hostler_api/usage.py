@@ -1,0 +1,191 @@
+"""How much each API key used, by the hour: a fold of the USAGE stream, kept in memory.
+
+Each api reads the whole stream once at its start, beside everything else, and follows it from there; nothing is stored twice, and a
+message is counted once because the stream has it once. The totals reach back as far as the stream does, 90 days. Until the
+start of it is read, questions are refused rather than answered with half of the truth.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import structlog
+
+from hostler_bus.port import Bus, CaughtUp, FromSequence
+from hostler_contracts import subjects
+from hostler_contracts.usage import FinishedRequest, UndecodableUsage, UsageRecordedV1, decode_usage
+from hostler_domain.errors import FieldError, InvalidFields, TemporaryError
+from hostler_kit.logs import Logger
+
+_RECENT_MAX = 20_000
+_SPAN_DEFAULT = timedelta(days=30)
+_YEARS = (2000, 9000)
+BUCKETS_MAX = 2200
+"""Of one answer and key; 90 days of hours and some more."""
+
+
+class Granularity(StrEnum):
+    """Length of a bucket. A week begins on Monday; all of it in UTC."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over some time."""
+
+    requests: int = 0
+    failed_requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    audio_seconds: float = 0.0
+
+    def add(self, request: FinishedRequest) -> None:
+        """Count one request."""
+        self.requests += 1
+        self.failed_requests += request.status >= 400 or request.aborted
+        self.prompt_tokens += request.prompt_tokens or 0
+        self.completion_tokens += request.completion_tokens or 0
+        self.audio_seconds += request.audio_seconds or 0.0
+
+    def add_all(self, other: "Totals") -> None:
+        """Add other sums to these."""
+        self.requests += other.requests
+        self.failed_requests += other.failed_requests
+        self.prompt_tokens += other.prompt_tokens
+        self.completion_tokens += other.completion_tokens
+        self.audio_seconds += other.audio_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class UsageBucket:
+    """What one key used from `start` up to `end`."""
+
+    key_id: str
+    start: datetime
+    end: datetime
+    totals: Totals
+
+
+class UsageTotals:
+    """Hourly sums per key.
+
+    Attributes:
+        caught_up: Whether all that was stored at the start is in.
+    """
+
+    def __init__(self, logger: Logger | None = None) -> None:
+        self._hours: dict[str, dict[datetime, Totals]] = {}
+        self._recent: dict[str, None] = {}
+        self._logger: Logger = logger or structlog.get_logger()
+        self.caught_up = False
+
+    async def run(self, bus: Bus) -> None:
+        """Read the stream and follow it, until cancelled. What can't be read is logged and passed over."""
+        async with bus.follow(subjects.USAGE, subjects.USAGE_SUBJECTS, start=FromSequence(1)) as messages:
+            async for message in messages:
+                if isinstance(message, CaughtUp):
+                    self.caught_up = True
+                    continue
+                try:
+                    self.take(decode_usage(message.data))
+                except UndecodableUsage as error:
+                    self._logger.warning("usage.undecodable", seq=message.seq, reason=str(error))
+
+    def take(self, event: UsageRecordedV1) -> None:
+        """Count a batch of finished requests, once; those without a key belong to nobody here.
+
+        The stream knows a batch that is published again for two minutes only, so late repeats are told here by their id.
+        """
+        if event.id in self._recent:
+            return
+        self._recent[event.id] = None
+        while len(self._recent) > _RECENT_MAX:
+            del self._recent[next(iter(self._recent))]
+        for request in event.data.requests:
+            if request.key_id is not None:
+                hour = bucket_start(request.started_at, Granularity.HOUR)
+                self._hours.setdefault(request.key_id, {}).setdefault(hour, Totals()).add(request)
+
+    def between(
+        self, key_ids: Iterable[str], granularity: Granularity, start: datetime, end: datetime
+    ) -> tuple[UsageBucket, ...]:
+        """What these keys used from `start` up to `end`, key by key and oldest first; empty buckets are left out.
+
+        The first bucket begins at or before `start`, at the bound of its kind, and holds what it holds; so does the last one.
+
+        Raises:
+            InvalidFields: the time has too many buckets.
+            TemporaryError: the totals are not complete yet.
+        """
+        if not self.caught_up:
+            raise TemporaryError("the usage that was recorded so far is still being read; try again")
+        if (end - start) / _SHORTEST[granularity] > BUCKETS_MAX:
+            raise InvalidFields(
+                FieldError("granularity", f"gives more than {BUCKETS_MAX} buckets; choose a longer one")
+            )
+        first, last = bucket_start(start, granularity), end
+        return tuple(
+            UsageBucket(key_id, begin, bucket_end(begin, granularity), totals)
+            for key_id in key_ids
+            for begin, totals in self._summed(key_id, granularity, first, last)
+        )
+
+    def _summed(
+        self, key_id: str, granularity: Granularity, first: datetime, last: datetime
+    ) -> Iterator[tuple[datetime, Totals]]:
+        sums: dict[datetime, Totals] = {}
+        for hour, totals in self._hours.get(key_id, {}).items():
+            begin = bucket_start(hour, granularity)
+            if first <= begin < last:
+                sums.setdefault(begin, Totals()).add_all(totals)
+        yield from sorted(sums.items())
+
+
+_SHORTEST = {
+    Granularity.HOUR: timedelta(hours=1),
+    Granularity.DAY: timedelta(days=1),
+    Granularity.WEEK: timedelta(days=7),
+    Granularity.MONTH: timedelta(days=28),
+}
+
+
+def span(start: datetime | None, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """The time that a question is about: 30 days up to now where nothing else was said.
+
+    Raises:
+        InvalidFields: it makes no sense.
+    """
+    for field, moment in (("start", start), ("end", end)):
+        if moment is not None and not _YEARS[0] <= moment.year <= _YEARS[1]:
+            raise InvalidFields(FieldError(field, f"must lie between the years {_YEARS[0]} and {_YEARS[1]}"))
+    until = now if end is None else end
+    since = until - _SPAN_DEFAULT if start is None else start
+    if since >= until:
+        raise InvalidFields(FieldError("start", "must be before end"))
+    return since, until
+
+
+def bucket_start(moment: datetime, granularity: Granularity) -> datetime:
+    """The begin of the bucket that `moment` lies in."""
+    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    match granularity:
+        case Granularity.HOUR:
+            return hour
+        case Granularity.DAY:
+            return hour.replace(hour=0)
+        case Granularity.WEEK:
+            return hour.replace(hour=0) - timedelta(days=hour.weekday())
+        case Granularity.MONTH:
+            return hour.replace(day=1, hour=0)
+
+
+def bucket_end(start: datetime, granularity: Granularity) -> datetime:
+    """The end of the bucket that begins at `start`."""
+    if granularity is Granularity.MONTH:
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + _SHORTEST[granularity]
