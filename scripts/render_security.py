@@ -11,27 +11,11 @@ from pathlib import Path
 import structlog
 from prometheus_client import CollectorRegistry
 
-from hostler_api.access import Gate
-from hostler_api.app import Parts, create_app
-from hostler_api.audit import AuditLog
-from hostler_api.catalogues import Catalogues
-from hostler_api.dead_letters import DeadLetters
-from hostler_api.events import EventFeed
-from hostler_api.history.reader import NoHistory
-from hostler_api.jobs import JobService
-from hostler_api.keys import KeyService
-from hostler_api.projects import ProjectService
-from hostler_api.record_kinds import master_service, profile_service
+from hostler_api.app import create_app
+from hostler_api.assembly import Assembly, Surroundings
 from hostler_api.route_access import RouteAccess, route_table
-from hostler_api.sessions import Sessions
-from hostler_api.usage import UsageTotals
-from hostler_api.waits import JobWaits
-from hostler_bus.dead_letters import DeadLetterBook
-from hostler_bus.job_log import JobLog
-from hostler_bus.letter_projection import LetterProjection
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
-from hostler_bus.projection import JobProjection
 from hostler_kit.clock import SystemClock
 from hostler_kit.ops import Readiness
 from hostler_kit.secret_key import SecretKey
@@ -45,31 +29,19 @@ async def routes() -> list[RouteAccess]:
     """The table of an api that holds nothing and serves nobody."""
     clock = SystemClock()
     bus = MemoryBus(MemoryServer(clock=clock))
-    catalogues, jobs = Catalogues(), JobProjection()
-    secret_key = SecretKey(bytes(32))
-    log, audit = JobLog(bus, source="/none", clock=clock), AuditLog(bus, source="/none", clock=clock)
-    app = create_app(
-        Parts(
-            jobs=JobService(bus, log, jobs, catalogues, secret_key, clock),
-            feed=EventFeed(bus, idle_seconds=1, stopping=asyncio.Event()),
-            gate=Gate(catalogues.keys.records, clock, caught_up=lambda: True),
-            keys=KeyService(bus, catalogues, audit, Sessions(secret_key), clock),
-            waits=JobWaits(jobs, asyncio.Event()),
-            projects=ProjectService(bus, catalogues, jobs, audit, clock),
-            masters=master_service(bus, catalogues, audit),
-            profiles=profile_service(bus, catalogues, jobs, audit),
-            audit=audit,
-            usage=UsageTotals(),
-            history=NoHistory(),
-            dead_letters=DeadLetters(
-                DeadLetterBook(bus, source="/none", clock=clock), LetterProjection(clock.now)
-            ),
-            catalogues=catalogues,
+    assembly = Assembly(
+        Surroundings(
+            bus=bus,
+            source="/none",
+            secret_key=SecretKey(bytes(32)),
+            clock=clock,
+            logger=structlog.get_logger(),
+            stopping=asyncio.Event(),
             readiness=Readiness(),
-        ),
-        logger=structlog.get_logger(),
-        clock=clock,
-        registry=CollectorRegistry(),
+        )
+    )
+    app = create_app(
+        assembly.parts(), logger=structlog.get_logger(), clock=clock, registry=CollectorRegistry()
     )
     await bus.drain()
     return route_table(app)

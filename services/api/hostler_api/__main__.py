@@ -1,29 +1,14 @@
 """Runs an api: `python -m hostler_api`. Several of these share one port."""
 
-from hostler_api.access import Gate
-from hostler_api.app import Parts, create_app
-from hostler_api.audit import AuditLog, RefusedLogins
+from hostler_api.app import create_app
+from hostler_api.assembly import Assembly, Surroundings
 from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped_catalogue
-from hostler_api.catalogues import Catalogues
-from hostler_api.dead_letters import DeadLetters
-from hostler_api.events import EventFeed
 from hostler_api.history.reader import NoHistory, StoredHistory
 from hostler_api.history.recorder import HistoryRecorder
 from hostler_api.history.shapes import MetricHistory
 from hostler_api.history.store import SlotStore
-from hostler_api.jobs import JobService
-from hostler_api.keys import KeyService
-from hostler_api.projects import ProjectService
-from hostler_api.record_kinds import master_service, profile_service
-from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
-from hostler_api.usage import UsageTotals
-from hostler_api.waits import JobWaits
 from hostler_bus.connection import campaign, open_bus, resync
-from hostler_bus.dead_letters import DeadLetterBook, collect
-from hostler_bus.job_log import JobLog
-from hostler_bus.key_uses import KeyUses
-from hostler_bus.letter_projection import LetterProjection
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_kit.http import HttpServer
@@ -44,54 +29,31 @@ def main() -> None:
         await write_shipped_catalogue(bus, chassis.clock.now())
         if settings.admin_key_file is not None:
             await write_admin_key(bus, read_admin_key(settings.admin_key_file), chassis.clock.now())
-        source = f"/hostler/api/{chassis.name}"
-        log = JobLog(bus, source=source, clock=chassis.clock)
-        book = DeadLetterBook(bus, source=source, clock=chassis.clock)
-        letters = LetterProjection(chassis.clock.now, chassis.logger)
-        jobs = JobProjection(chassis.logger)
-        catalogues = Catalogues(chassis.logger)
-        chassis.spawn("jobs", jobs.run(bus))
-        for name, projection in catalogues.all():
-            chassis.spawn(name, projection.run(bus))
-        resync(chassis, bus, platform, jobs=jobs, letters=letters, **dict(catalogues.all()))
-        chassis.spawn("letters", letters.run(bus))
-        chassis.spawn("collector", collect(bus, book, chassis.logger))
-
-        def all_caught_up() -> bool:
-            return jobs.caught_up and letters.caught_up and catalogues.caught_up
-
-        chassis.readiness.add("projections", lambda: caught_up(all_caught_up(), "what is stored"))
-        audit = AuditLog(bus, source=source, clock=chassis.clock)
-        refused = RefusedLogins(audit, chassis.clock, chassis.logger)
-        chassis.spawn("refused-logins", refused.run())
-        uses = KeyUses(bus, chassis.clock, chassis.logger)
-        chassis.spawn("key-uses-writer", uses.run())
-        usage = UsageTotals(chassis.logger)
-        chassis.spawn("usage", usage.run(bus))
-        sessions = Sessions(secret_key)
-        parts = Parts(
-            jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
-            feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-            gate=Gate(
-                catalogues.keys.records,
-                chassis.clock,
-                caught_up=all_caught_up,
-                sessions=sessions,
-                on_admitted=lambda key: uses.note(key.key_id),
-                on_refused=refused.note,
-            ),
-            keys=KeyService(bus, catalogues, audit, sessions, chassis.clock),
-            waits=JobWaits(jobs, chassis.stopping),
-            projects=ProjectService(bus, catalogues, jobs, audit, chassis.clock),
-            masters=master_service(bus, catalogues, audit),
-            profiles=profile_service(bus, catalogues, jobs, audit),
-            audit=audit,
-            usage=usage,
-            history=await _history(chassis, bus, jobs, platform, settings),
-            dead_letters=DeadLetters(book, letters),
-            catalogues=catalogues,
-            readiness=chassis.readiness,
+        assembly = Assembly(
+            Surroundings(
+                bus=bus,
+                source=f"/hostler/api/{chassis.name}",
+                secret_key=secret_key,
+                clock=chassis.clock,
+                logger=chassis.logger,
+                stopping=chassis.stopping,
+                readiness=chassis.readiness,
+                events_idle_seconds=settings.events_idle_seconds,
+            )
         )
+        for name, work in assembly.work():
+            chassis.spawn(name, work)
+        chassis.on_stop("flush", assembly.flush)
+        resync(
+            chassis,
+            bus,
+            platform,
+            jobs=assembly.jobs,
+            letters=assembly.letters,
+            **dict(assembly.catalogues.all()),
+        )
+        chassis.readiness.add("projections", lambda: caught_up(assembly.caught_up, "what is stored"))
+        parts = assembly.parts(await _history(chassis, bus, assembly.jobs, platform, settings))
 
         async def listen(part: str, host: str, port: int, *, serves_admin: bool) -> None:
             app = create_app(
@@ -112,8 +74,6 @@ def main() -> None:
             await server.start()
             chassis.logger.info("api.listening", part=part, port=server.port)
 
-        chassis.on_stop("refused-logins", refused.flush)
-        chassis.on_stop("key-uses", uses.flush)
         if settings.admin_host is not None:
             await listen("admin", settings.admin_host, settings.admin_port, serves_admin=True)
         await listen("api", settings.host, settings.port, serves_admin=settings.admin_host is None)

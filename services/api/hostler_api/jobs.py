@@ -94,7 +94,7 @@ class JobService:
             request,
             Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
             project=project,
-            name=request.name or name_from_model(request.model),
+            name=name_from_model(request.model) if request.name is None else request.name,
             hf_token_secret=secret,
             upstream_key_secret=upstream_secret,
         )

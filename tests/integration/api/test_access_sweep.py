@@ -63,7 +63,14 @@ async def objects(site: Site) -> dict[str, str]:
     await store(site, STRANGER_KEY, FOREIGN, *SCOPES)
     for scope in SCOPES:
         await store(site, key_with(scope), "default", scope)
-    return {"job": job["job_id"], "key_id": key["key_id"], "name": "default"}
+    return {
+        "job": job["job_id"],
+        "key_id": key["key_id"],
+        "name": "default",
+        "model": MODEL,
+        "replica_id": "nobody",
+        "letter": "JOBS.nobody.1",
+    }
 
 
 def table(site: Site) -> list[RouteAccess]:
@@ -115,6 +122,8 @@ async def test_another_projects_key_finds_none_of_the_objects_at_any_route(
         body = {"name": "x"} if row.method == "PATCH" and "api-keys" in row.path else None
         if row.method == "PATCH" and body is None:
             body = {"labels": {}}
+        if row.path.endswith("/scale"):
+            body = {"replicas": 1}
         answer = await site.send(row.method, address(row, objects), body, key=STRANGER_KEY)
         assert answer.status_code == 404, (row, answer.text)
         for secret_word in ("demo", objects["key_id"] if "key_id" not in row.path else "demo"):

@@ -151,7 +151,7 @@ async def test_a_key_that_comes_again_while_its_job_is_being_made_does_not_colli
 
 
 async def test_an_api_that_still_reads_what_is_stored_calls_no_key_unknown(site: Site) -> None:
-    site.keys.caught_up = False
+    site.catalogues.keys.caught_up = False
     answer = await site.get("/v1/jobs")
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")

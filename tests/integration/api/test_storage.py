@@ -5,36 +5,22 @@ The witness reads the stream by itself, with another connection (fault matrix, r
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
 import pytest
-import structlog
 from nats.aio.client import Client
-from prometheus_client import CollectorRegistry
 
-from hostler_api.access import Gate
-from hostler_api.app import create_app
 from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
-from hostler_api.dead_letters import DeadLetters
-from hostler_api.events import EventFeed
-from hostler_api.jobs import JobService
-from hostler_bus.dead_letters import DeadLetterBook
-from hostler_bus.job_log import JobLog
-from hostler_bus.letter_projection import LetterProjection
 from hostler_bus.nats_bus import NatsBus, connect
-from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_bus.topology import TOPOLOGY, Topology
-from hostler_contracts import catalogue, subjects
-from hostler_kit.clock import SystemClock
-from hostler_kit.ops import Readiness
-from hostler_kit.secret_key import SecretKey
+from hostler_contracts import subjects
 from tests.integration.api.conftest import ADMIN_KEY
+from tests.support.api import running_api
 from tests.support.builders import MODEL, NOW
-from tests.support.eventually import eventually
 from tests.support.nats_server import NatsServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -92,39 +78,12 @@ async def bus_of(server: NatsServer, bytes_max: int | None, *, declare: bool = T
 
 @asynccontextmanager
 async def storage(server: NatsServer, bytes_max: int | None) -> AsyncIterator[Storage]:
-    clock = SystemClock()
     bus = await bus_of(server, bytes_max)
-    await write_shipped_catalogue(bus)
+    await write_shipped_catalogue(bus, NOW)
     await write_admin_key(bus, ADMIN_KEY, NOW)
-    jobs = JobProjection()
-    masters = CatalogueProjection(subjects.BUCKET_MODEL_MASTERS, catalogue.MODEL_MASTERS)
-    profiles = CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES)
-    keys = CatalogueProjection(subjects.BUCKET_API_KEYS, catalogue.API_KEYS)
-    running: list[Callable[[NatsBus], Awaitable[None]]] = [jobs.run, masters.run, profiles.run, keys.run]
-    tasks = [asyncio.ensure_future(run(bus)) for run in running]
-    await eventually(lambda: jobs.caught_up and masters.caught_up and profiles.caught_up and keys.caught_up)
-    log = JobLog(bus, source="/hostler/api/test", clock=clock)
-    app = create_app(
-        JobService(bus, log, jobs, masters, profiles, SecretKey(b"s" * 32), clock),
-        EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-        Gate(keys.records, clock, caught_up=lambda: keys.caught_up),
-        Readiness(),
-        DeadLetters(
-            DeadLetterBook(bus, source="/hostler/api/test", clock=clock), LetterProjection(clock.now)
-        ),
-        logger=structlog.get_logger(),
-        clock=clock,
-        registry=CollectorRegistry(),
-    )
-    transport = httpx2.ASGITransport(app=app)
-    try:
-        async with httpx2.AsyncClient(transport=transport, base_url="http://api.test", timeout=60) as client:
-            yield Storage(server, client)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await bus.drain()
+    async with running_api(bus, timeout_seconds=60) as api:
+        yield Storage(server, api.client)
+    await bus.drain()
 
 
 def check_refusal(answer: httpx2.Response, slug: str) -> None:
