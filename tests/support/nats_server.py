@@ -55,7 +55,7 @@ def binary() -> str:
 
 
 class NatsServer:
-    """One server; its port and its data stay the same over restarts."""
+    """One server; its port and its data stay the same over restarts; `config` is read at every start."""
 
     def __init__(self, folder: Path, passwords: Mapping[str, str] | None = None) -> None:
         """Make one that does not run yet; with `passwords` its users are those of a stack, with their permissions."""
@@ -63,7 +63,7 @@ class NatsServer:
         self.port = free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.user, self.password = USER, PASSWORD
-        config = folder / "nats.conf"
+        self.config = config = folder / "nats.conf"
         config.touch(mode=0o600)
         store = folder / "jetstream"
         if passwords is None:

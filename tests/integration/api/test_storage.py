@@ -130,9 +130,9 @@ async def test_a_full_log_refuses_jobs_and_takes_the_same_request_when_there_is_
 def small_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
     """One whose disk is soon full."""
     server = NatsServer(tmp_path)
-    text = server._config.read_text()
+    text = server.config.read_text()
     assert _PLENTY in text
-    server._config.write_text(text.replace(_PLENTY, f"max_file_store: {DISK_BYTES}"))
+    server.config.write_text(text.replace(_PLENTY, f"max_file_store: {DISK_BYTES}"))
     server.start()
     yield server
     server.kill()
