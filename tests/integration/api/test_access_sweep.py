@@ -115,7 +115,7 @@ async def test_another_projects_key_finds_none_of_the_objects_at_any_route(
 ) -> None:
     knocked = 0
     for row in guarded(site):
-        if "{" not in row.path or row.scope == "admin":
+        if "{" not in row.path or row.scope == "admin" or row.path.startswith(tuple(SHARED)):
             continue
         knocked += 1
         # A body that no route could refuse for itself: whether the thing exists must be said before what is wrong with the wish.
