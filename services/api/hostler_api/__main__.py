@@ -6,6 +6,7 @@ from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.replica_logs import NoReplicaLogs
 from hostler_api.settings import ApiSettings
 from hostler_bus.connection import open_bus
 from hostler_bus.job_log import JobLog
@@ -44,6 +45,7 @@ def main() -> None:
                 gate=Gate(catalogues.keys.records, chassis.clock),
                 catalogues=catalogues,
                 readiness=chassis.readiness,
+                replica_logs=NoReplicaLogs(),
             ),
             logger=chassis.logger,
             clock=chassis.clock,

@@ -10,9 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler_api.access import Gate
 from hostler_api.catalogues import Catalogues
+from hostler_api.dialects import lyceum
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.problems import add_problem_handlers
+from hostler_api.replica_logs import ReplicaLogs
 from hostler_api.routes import router
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
@@ -75,6 +77,7 @@ class Parts:
     gate: Gate
     catalogues: Catalogues
     readiness: Readiness
+    replica_logs: ReplicaLogs
 
 
 def create_app(
@@ -95,7 +98,9 @@ def create_app(
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
     app.include_router(router)
-    add_problem_handlers(app)
+    for each in lyceum.ROUTERS:
+        app.include_router(each)
+    add_problem_handlers(app, dialects=((lyceum.PREFIX, lyceum.lyceum_error),))
     app.router.routes.extend(probe_routes(parts.readiness))
     requests = Counter(
         "hostler_api_requests_total", "Requests answered.", ("method", "code"), registry=registry

@@ -15,6 +15,7 @@ from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.replica_logs import NoReplicaLogs
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
@@ -89,6 +90,7 @@ async def site() -> AsyncIterator[Site]:
             gate=Gate(catalogues.keys.records, clock),
             catalogues=catalogues,
             readiness=Readiness(),
+            replica_logs=NoReplicaLogs(),
         ),
         logger=structlog.get_logger(),
         clock=clock,
