@@ -58,4 +58,12 @@ def authenticate(
     found = credentials.authenticate(key, find, _SCOPE, now=now)
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
-    return Caller(found.key_id, Viewer(found.project, admin="admin" in found.scopes))
+    return Caller(found.key_id, _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip()))
+
+
+def _viewer(key: ApiKey, org: str) -> Viewer:
+    """Whose jobs the key shows: of the project that `X-Org-Slug` names, none if the key may not act for it."""
+    admin = "admin" in key.scopes
+    if not org:
+        return Viewer(key.project, admin=admin)
+    return Viewer(org) if admin or org == key.project else ANYONE

@@ -29,6 +29,7 @@ from hostler_router.relay import Relay
 from hostler_router.running import Running
 from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown
 from hostler_router.windows import WindowRecorder
+from hostler_router.wishes import Wishes, read_wishes
 
 FindKey = Callable[[str], ApiKey | None]
 
@@ -77,6 +78,7 @@ class Inference:
         caller = authenticate(request.headers, self._find_key, now=self._clock.now())
         if isinstance(caller, ErrorReply) and not self._table.has_public:
             raise Refused(caller)  # before the body: strangers get nothing held for them
+        wishes = read_wishes(request.headers)
         body = await read_body(
             request,
             receive,
@@ -84,10 +86,10 @@ class Inference:
             body_timeout_seconds=self._limits.body_timeout_seconds,
         )
         exchange.body_seconds = self._clock.monotonic() - exchange.started
-        asked = read_request(body, may_stream=may_stream)
+        asked = read_request(body, may_stream=may_stream, meant=wishes.model)
         exchange.stream = asked.stream
         entry = self._resolve(asked, caller, exchange)
-        await self._relay_watched(entry, asked, receive, exchange, reply)
+        await self._relay_watched(entry, asked, wishes, receive, exchange, reply)
 
     def _resolve(self, asked: Asked, caller: Caller | ErrorReply, exchange: Exchange) -> Entry:
         target = self._table.resolve(asked.model, caller.viewer if isinstance(caller, Caller) else ANYONE)
@@ -109,7 +111,13 @@ class Inference:
                 return target.entry
 
     async def _relay_watched(
-        self, entry: Entry, asked: Asked, receive: Receive, exchange: Exchange, reply: Reply
+        self,
+        entry: Entry,
+        asked: Asked,
+        wishes: Wishes,
+        receive: Receive,
+        exchange: Exchange,
+        reply: Reply,
     ) -> None:
         """Relay, and stop at once when the client hangs up or the service can't wait any longer."""
         if self._running.closed:
@@ -120,7 +128,7 @@ class Inference:
             self._relay.run(
                 asked,
                 lambda: self._table.endpoints(entry.job_id),
-                timeout_seconds=entry.request_timeout_seconds,
+                timeout_seconds=wishes.timeout_within(entry.request_timeout_seconds),
                 exchange=exchange,
                 reply=reply,
             )
