@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import httpx2
 import pytest
 import structlog
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from hostler_api.access import Gate
@@ -43,6 +44,7 @@ class Site:
     jobs: JobProjection
     client: httpx2.AsyncClient
     secret_key: SecretKey
+    app: FastAPI
 
     async def post(self, body: dict[str, object], key: str = ADMIN_KEY, **headers: str) -> httpx2.Response:
         return await self.client.post(
@@ -98,7 +100,7 @@ async def site() -> AsyncIterator[Site]:
     )
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
-        yield Site(bus, log, jobs, client, secret_key)
+        yield Site(bus, log, jobs, client, secret_key, app)
     await bus.drain()
     for task in tasks:
         task.cancel()

@@ -72,7 +72,7 @@ async def list_orgs(request: Request, caller: OrgReader) -> tuple[Org, ...]:
     """Orgs that the key may act for."""
     key = caller.caller
     return tuple(
-        org(each, own=each.name == key.key.project, admin=key.admin)
+        org(each, admin=key.admin)
         for _, each in sorted(_catalogues(request).projects.records.items())
         if key.sees(each.name)
     )
@@ -85,7 +85,7 @@ async def get_org(request: Request, slug: str, caller: OrgReader) -> Org:
     found = _catalogues(request).projects.records.get(slug)
     if found is None or not key.sees(found.name):
         raise NotFound(f"there is no org {slug!r} for this API key")
-    return org(found, own=found.name == key.key.project, admin=key.admin)
+    return org(found, admin=key.admin)
 
 
 @router.get("/serverless/models", responses=refusals())

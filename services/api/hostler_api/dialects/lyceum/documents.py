@@ -162,12 +162,12 @@ class UserOrg(Answer):
 
 
 class Org(Answer):
-    """An org, which is a project."""
+    """An org, which is a project; nobody has one to themselves, so none is anybody's default."""
 
     id: str
     slug: str
     name: str
-    is_default: bool
+    is_default: bool = False
     role: Literal["owner", "member"]
     billing_email: str | None = None
     created_at: datetime
@@ -223,13 +223,12 @@ def prices(profiles: Mapping[str, HardwareProfile]) -> PriceList:
     return PriceList(prices=tuple(rows))
 
 
-def org(project: Project, *, own: bool, admin: bool) -> Org:
+def org(project: Project, *, admin: bool) -> Org:
     """A project as an org."""
     return Org(
         id=project.project_id,
         slug=project.name,
         name=project.name,
-        is_default=own,
         role="owner" if admin else "member",
         created_at=project.created_at,
     )

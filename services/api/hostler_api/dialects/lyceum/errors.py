@@ -14,10 +14,11 @@ from hostler_api.problem_catalogue import INVALID, Occurrence
 from hostler_domain.errors import FieldError
 
 INVALID_STATUS: Final = 422
+_FOLLOW: Final = frozenset({"scaling.initial_replicas", "scaling.activation_replicas"})
+"""Nobody can set these here; they are wrong only where the bounds are, which is said already."""
 _NATIVE_FIELDS: Final = (
     (re.compile(r"model"), "hf_model_id"),
     (re.compile(r"scaling\.(min_replicas|max_replicas)"), r"\1"),
-    (re.compile(r"scaling\.(?:initial|activation)_replicas"), "min_replicas"),
     (re.compile(r"scaling\.stabilisation_window_seconds"), "stabilisation_window"),
     (re.compile(r"serving\.args(?:\..*)?"), "vllm_args"),
 )
@@ -35,7 +36,9 @@ def lyceum_error(request: Request, occurrence: Occurrence) -> JSONResponse:
 def field_list(where: str, errors: Iterable[FieldError]) -> list[dict[str, object]]:
     """What is wrong with each field, under the dialect's own names and without an echo of what was sent."""
     return [
-        {"type": "value_error", "loc": [where, *_parts(each.field)], "msg": each.message} for each in errors
+        {"type": "value_error", "loc": [where, *_parts(each.field)], "msg": each.message}
+        for each in errors
+        if each.field not in _FOLLOW
     ]
 
 
