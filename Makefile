@@ -12,6 +12,8 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-versi
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
 RUN_SOURCES := --extra embedded --group embedded pyproject.toml
 DEV_SOURCES := --group dev -c requirements.txt
+# Foreign clients, each in an environment of its own (scripts/compat_environment.sh).
+COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
@@ -66,6 +68,7 @@ lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer version
 	@$(COMPILE) $(RUN_SOURCES) -o requirements.txt
 	@$(COMPILE) $(DEV_SOURCES) -o requirements-dev.txt
 	@$(UV_LINES) requirements-dev.txt > requirements-uv.txt
+	@for each in $(COMPAT); do $(COMPILE) $$each -o $${each%.in}.txt || exit 1; done
 
 # The present pins are the wish for the new ones, so a newer release alone changes nothing.
 lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
@@ -73,6 +76,8 @@ lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
 	@$(COMPILE) $(RUN_SOURCES) -o build/lock-run.txt && diff -u requirements.txt build/lock-run.txt
 	@$(COMPILE) $(DEV_SOURCES) -o build/lock-dev.txt && diff -u requirements-dev.txt build/lock-dev.txt
 	@$(UV_LINES) requirements-dev.txt | diff -u requirements-uv.txt -
+	@for each in $(COMPAT:.in=); do cp $$each.txt build/lock-compat.txt && \
+		$(COMPILE) $$each.in -o build/lock-compat.txt && diff -u $$each.txt build/lock-compat.txt || exit 1; done
 
 check: lock-check test ## What must pass before a change is handed in.
 
