@@ -1,6 +1,7 @@
 """Lyceum's dialect over HTTP: what its clients send, and what they are told."""
 
 import json
+import re
 
 import httpx2
 import pytest
@@ -209,6 +210,8 @@ async def test_what_is_not_offered_says_so_to_those_with_a_key(
     assert (answer.status_code, answer.json()) == (501, {"detail": instead})
     stranger = await site.client.request(method, BASE + address)
     assert stranger.status_code == 401
+    reader = await call(site, method, address, key=READ_KEY)
+    assert reader.status_code == (501 if method == "GET" else 403)
 
 
 @pytest.mark.parametrize(
@@ -325,6 +328,18 @@ async def test_catalogues_are_what_the_installation_has(site: Site) -> None:
     models = (await call(site, "GET", "/inference/models")).json()["models"]
     assert MODEL in [each["hf_model_id"] for each in models]
     assert (await call(site, "GET", "/serverless/models")).json() == {"object": "list", "data": []}
+
+
+def test_the_document_has_every_parameter_of_a_path(site: Site) -> None:
+    paths = site.app.openapi()["paths"]
+    missing = [
+        (path, method)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
+        != set(re.findall(r"\{(\w+)\}", path))
+    ]
+    assert missing == []
 
 
 async def test_the_native_door_keeps_its_own_form_of_errors(site: Site) -> None:

@@ -3,6 +3,7 @@
 They ask for a key like all others, so that what is not there reads the same for everybody who may look.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -36,6 +37,7 @@ NOT_OFFERED: Final = (
     ("POST", "/serverless/embeddings", _SHARED),
 )
 """Method, path, and what to do instead."""
+_IN_PATH: Final = re.compile(r"\{(\w+)\}")
 
 router = APIRouter(prefix="/api/v2/external", tags=["lyceum: not offered"])
 
@@ -67,4 +69,11 @@ for _method, _path, _instead in NOT_OFFERED:
         name="not_offered",
         responses=refusals(501),
         response_model=None,
+        # The handlers do not take what is in the path, so the document has to be told of it.
+        openapi_extra={
+            "parameters": [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                for name in _IN_PATH.findall(_path)
+            ]
+        },
     )
