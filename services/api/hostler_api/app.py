@@ -98,8 +98,7 @@ def create_app(
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
     app.include_router(router)
-    for each in lyceum.ROUTERS:
-        app.include_router(each)
+    app.include_router(lyceum.router)
     add_problem_handlers(app, dialects=((lyceum.PREFIX, lyceum.lyceum_error),))
     app.router.routes.extend(probe_routes(parts.readiness))
     requests = Counter(

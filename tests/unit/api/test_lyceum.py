@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
-from hostler_api.dialects.lyceum.documents import deployment, machine_types, model_list, prices, summary
+from hostler_api.dialects.lyceum.documents import deployment, summary
 from hostler_api.dialects.lyceum.errors import field_list
+from hostler_api.dialects.lyceum.offers import machine_types, model_list, prices
 from hostler_api.dialects.lyceum.requests import CreateBody, job_request, runtime_args
 from hostler_api.dialects.lyceum.words import (
     BY_PHASE,

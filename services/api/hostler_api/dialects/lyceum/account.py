@@ -4,8 +4,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from hostler_api.catalogues import Catalogues
-from hostler_api.dialects.lyceum.answers import refusals
-from hostler_api.dialects.lyceum.documents import (
+from hostler_api.dialects.lyceum.offers import (
     HardwareList,
     MachineTypeList,
     Org,
@@ -16,9 +15,10 @@ from hostler_api.dialects.lyceum.documents import (
     prices,
 )
 from hostler_api.dialects.lyceum.org import OrgReader
+from hostler_api.dialects.lyceum.refusals import refusals
 from hostler_domain.errors import NotFound
 
-router = APIRouter(prefix="/api/v2/external", tags=["lyceum: account"])
+router = APIRouter(tags=["lyceum: account"])
 
 
 class SharedModels(BaseModel):

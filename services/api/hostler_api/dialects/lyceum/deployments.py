@@ -5,19 +5,18 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 
 from hostler_api.catalogues import Catalogues
-from hostler_api.dialects.lyceum.answers import refusals
 from hostler_api.dialects.lyceum.documents import (
     Begun,
     Deployment,
     DeploymentList,
-    ModelList,
     ReplicaLogsAnswer,
     begun,
     deployment,
-    model_list,
     summary,
 )
+from hostler_api.dialects.lyceum.offers import ModelList, model_list
 from hostler_api.dialects.lyceum.org import OrgReader, OrgWriter
+from hostler_api.dialects.lyceum.refusals import refusals
 from hostler_api.dialects.lyceum.requests import CreateBody, StopBody, job_request
 from hostler_api.dialects.lyceum.words import terminated
 from hostler_api.jobs import JobService
@@ -28,7 +27,7 @@ TAIL_LINES: Final = 200
 _ALL: Final = 1_000_000
 """Lyceum's list has no pages."""
 
-router = APIRouter(prefix="/api/v2/external/inference", tags=["lyceum: deployments"])
+router = APIRouter(prefix="/inference", tags=["lyceum: deployments"])
 
 DeploymentId = Annotated[str, Query(min_length=1, max_length=200)]
 IncludeTerminated = Annotated[bool, Query(description="Also those that were stopped.")]

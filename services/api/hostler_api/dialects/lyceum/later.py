@@ -9,8 +9,8 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
-from hostler_api.dialects.lyceum.answers import refusals
 from hostler_api.dialects.lyceum.org import OrgReader, OrgWriter
+from hostler_api.dialects.lyceum.refusals import refusals
 from hostler_api.problem_catalogue import NotOffered
 
 _BATCHES: Final = (
@@ -39,7 +39,7 @@ NOT_OFFERED: Final = (
 """Method, path, and what to do instead."""
 _IN_PATH: Final = re.compile(r"\{(\w+)\}")
 
-router = APIRouter(prefix="/api/v2/external", tags=["lyceum: not offered"])
+router = APIRouter(tags=["lyceum: not offered"])
 
 
 def _refuse_reader(instead: str) -> Callable[[Request, OrgReader], Awaitable[None]]:
