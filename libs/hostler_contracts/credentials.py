@@ -15,6 +15,8 @@ from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_domain.api_keys import checksum_ok, hash_key
 
 _KEY_LENGTH_MAX: Final = 256
+LYCEUM_PREFIX: Final = "lk_"
+"""Lyceum's own client sends only keys that begin like this, so one may be written before any of Hostler's."""
 
 
 class Refusal(StrEnum):
@@ -50,8 +52,8 @@ def presented_key(authorization: str | None, x_api_key: str | None) -> str | Non
     """The key in the two headers that may carry it; `Authorization: Bearer` goes first, another scheme there counts as none."""
     scheme, _, credentials = (authorization or "").strip().partition(" ")
     if scheme.lower() == "bearer" and credentials.strip():
-        return credentials.strip()
-    return (x_api_key or "").strip() or None
+        return credentials.strip().removeprefix(LYCEUM_PREFIX)
+    return (x_api_key or "").strip().removeprefix(LYCEUM_PREFIX) or None
 
 
 def authenticate(

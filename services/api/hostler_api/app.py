@@ -17,6 +17,7 @@ from hostler_api.audit_routes import router as audit_router
 from hostler_api.body_cap import BodyCap
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
+from hostler_api.dialects import lyceum
 from hostler_api.events import EventFeed
 from hostler_api.history.shapes import MetricHistory
 from hostler_api.jobs import JobService
@@ -39,7 +40,7 @@ from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
 from hostler_kit.redaction import redact
 
-DIALECTS: tuple[tuple[str, Render], ...] = ()
+DIALECTS: tuple[tuple[str, Render], ...] = ((lyceum.PREFIX, lyceum.lyceum_error),)
 """Prefixes of paths, each with the form of its errors."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
@@ -141,6 +142,7 @@ def create_app(
     app.state.serves_admin = serves_admin
     for each in (
         router,
+        lyceum.router,
         metric_router,
         key_router,
         project_router,

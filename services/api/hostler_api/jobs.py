@@ -6,7 +6,7 @@ in the log itself, so that a job can be read at once after it was made, at which
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType
@@ -27,6 +27,7 @@ from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobScaledV1
 from hostler_contracts.replica_logs import LogQuestion
+from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
 from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide
 from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
@@ -181,6 +182,19 @@ class JobService:
             reverse=True,
         )
         return tuple(found[:limit]), len(found) > limit
+
+    def with_replica(self, replica_id: str) -> JobEntry | None:
+        """The job whose record has this replica, whoever it belongs to."""
+        return next(
+            (entry for entry in self._jobs.jobs.values() if entry.job.replica(replica_id) is not None), None
+        )
+
+    def allocations(self) -> Iterator[Allocation]:
+        """What replicas of every project hold."""
+        for entry in self._jobs.jobs.values():
+            for replica in entry.job.replicas:
+                if not replica.ended:
+                    yield Allocation(replica.placement.node_key, replica.placement.taken)
 
     async def delete(self, caller: Caller, job: str) -> JobEntry:
         """Ask for a job to go; one that is going or gone already stays as it is.

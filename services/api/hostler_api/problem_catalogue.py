@@ -25,6 +25,10 @@ class Overtaken(HostlerError):
     """The job is not as the caller knew it."""
 
 
+class NotOffered(HostlerError):
+    """A dialect has this, and Hostler does not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One kind of error.
@@ -87,6 +91,12 @@ IDEMPOTENCY_MISMATCH = Problem(
     422,
     "The same key came within 24 hours with another body. Use a new key for a new request.",
 )
+NOT_OFFERED = Problem(
+    "not-offered",
+    "Hostler does not offer this",
+    501,
+    "The system whose dialect this is has it, and Hostler does not. `detail` says what to do instead.",
+)
 UNAVAILABLE = Problem(
     "unavailable",
     "It can't be done right now",
@@ -120,6 +130,7 @@ CATALOGUE = {
         PRECONDITION_FAILED,
         TOO_LARGE,
         IDEMPOTENCY_MISMATCH,
+        NOT_OFFERED,
         UNAVAILABLE,
         STORAGE_FULL,
         INTERNAL,
@@ -138,6 +149,7 @@ _BY_ERROR: tuple[tuple[type[HostlerError], Problem], ...] = (
     (Conflict, CONFLICT),
     (Overtaken, PRECONDITION_FAILED),
     (IdempotencyMismatch, IDEMPOTENCY_MISMATCH),
+    (NotOffered, NOT_OFFERED),
     (StreamFull, STORAGE_FULL),
     (BusUnavailable, UNAVAILABLE),
     (TemporaryError, UNAVAILABLE),

@@ -6,6 +6,7 @@ in the log, without a word of what was in it.
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -30,6 +31,7 @@ from hostler_router.openai_errors import (
     wrong_method,
 )
 from hostler_router.table import Ambiguous, Entry, RouteTable
+from hostler_router.wishes import canonical
 
 MAY_STREAM: Final = {"/v1/chat/completions": True, "/v1/completions": True, "/v1/embeddings": False}
 """Routes that are relayed as they are, and whether they know streams."""
@@ -83,7 +85,8 @@ class RouterApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request = read_head(scope)
+        head = read_head(scope)
+        request = replace(head, path=canonical(head.path))
         reply = Reply(send, request_id_of(request))
         if request.path in _PROBES:
             await self._probe(request, reply)

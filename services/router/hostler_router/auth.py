@@ -67,5 +67,13 @@ def authenticate(
     found = credentials.authenticate(key, find, _SCOPE, now=now)
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
-    allowed_jobs = None if found.allowed_jobs is None else frozenset(found.allowed_jobs)
-    return Caller(found.key_id, Viewer(found.project, "admin" in found.scopes, allowed_jobs))
+    return Caller(found.key_id, _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip()))
+
+
+def _viewer(key: ApiKey, org: str) -> Viewer:
+    """Whose jobs the key shows: of the project that `X-Org-Slug` names, none if the key may not act for it."""
+    admin = "admin" in key.scopes
+    allowed_jobs = None if key.allowed_jobs is None else frozenset(key.allowed_jobs)
+    if not org:
+        return Viewer(key.project, admin, allowed_jobs)
+    return Viewer(org, allowed_jobs=allowed_jobs) if admin or org == key.project else ANYONE

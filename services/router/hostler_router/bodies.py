@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 import pydantic_core
 
@@ -15,7 +15,7 @@ from hostler_router.forms import FormBody
 from hostler_router.openai_errors import Refused, invalid
 
 JsonObject = Mapping[str, object]
-_MODEL_LENGTH_MAX = 512
+MODEL_LENGTH_MAX: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,16 @@ class Asked:
         return self.body.content_type if isinstance(self.body, FormBody) else "application/json"
 
 
-def read_request(body: bytes, *, may_stream: bool) -> Asked:
+def read_request(body: bytes, *, may_stream: bool, meant: str | None = None) -> Asked:
     """What is asked for.
 
     The body stays as it came, but for a stream whose client does not want its usage: the runtime is asked for it all the
     same, because load and bills are counted from it.
+
+    Args:
+        body: As it came.
+        may_stream: Whether the route knows streams.
+        meant: The model that the request's head names; it goes before the body's, and into the body.
 
     Raises:
         Refused: it is no JSON object, or names no model.
@@ -64,7 +69,10 @@ def read_request(body: bytes, *, may_stream: bool) -> Asked:
         raise Refused(invalid("The request body is not valid JSON.", code="invalid_json")) from None
     if decoded is None:
         raise Refused(invalid("The request body must be a JSON object.", code="invalid_type"))
-    model = _model(decoded)
+    model = meant or _model(decoded)
+    if decoded.get("model") != model:
+        decoded = {**decoded, "model": model}
+        body = _encoded(decoded)
     stream = _stream(decoded) if may_stream else False
     if not stream:
         return Asked(model, stream=False, strip_usage=False, body=body)
@@ -72,8 +80,7 @@ def read_request(body: bytes, *, may_stream: bool) -> Asked:
     if options.get("include_usage") is True:
         return Asked(model, stream=True, strip_usage=False, body=body)
     with_usage = {**decoded, "stream_options": {**options, "include_usage": True}}
-    encoded = json.dumps(with_usage, ensure_ascii=False, separators=(",", ":")).encode()
-    return Asked(model, stream=True, strip_usage=True, body=encoded)
+    return Asked(model, stream=True, strip_usage=True, body=_encoded(with_usage))
 
 
 def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
@@ -95,7 +102,7 @@ def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:
     if isinstance(body, FormBody):
         return replace(body, model=model)
     decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False)) or {}
-    return json.dumps({**decoded, "model": model}, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encoded({**decoded, "model": model})
 
 
 def read_usage(payload: JsonObject) -> Usage | None:
@@ -124,6 +131,10 @@ def as_object(value: object) -> JsonObject | None:
     return value if _is_object(value) else None
 
 
+def _encoded(decoded: JsonObject) -> bytes:
+    return json.dumps(decoded, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def _model(decoded: JsonObject) -> str:
     model = decoded.get("model")
     if model is None:
@@ -132,8 +143,8 @@ def _model(decoded: JsonObject) -> str:
         )
     if not isinstance(model, str):
         raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model"))
-    if not 0 < len(model) <= _MODEL_LENGTH_MAX:
-        message = f"'model' must have 1 to {_MODEL_LENGTH_MAX} characters."
+    if not 0 < len(model) <= MODEL_LENGTH_MAX:
+        message = f"'model' must have 1 to {MODEL_LENGTH_MAX} characters."
         raise Refused(invalid(message, code="invalid_value", param="model"))
     return model
 

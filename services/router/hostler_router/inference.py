@@ -32,6 +32,7 @@ from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable
 from hostler_router.uploads import UploadLimits, upload
 from hostler_router.usage import UsageRecorder, finished
 from hostler_router.windows import WindowRecorder
+from hostler_router.wishes import Wishes, read_wishes
 
 FindKey = Callable[[str], ApiKey | None]
 OnKey = Callable[[str], None]
@@ -85,20 +86,15 @@ class Inference:
             Refused: it ends before it reaches a replica.
             ClientGone: its body never came in full.
         """
-        caller = authenticate(request.headers, self._find_key, now=self._clock.now())
-        if isinstance(caller, ErrorReply) and not self._table.has_public:
-            raise Refused(caller)  # before the body: strangers get nothing held for them
-        if isinstance(caller, Caller):
-            self._on_key(caller.key_id)
-            exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
+        caller, wishes = self._admit(request, exchange)
         body = await read_body(
             request,
             receive,
             body_bytes_max=self._limits.body_bytes_max,
             body_timeout_seconds=self._limits.body_timeout_seconds,
         )
-        asked = read_request(body, may_stream=may_stream)
-        await self._pass(asked, caller, receive, exchange, reply)
+        asked = read_request(body, may_stream=may_stream, meant=wishes.model)
+        await self._pass(asked, caller, wishes, receive, exchange, reply)
 
     async def handle_upload(
         self, request: Request, receive: Receive, *, exchange: Exchange, reply: Reply
@@ -109,20 +105,34 @@ class Inference:
             Refused: it ends before it reaches a replica.
             ClientGone: its body never came in full.
         """
+        caller, wishes = self._admit(request, exchange)
+        async with upload(request, receive, self._upload_limits) as asked:
+            await self._pass(asked, caller, wishes, receive, exchange, reply)
+
+    def _admit(self, request: Request, exchange: Exchange) -> tuple[Caller | ErrorReply, Wishes]:
+        """Who asks, or why that is nobody; and what the head of the request wishes."""
         caller = authenticate(request.headers, self._find_key, now=self._clock.now())
         if isinstance(caller, ErrorReply) and not self._table.has_public:
-            raise Refused(caller)
-        async with upload(request, receive, self._upload_limits) as asked:
-            await self._pass(asked, caller, receive, exchange, reply)
+            raise Refused(caller)  # before the body: strangers get nothing held for them
+        if isinstance(caller, Caller):
+            self._on_key(caller.key_id)
+            exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
+        return caller, read_wishes(request.headers)
 
     async def _pass(
-        self, asked: Asked, caller: Caller | ErrorReply, receive: Receive, exchange: Exchange, reply: Reply
+        self,
+        asked: Asked,
+        caller: Caller | ErrorReply,
+        wishes: Wishes,
+        receive: Receive,
+        exchange: Exchange,
+        reply: Reply,
     ) -> None:
         """Find the job and relay, once the body is there."""
         exchange.body_seconds = self._clock.monotonic() - exchange.started
         exchange.stream = asked.stream
         entry = self._resolve(asked, caller, exchange)
-        await self._relay_watched(entry, asked, receive, exchange, reply)
+        await self._relay_watched(entry, asked, wishes, receive, exchange, reply)
 
     def _resolve(self, asked: Asked, caller: Caller | ErrorReply, exchange: Exchange) -> Entry:
         target = self._table.resolve(asked.model, caller.viewer if isinstance(caller, Caller) else ANYONE)
@@ -144,7 +154,13 @@ class Inference:
                 return target.entry
 
     async def _relay_watched(
-        self, entry: Entry, asked: Asked, receive: Receive, exchange: Exchange, reply: Reply
+        self,
+        entry: Entry,
+        asked: Asked,
+        wishes: Wishes,
+        receive: Receive,
+        exchange: Exchange,
+        reply: Reply,
     ) -> None:
         """Relay, and stop at once when the client hangs up or the service can't wait any longer."""
         if self._running.closed:
@@ -155,7 +171,7 @@ class Inference:
             self._relay.run(
                 asked,
                 lambda: self._table.endpoints(entry.job_id),
-                timeout_seconds=entry.request_timeout_seconds,
+                timeout_seconds=wishes.timeout_within(entry.request_timeout_seconds),
                 exchange=exchange,
                 reply=reply,
             )

@@ -1,6 +1,7 @@
 """The jobs of a caller as OpenAI's list of models.
 
-Pure; called by the application. `id` is the job's id, which is what `model` should say; `meta` is Hostler's own.
+Pure; called by the application. `id` is the job's id, which is what `model` should say; `meta` is Hostler's own, the six
+last of it under the names that Lyceum's clients know.
 """
 
 import json
@@ -31,5 +32,11 @@ def _model(entry: Entry) -> dict[str, object]:
             "model": entry.model,
             "phase": str(entry.phase),
             "ready_replicas": len(entry.endpoints),
+            "hf_model_id": entry.model,
+            "hardware_profile": entry.hardware_profile,
+            "min_replicas": entry.replicas_min,
+            "max_replicas": entry.replicas_max,
+            "healthy_replicas": len(entry.endpoints),
+            "total_replicas": entry.replicas,
         },
     }

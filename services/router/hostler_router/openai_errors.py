@@ -175,9 +175,15 @@ STALLED = replace(
 # It ran for as long as the job allows; another try would cost the same and most likely end the same.
 TIMED_OUT = ErrorReply(
     504,
-    "The request took longer than the job's request timeout.",
+    "The request took longer than the job's request timeout, or X-Timeout-S, allows.",
     type="timeout_error",
     code="request_timeout",
+)
+ASYNC_NOT_OFFERED = ErrorReply(
+    501,
+    "The router does not answer asynchronously yet; send the request without X-Async.",
+    code="async_not_offered",
+    param="X-Async",
 )
 ROUTER_STARTING = ErrorReply(
     503,

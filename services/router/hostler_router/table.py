@@ -56,6 +56,10 @@ class Entry:
         reason: Why, in a few words; may be empty.
         request_timeout_seconds: For a whole request.
         endpoints: Its ready replicas.
+        hardware_profile: Kind of machine that each replica runs on.
+        replicas_min: Kept warm.
+        replicas_max: Never exceeded.
+        replicas: Those that start or serve.
     """
 
     job_id: str
@@ -68,6 +72,10 @@ class Entry:
     reason: str
     request_timeout_seconds: float
     endpoints: tuple[Endpoint, ...]
+    hardware_profile: str
+    replicas_min: int
+    replicas_max: int
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +238,10 @@ def _entry(job: Job) -> Entry:
             for replica in job.ready_replicas
             if replica.endpoint_url
         ),
+        hardware_profile=spec.hardware_profile,
+        replicas_min=spec.scaling.min_replicas,
+        replicas_max=spec.scaling.max_replicas,
+        replicas=len(job.active_replicas),
     )
 
 

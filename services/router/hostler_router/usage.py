@@ -72,6 +72,7 @@ def finished(
         duration_seconds=round(duration_seconds, 4),
         prompt_tokens=None if usage is None else usage.prompt_tokens,
         completion_tokens=None if usage is None else usage.completion_tokens,
+        audio_seconds=usage.audio_seconds if usage is not None and usage.audio_seconds else None,
     )
 
 

@@ -214,6 +214,12 @@ async def test_models_lists_the_callers_jobs(router: Harness, first: Replica) ->
                     "model": "HuggingFaceTB/SmolLM2-135M-Instruct",
                     "phase": "Running",
                     "ready_replicas": 1,
+                    "hf_model_id": "HuggingFaceTB/SmolLM2-135M-Instruct",
+                    "hardware_profile": "cpu.small",
+                    "min_replicas": 1,
+                    "max_replicas": 3,
+                    "healthy_replicas": 1,
+                    "total_replicas": 1,
                 },
             }
         ],

@@ -41,6 +41,8 @@ def bearer(key: str) -> dict[bytes, bytes]:
         pytest.param(bearer(KEY), id="bearer"),
         pytest.param({b"authorization": f"bearer  {KEY} ".encode()}, id="bearer, oddly written"),
         pytest.param({b"x-api-key": KEY.encode()}, id="x-api-key"),
+        pytest.param(bearer(f"lk_{KEY}"), id="bearer, as Lyceum's client wants it"),
+        pytest.param({b"x-api-key": f"lk_{KEY}".encode()}, id="x-api-key, as Lyceum's client wants it"),
         pytest.param(
             {b"authorization": b"Basic eA==", b"x-api-key": KEY.encode()}, id="x-api-key beside basic"
         ),
@@ -52,6 +54,21 @@ def test_a_good_key_is_a_caller_wherever_it_stands(headers: dict[bytes, bytes]) 
 
 def test_an_admin_key_sees_everything() -> None:
     assert ask(bearer(KEY), record(scopes=("admin",))) == Caller("key-1", Viewer("alice", admin=True))
+
+
+@pytest.mark.parametrize(
+    ("scope", "org", "expected"),
+    [
+        pytest.param("inference", "alice", Viewer("alice"), id="the key's own"),
+        pytest.param("inference", "bob", Viewer(None), id="another's: nothing but public jobs"),
+        pytest.param("inference", " ", Viewer("alice"), id="none"),
+        pytest.param("admin", "bob", Viewer("bob"), id="an admin's choice"),
+        pytest.param("admin", "alice", Viewer("alice"), id="an admin's own, and only that"),
+    ],
+)
+def test_an_org_narrows_what_a_key_sees(scope: str, org: str, expected: Viewer) -> None:
+    headers = {**bearer(KEY), b"x-org-slug": org.encode()}
+    assert ask(headers, record(scopes=(scope,))) == Caller("key-1", expected)
 
 
 def test_a_key_that_expires_later_still_works() -> None:

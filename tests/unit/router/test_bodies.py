@@ -11,6 +11,34 @@ def test_a_body_that_is_not_streamed_stays_as_it_came() -> None:
     assert read_request(body, may_stream=True) == Asked("demo", stream=False, strip_usage=False, body=body)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"n":1}', id="the body names none"),
+        pytest.param(b'{"n":1,"model":"other"}', id="the body names another"),
+        pytest.param(b'{"n":1,"model":null}', id="the body says null"),
+        pytest.param(b'{"n":1,"model":7}', id="the body says nonsense"),
+    ],
+)
+def test_the_model_of_the_head_goes_before_the_bodys_and_into_it(body: bytes) -> None:
+    asked = read_request(body, may_stream=True, meant="demo")
+    assert (asked.model, json.loads(asked.body)) == ("demo", {"n": 1, "model": "demo"})
+
+
+def test_the_model_of_the_head_goes_into_a_stream_too() -> None:
+    asked = read_request(b'{"stream":true}', may_stream=True, meant="demo")
+    assert json.loads(asked.body) == {
+        "stream": True,
+        "model": "demo",
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_a_body_that_names_the_model_of_the_head_stays_as_it_came() -> None:
+    body = b'{ "model":"demo" }'
+    assert read_request(body, may_stream=True, meant="demo").body == body
+
+
 def test_a_stream_whose_client_wants_the_usage_stays_as_it_came() -> None:
     body = b'{"model":"demo","stream":true,"stream_options":{"include_usage":true}}'
     assert read_request(body, may_stream=True) == Asked("demo", stream=True, strip_usage=False, body=body)
