@@ -24,11 +24,11 @@ from hostler_api.projects import ProjectService
 from hostler_api.route_access import is_for_admins, route_table
 from hostler_api.routes import router
 from hostler_api.usage import UsageTotals
+from hostler_domain.redaction import redact
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
-from hostler_kit.redaction import redact
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
@@ -49,7 +49,10 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _HARMLESS_ID.fullmatch(given) else new_id()
+        # The id goes into logs and events, so it must be no key that its sender mistook for one.
+        request_id = given.decode("latin-1")
+        if not _HARMLESS_ID.fullmatch(given) or redact(request_id) != request_id:
+            request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = self._clock.monotonic()
         status = 0

@@ -1,0 +1,90 @@
+"""Keys on the whole stack, with two routers: from when on a revoked one opens nothing, and what is counted of one that was used."""
+
+import time
+
+import httpx2
+import pytest
+
+from tests.e2e.conftest import Stack, until
+from tests.e2e.test_simulated import QUESTION, QUICK, deploy, ready_ids, stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+__all__ = ["stack"]
+
+EFFECTIVE_SECONDS = 5.0
+KNOCKS = 20
+"""With a connection each, so that both of two routers are met but for once in half a million times."""
+
+
+def made(stack: Stack, **fields: object) -> dict[str, str]:
+    answer = stack.http("POST", "/v1/api-keys", json={"name": "k", "scopes": ["inference"], **fields})
+    assert answer.status_code == 201, answer.text
+    key: dict[str, str] = answer.json()
+    return key
+
+
+def ask(stack: Stack, secret: str, model: str = "demo") -> int:
+    """One question over a connection of its own."""
+    return httpx2.post(
+        f"http://127.0.0.1:{stack.router_port}/v1/chat/completions",
+        json={"model": model, "messages": QUESTION},
+        headers={"Authorization": f"Bearer {secret}", "Connection": "close"},
+        timeout=30,
+    ).status_code
+
+
+def knocks(stack: Stack, secret: str) -> set[int]:
+    return {ask(stack, secret) for _ in range(KNOCKS)}
+
+
+def test_a_key_is_revoked_at_every_router_within_seconds_and_its_requests_are_counted(stack: Stack) -> None:
+    deploy(stack, "demo", QUICK)
+    until(lambda: len(ready_ids(stack, "demo")) == 1, "it is ready")
+    key = made(stack, allowed_jobs=["demo"])
+    until(lambda: knocks(stack, key["secret"]) == {200}, "both routers know the new key")
+
+    rotated = stack.http("POST", f"/v1/api-keys/{key['key_id']}/rotate", json={"overlap_seconds": 0}).json()
+    until(lambda: knocks(stack, rotated["secret"]) == {200}, "both routers know its new secret")
+    assert knocks(stack, key["secret"]) == {401}
+
+    started = time.monotonic()
+    assert stack.http("POST", f"/v1/api-keys/{key['key_id']}/revoke").status_code == 200
+    until(lambda: knocks(stack, rotated["secret"]) == {401}, "no router takes it any more")
+    took = time.monotonic() - started
+    assert took < EFFECTIVE_SECONDS
+    print(f"revoked everywhere after {took:.2f} s, the knocks included")
+
+    answered = [
+        line
+        for line in stack.log_lines("router")
+        if line["event"] == "request" and line["status"] == 200 and line["job"]
+    ]
+    assert len(answered) >= 2 * KNOCKS
+
+    def counted() -> list[dict[str, int]]:
+        usage: list[dict[str, int]] = stack.http(
+            "GET", f"/v1/api-keys/{key['key_id']}/usage?granularity=month"
+        ).json()["data"]
+        return usage
+
+    until(lambda: sum(each["requests"] for each in counted()) == len(answered), "all is counted")
+    (bucket,) = counted()
+    assert bucket["completion_tokens"] == 4 * len(answered)
+    assert bucket["failed_requests"] == 0
+    until(
+        lambda: stack.http("GET", f"/v1/api-keys/{key['key_id']}").json()["last_used_at"] is not None,
+        "its last use is known",
+    )
+
+
+def test_what_was_counted_is_there_after_all_services_were_started_again(stack: Stack) -> None:
+    before = stack.http("GET", "/v1/api-keys/usage?granularity=month").json()["data"]
+    assert before
+    stack.down()
+    stack.up("--scale", "router=2")
+
+    def after() -> object:
+        answer = stack.http("GET", "/v1/api-keys/usage?granularity=month")
+        return answer.json()["data"] if answer.status_code == 200 else None
+
+    until(lambda: after() == before, "the same is counted from what is stored")
