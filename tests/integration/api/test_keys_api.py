@@ -1,12 +1,14 @@
 """API keys over HTTP: who may make which, what is shown of them, and from when on they work no more."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
-from hostler_api.usage import Granularity, UsageTotals
+from hostler_api.usage import UsageTotals
+from hostler_api.usage_times import Granularity
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.usage import encode_usage
 from hostler_domain.api_keys import checksum_ok, hash_key
@@ -177,6 +179,22 @@ async def test_after_a_rotation_both_secrets_work_for_the_overlap_and_then_the_n
     assert [each["key_id"] for each in page["data"]].count(key["key_id"]) == 1
     await site.send("POST", f"{KEYS}/{key['key_id']}/revoke")
     assert [await works(site, each["secret"]) for each in (key, rotated, third)] == [401, 401, 401]
+
+
+async def test_of_two_rotations_at_once_one_wins_and_the_other_leaves_no_secret_behind(site: Site) -> None:
+    key = await made(site)
+    path = f"{KEYS}/{key['key_id']}/rotate"
+    answers = await asyncio.gather(*(site.send("POST", path, {"overlap_seconds": 0}) for _ in range(4)))
+    won = [answer.json()["secret"] for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert won
+    page = (await site.get(f"{KEYS}?limit=500")).json()["data"]
+    assert [each["key_id"] for each in page].count(key["key_id"]) == 1
+    assert [await works(site, secret) for secret in won].count(200) == 1
+    records = [
+        each for each in site.app.state.catalogues.keys.records.values() if each.key_id == key["key_id"]
+    ]
+    assert len(records) == 1 + len(won)
 
 
 async def test_only_a_working_key_is_renamed_or_rotated_and_nothing_but_its_name_changes(site: Site) -> None:
