@@ -43,7 +43,9 @@ def main() -> None:
             "projections",
             lambda: caught_up(jobs.caught_up and catalogues.caught_up, "what is stored"),
         )
-        audit = AuditLog(bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock)
+        audit = AuditLog(
+            bus, source=f"/hostler/api/{chassis.name}", clock=chassis.clock, logger=chassis.logger
+        )
         refused = RefusedLogins(audit, chassis.clock, chassis.logger)
         chassis.spawn("refused-logins", refused.run())
         uses = KeyUses(bus, chassis.clock, chassis.logger)

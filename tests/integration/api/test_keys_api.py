@@ -7,8 +7,12 @@ import pytest
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
+from hostler_api.routes import _while_it_holds
 from hostler_api.usage import UsageTotals
 from hostler_api.usage_times import Granularity
+from hostler_bus.errors import StreamFull
+from hostler_bus.memory import MemoryBus
+from hostler_bus.port import Appended
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.usage import encode_usage
 from hostler_domain.api_keys import checksum_ok, hash_key
@@ -334,6 +338,57 @@ async def test_usage_is_what_the_routers_put_down_by_key_and_time(site: Site) ->
 )
 async def test_a_question_about_usage_that_makes_no_sense_is_refused(site: Site, query: str) -> None:
     assert (await site.get(f"{KEYS}/usage?{query}")).status_code == 400
+
+
+async def test_what_can_not_be_put_on_the_audit_is_not_done(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await made(site)
+    append = MemoryBus.append
+
+    async def full(self: MemoryBus, subject: str, data: bytes, **options: object) -> Appended:
+        if subject.startswith("hostler.audit."):
+            raise StreamFull("no room")
+        return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(MemoryBus, "append", full)
+    path = f"{KEYS}/{key['key_id']}"
+    for method, at_path, body in (
+        ("POST", KEYS, READER | {"name": "unseen"}),
+        ("POST", f"{path}/rotate", {"overlap_seconds": 0}),
+        ("PATCH", path, {"name": "unseen"}),
+        ("POST", f"{path}/revoke", None),
+        ("POST", "/v1/projects", {"name": "unseen"}),
+        ("PATCH", "/v1/projects/team", {"description": "unseen"}),
+    ):
+        assert (await site.send(method, at_path, body)).status_code == 503, at_path
+    assert await works(site, key["secret"]) == 200
+    for listed in (KEYS, "/v1/projects"):
+        assert "unseen" not in (await site.get(f"{listed}?limit=500")).text
+
+
+async def test_an_entry_of_the_audit_that_can_not_be_read_hides_no_other(site: Site) -> None:
+    await made(site)
+    await site.bus.append(subjects.audit("default", "key.created"), b"{}", msg_id="poison")
+    await made(site)
+    page = (await site.get("/v1/audit?action=key.created")).json()["data"]
+    assert len(page) == 2
+
+
+async def test_a_stream_of_events_shows_nothing_more_once_its_key_is_revoked(site: Site) -> None:
+    """Frame by frame, because a client within the process sees an answer only when it is whole."""
+    key = await made(site)
+    job = (await site.post({"model": MODEL, "name": "demo"})).json()
+    entry = await site.log.find(job["job_id"])
+    assert entry is not None
+    caller = Caller(site.keys.get(admin_of(site), key["key_id"]).latest, "request")
+    frames = _while_it_holds(
+        site.app.state.gate, caller, site.app.state.feed.stream(entry, after_seq=0, follow=True)
+    )
+    assert b"job.created" in await anext(frames)
+    await site.send("POST", f"{KEYS}/{key['key_id']}/revoke")
+    await site.delete("/v1/jobs/demo")
+    assert await anext(frames, None) is None
 
 
 async def test_a_key_of_another_project_does_not_exist(site: Site) -> None:
