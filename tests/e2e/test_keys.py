@@ -1,19 +1,28 @@
 """Keys on the whole stack, with two routers: from when on a revoked one opens nothing, and what is counted of one that was used."""
 
 import time
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 
-from tests.e2e.conftest import Stack, until
-from tests.e2e.test_simulated import QUESTION, QUICK, deploy, ready_ids, stack
+from tests.e2e.conftest import Stack, free_port, until
+from tests.e2e.test_simulated import QUESTION, QUICK, deploy, ready_ids
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
-__all__ = ["stack"]
 
 EFFECTIVE_SECONDS = 5.0
 KNOCKS = 20
 """With a connection each, so that both of two routers are met but for once in half a million times."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    listener = {"HOSTLER_API_ADMIN_HOST": "127.0.0.1", "HOSTLER_API_ADMIN_PORT": str(free_port())}
+    stack = Stack(tmp_path_factory.mktemp("stack"), environment=listener)
+    stack.up("--scale", "router=2")
+    yield stack
+    stack.down()
 
 
 def made(stack: Stack, **fields: object) -> dict[str, str]:
@@ -88,3 +97,13 @@ def test_what_was_counted_is_there_after_all_services_were_started_again(stack: 
         return answer.json()["data"] if answer.status_code == 200 else None
 
     until(lambda: after() == before, "the same is counted from what is stored")
+
+
+def test_projects_are_changed_at_the_admins_listener_alone(stack: Stack) -> None:
+    public = ("projects", "create", "new", "--api-url", f"http://127.0.0.1:{stack.api_port}")
+    admins = (*public[:-1], f"http://127.0.0.1:{stack.environment['HOSTLER_API_ADMIN_PORT']}")
+    key_file = ("--api-key-file", str(stack.data_dir / "admin.key"))
+    assert stack.hostler(*public, *key_file).returncode == 3
+    done = stack.hostler(*admins, *key_file, "-o", "name")
+    assert (done.returncode, done.stdout) == (0, "new\n")
+    assert stack.http("GET", "/v1/projects/new").status_code == 200

@@ -52,7 +52,7 @@ class JobService:
         self._jobs = jobs
         self._masters = catalogues.masters
         self._profiles = catalogues.profiles
-        self._projects = catalogues.projects
+        self._catalogues = catalogues
         self._secret_key = secret_key
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
@@ -69,7 +69,7 @@ class JobService:
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
-        if project not in self._projects.records and await self._project_bucket.get(project) is None:
+        if not await self._catalogues.project_exists(project, self._project_bucket):
             raise InvalidFields(FieldError("project", "does not exist; an admin makes projects"))
         if request.external is not None and not caller.admin:
             # The routers would send requests to any address of the network that they stand in.
