@@ -121,6 +121,7 @@ class CatalogueProjection(Generic[RecordT]):
         self._codec = codec
         self._records: dict[str, RecordT] = {}
         self._revisions: dict[str, int] = {}
+        self._own: dict[str, int] = {}
         self._callbacks: list[Callable[[str], None]] = []
         self._logger: Logger = logger or structlog.get_logger()
         self.records: Mapping[str, RecordT] = MappingProxyType(self._records)
@@ -133,9 +134,14 @@ class CatalogueProjection(Generic[RecordT]):
     def apply(self, key: str, record: RecordT, revision: int) -> None:
         """Take in what the caller has just written, unless something as new is there; so it reads its own writes at once."""
         if self._revisions.get(key, 0) < revision:
-            self._revisions[key] = revision
+            self._revisions[key] = self._own[key] = revision
             self._records[key] = record
             self._tell(key)
+
+    def remove(self, key: str) -> None:
+        """Leave out what the caller has just taken away."""
+        self._forget(key)
+        self._tell(key)
 
     async def run(self, bus: Bus) -> None:
         """Watch the bucket until cancelled. A record that can't be read is logged and counts as absent."""
@@ -146,10 +152,11 @@ class CatalogueProjection(Generic[RecordT]):
                     self._tell("")
                     continue
                 if isinstance(change, Deleted):
-                    self._records.pop(change.key, None)
-                elif change.revision <= self._revisions.get(change.key, 0):
-                    continue
+                    self._forget(change.key)
+                elif change.revision < self._own.get(change.key, 0):
+                    continue  # from before our own write, which is on its way here
                 else:
+                    self._own.pop(change.key, None)
                     self._revisions[change.key] = change.revision
                     try:
                         self._records[change.key] = self._codec.decode(change.value)
@@ -159,6 +166,10 @@ class CatalogueProjection(Generic[RecordT]):
                             "record.undecodable", bucket=self._bucket, key=change.key, reason=str(error)
                         )
                 self._tell(change.key)
+
+    def _forget(self, key: str) -> None:
+        for known in (self._records, self._revisions, self._own):
+            known.pop(key, None)
 
     def _tell(self, key: str) -> None:
         for callback in self._callbacks:

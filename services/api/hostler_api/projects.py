@@ -138,6 +138,7 @@ class ProjectService:
             await self._bucket.delete(name, revision=entry.revision)
         except RevisionConflict:
             raise Conflict("the project was changed in this moment; read it again") from None
+        self._projects.remove(name)
 
     async def _stored(self, name: str) -> Entry:
         entry = await self._bucket.get(name) if PROJECT_NAME.fullmatch(name) else None

@@ -21,6 +21,7 @@ async def test_a_project_is_made_read_changed_and_deleted(site: Site) -> None:
     changed = await site.send("PATCH", f"{PROJECTS}/new", {"gpu_quota": None, "gpu_limit": 8})
     assert changed.json() == project | {"gpu_quota": None, "gpu_limit": 8}
     assert (await site.delete(f"{PROJECTS}/new")).status_code == 204
+    assert (await site.get(f"{PROJECTS}/new")).status_code == 404
     assert (await site.delete(f"{PROJECTS}/new")).status_code == 404
     actions = [each["action"] for each in (await site.get("/v1/audit?project=new")).json()["data"]]
     assert actions == ["project.deleted", "project.updated", "project.created"]
