@@ -184,6 +184,10 @@ class CatalogueProjection(Generic[RecordT]):
             self._records[key] = record
             self._tell(key)
 
+    def remove(self, key: str) -> None:
+        """Leave out what the caller has just taken away."""
+        self._drop(key)
+
     async def run(self, bus: Bus) -> None:
         """Watch the bucket until cancelled. A record that can't be read is logged and counts as absent."""
         async with bus.bucket(self._bucket).watch() as changes:

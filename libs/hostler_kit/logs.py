@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
-from hostler_kit.redaction import redact
+from hostler_domain.redaction import redact
 
 Logger = FilteringBoundLogger
 

@@ -26,7 +26,8 @@ MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 _CORES = "4"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -37,8 +38,8 @@ class Stack:
     """One installation on this machine."""
 
     data_dir: Path
-    api_port: int = field(default_factory=_free_port)
-    router_port: int = field(default_factory=_free_port)
+    api_port: int = field(default_factory=free_port)
+    router_port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
 
     def hostler(self, *arguments: str, timeout_seconds: float = 120) -> subprocess.CompletedProcess[str]:

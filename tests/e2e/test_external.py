@@ -33,24 +33,30 @@ class Server:
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[list[Server]]:
-    started = []
-    for number in range(2):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        launch = tmp_path / f"launch-{number}.json"
-        parameters = asdict(SimulatedParameters(first_token_seconds=0.01, completion_tokens=3))
-        launch.write_text(json.dumps({"served_name": "theirs", "port": port, **parameters}))
-        process = subprocess.Popen(
-            [sys.executable, "-I", simulated_server.__file__, str(launch)],
-            env={simulated_server.KEY_VARIABLE: KEY},
-            stdout=subprocess.DEVNULL,
-        )
-        started.append(Server(process, f"http://127.0.0.1:{port}"))
+    started = start_servers(tmp_path, KEY, count=2)
     yield started
     for server in started:
         server.process.kill()
         server.process.wait()
+
+
+def start_servers(folder: Path, key: str, *, count: int) -> list[Server]:
+    """Servers that ask for `key`; to be killed by whoever asked for them."""
+    started = []
+    for number in range(count):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        launch = folder / f"launch-{number}.json"
+        parameters = asdict(SimulatedParameters(first_token_seconds=0.01, completion_tokens=3))
+        launch.write_text(json.dumps({"served_name": "theirs", "port": port, **parameters}))
+        process = subprocess.Popen(
+            [sys.executable, "-I", simulated_server.__file__, str(launch)],
+            env={simulated_server.KEY_VARIABLE: key},
+            stdout=subprocess.DEVNULL,
+        )
+        started.append(Server(process, f"http://127.0.0.1:{port}"))
+    return started
 
 
 def ready(stack: Stack) -> int:

@@ -116,6 +116,11 @@ class Gate:
             self._on_admitted(found)
         return Caller(found, request.state.request_id)
 
+    def holds(self, caller: Caller) -> bool:
+        """Whether the key that a caller came with still works; for answers that go on for hours."""
+        record = self._records.get(caller.key.key_hash)
+        return record is not None and record.valid_at(self._clock.now())
+
 
 class Needs:
     """The dependency of a route for callers with a scope."""

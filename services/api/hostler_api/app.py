@@ -34,11 +34,11 @@ from hostler_api.routes import router
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
+from hostler_domain.redaction import redact
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
-from hostler_kit.redaction import redact
 
 DIALECTS: tuple[tuple[str, Render], ...] = ((lyceum.PREFIX, lyceum.lyceum_error),)
 """Prefixes of paths, each with the form of its errors."""
@@ -61,7 +61,10 @@ class RequestLog:
             await self._app(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        request_id = given.decode() if _HARMLESS_ID.fullmatch(given) else new_id()
+        # The id goes into logs and events, so it must be no key that its sender mistook for one.
+        request_id = given.decode("latin-1")
+        if not _HARMLESS_ID.fullmatch(given) or redact(request_id) != request_id:
+            request_id = new_id()
         scope.setdefault("state", {})["request_id"] = request_id
         started = self._clock.monotonic()
         status = 0

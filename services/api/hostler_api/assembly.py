@@ -73,7 +73,7 @@ class Assembly:
         self.letters = LetterProjection(clock.now, logger)
         self.usage = UsageTotals(logger)
         self._book = DeadLetterBook(bus, source=given.source, clock=clock)
-        self.audit = AuditLog(bus, source=given.source, clock=clock)
+        self.audit = AuditLog(bus, source=given.source, clock=clock, logger=logger)
         self.refused = RefusedLogins(self.audit, clock, logger)
         self.uses = KeyUses(bus, clock, logger)
         self._sessions = Sessions(given.secret_key)

@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+import structlog
+
 from hostler_api.access import Caller
 from hostler_bus.errors import BusError
 from hostler_bus.port import Bus
 from hostler_contracts import subjects
-from hostler_contracts.audit import NO_PROJECT, AuditEntry, AuditRecordedV1, decode_audit, encode_audit
+from hostler_contracts.audit import (
+    NO_PROJECT,
+    AuditEntry,
+    AuditRecordedV1,
+    UndecodableAudit,
+    decode_audit,
+    encode_audit,
+)
 from hostler_contracts.credentials import Refused
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
@@ -28,7 +37,8 @@ _KINDS_MAX: Final = 100
 class AuditLog:
     """Appends to the AUDIT stream and reads it."""
 
-    def __init__(self, bus: Bus, *, source: str, clock: Clock) -> None:
+    def __init__(self, bus: Bus, *, source: str, clock: Clock, logger: Logger | None = None) -> None:
+        self._logger: Logger = logger or structlog.get_logger()
         self._bus = bus
         self._source = source
         self._clock = clock
@@ -98,7 +108,10 @@ class AuditLog:
         async for message in self._bus.history(subjects.AUDIT, subjects.AUDIT_SUBJECTS, after_seq=after_seq):
             if message.seq > last_seq:
                 return
-            yield message.seq, decode_audit(message.data)
+            try:
+                yield message.seq, decode_audit(message.data)
+            except UndecodableAudit as error:
+                self._logger.warning("audit.undecodable", seq=message.seq, reason=str(error))
 
 
 @dataclass(slots=True)

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 
+from hostler_bus.port import Bucket
 from hostler_bus.projection import CatalogueProjection
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.catalogue import ApiKey, KeyUse
 from hostler_domain.capacity import Node
 from hostler_domain.catalogue import HardwareProfile, ModelMaster, Project
+from hostler_domain.spec_rules import PROJECT_NAME
 from hostler_kit.logs import Logger
 
 
@@ -56,3 +58,9 @@ class Catalogues:
     def caught_up(self) -> bool:
         """Whether each has everything that was stored."""
         return all(each.caught_up for _, each in self.all())
+
+    async def project_exists(self, name: str, bucket: Bucket) -> bool:
+        """Whether there is a project of this name; one that was made a moment ago at another api is looked up in `bucket`."""
+        if name in self.projects.records:
+            return True
+        return PROJECT_NAME.fullmatch(name) is not None and await bucket.get(name) is not None

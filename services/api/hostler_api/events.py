@@ -6,7 +6,7 @@ api, without a gap or a repeat.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
@@ -31,7 +31,7 @@ class EventFeed:
         self._idle_seconds = idle_seconds
         self._stopping = stopping
 
-    async def stream(self, entry: JobEntry, *, after_seq: int, follow: bool) -> AsyncIterator[bytes]:
+    async def stream(self, entry: JobEntry, *, after_seq: int, follow: bool) -> AsyncGenerator[bytes, None]:
         """Events of a job with a sequence above `after_seq`, as they come.
 
         It ends after the tombstone or, without `follow`, at the present end.

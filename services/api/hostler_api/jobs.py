@@ -19,7 +19,7 @@ from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overta
 from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
-from hostler_bus.errors import BadKey, MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
+from hostler_bus.errors import MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
@@ -58,7 +58,7 @@ class JobService:
         self._jobs = jobs
         self._masters = catalogues.masters
         self._profiles = catalogues.profiles
-        self._projects = catalogues.projects
+        self._catalogues = catalogues
         self._secret_key = secret_key
         self._clock = clock
         self._secrets = bus.bucket(subjects.BUCKET_SECRETS)
@@ -76,7 +76,7 @@ class JobService:
             IdempotencyMismatch: the key came before with another request.
         """
         project = caller.project(request.project)
-        if not await self._has_project(project):
+        if not await self._catalogues.project_exists(project, self._project_bucket):
             raise InvalidFields(FieldError("project", "does not exist; an admin makes projects"))
         if request.external is not None and not caller.admin:
             # The routers would send requests to any address of the network that they stand in.
@@ -305,14 +305,6 @@ class JobService:
     def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
-
-    async def _has_project(self, name: str) -> bool:
-        if name in self._projects.records:
-            return True
-        try:
-            return await self._project_bucket.get(name) is not None
-        except BadKey:
-            return False
 
     async def _claim_name(self, project: str, request: JobRequest, job_id: str) -> Claim:
         """The name that was asked for, or a free one made from the model's."""

@@ -13,7 +13,8 @@ from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamil
 from hostler_api.keys import KeyService, Wanted
 from hostler_api.problems import described
 from hostler_api.requests import RequestBody
-from hostler_api.usage import Granularity, UsageTotals, span
+from hostler_api.usage import UsageTotals
+from hostler_api.usage_times import Granularity, span
 from hostler_contracts.catalogue import Scope
 from hostler_kit.clock import Clock
 

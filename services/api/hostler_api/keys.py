@@ -72,7 +72,7 @@ class KeyService:
         self._idempotency = bus.bucket(subjects.BUCKET_IDEMPOTENCY)
         self._keys = catalogues.keys
         self._uses = catalogues.key_uses
-        self._projects = catalogues.projects
+        self._catalogues = catalogues
         self._audit = audit
         self._sessions = sessions
         self._clock = clock
@@ -102,7 +102,7 @@ class KeyService:
             created_by=caller.key.key_id,
         )
         errors = list(new_key_errors(made, caller.key, now))
-        if project not in self._projects.records and await self._project_bucket.get(project) is None:
+        if not await self._catalogues.project_exists(project, self._project_bucket):
             errors.append(FieldError("project", "does not exist"))
         if errors:
             raise InvalidFields(*errors)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from hostler_api.access import OpenToAll
 from hostler_api.problem_catalogue import BY_STATUS, CATALOGUE, INTERNAL, INVALID, Occurrence, occurrence_of
 from hostler_domain.errors import FieldError, HostlerError, NotFound
-from hostler_kit.redaction import redact
+from hostler_domain.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_BASE = "/problems/"

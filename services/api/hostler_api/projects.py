@@ -12,7 +12,7 @@ from hostler_api.audit import AuditLog
 from hostler_api.catalogues import Catalogues
 from hostler_api.key_rules import KeyStatus, families
 from hostler_bus.errors import RevisionConflict
-from hostler_bus.port import Bus
+from hostler_bus.port import Bus, Entry
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
 from hostler_contracts.catalogue import PROJECTS
@@ -20,6 +20,7 @@ from hostler_domain.catalogue import Project
 from hostler_domain.errors import Conflict, InvalidFields, NotFound, TemporaryError
 from hostler_domain.job import DEFAULT_PROJECT
 from hostler_domain.project_rules import project_errors
+from hostler_domain.spec_rules import PROJECT_NAME
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 
@@ -93,9 +94,7 @@ class ProjectService:
             InvalidFields: it can't be like that.
         """
         for _ in range(_RACES_MAX):
-            entry = await self._bucket.get(name)
-            if entry is None:
-                raise NotFound("there is no such project")
+            entry = await self._stored(name)
             present = PROJECTS.decode(entry.value)
             changed = change(present)
             if errors := list(project_errors(changed)):
@@ -124,9 +123,7 @@ class ProjectService:
         """
         if name == DEFAULT_PROJECT:
             raise Conflict("jobs that name no project go here, so it stays")
-        entry = await self._bucket.get(name)
-        if entry is None:
-            raise NotFound("there is no such project")
+        entry = await self._stored(name)
         jobs = sum(
             each.job.spec.project == name and not each.job.deleted for each in self._jobs.jobs.values()
         )
@@ -141,6 +138,13 @@ class ProjectService:
             await self._bucket.delete(name, revision=entry.revision)
         except RevisionConflict:
             raise Conflict("the project was changed in this moment; read it again") from None
+        self._projects.remove(name)
+
+    async def _stored(self, name: str) -> Entry:
+        entry = await self._bucket.get(name) if PROJECT_NAME.fullmatch(name) else None
+        if entry is None:
+            raise NotFound("there is no such project")
+        return entry
 
 
 def with_changes(project: Project, fields: dict[str, object]) -> Project:

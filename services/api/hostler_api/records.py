@@ -139,6 +139,7 @@ class RecordService(Generic[RecordT]):
             await self._bucket.delete(key, revision=stored.revision)
         except RevisionConflict:
             raise Overtaken(f"the {self._kind.word} changed in this moment; read it again") from None
+        self._records.remove(key)
 
     async def _record(self, caller: Caller, deed: str, key: str) -> None:
         action = f"{self._kind.word.replace(' ', '_')}.{deed}"

@@ -1,12 +1,14 @@
 """The native API's routes: `/v1/jobs` and what hangs under it."""
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import Field
 
-from hostler_api.access import Caller, Reader, Writer
+from hostler_api.access import Caller, Gate, Reader, Writer
 from hostler_api.documents import JobDocument, JobList, ReplicaList, WaitDocument, job_document
 from hostler_api.events import EventFeed, event_json
 from hostler_api.explain import Explanation, explanation
@@ -247,13 +249,25 @@ async def job_events(
     start = _sequence(last_event_id, after)
     if "text/event-stream" in accept:
         feed: EventFeed = request.app.state.feed
-        stream = feed.stream(entry, after_seq=start, follow=follow)
+        gate: Gate = request.app.state.gate
+        stream = _while_it_holds(gate, caller, feed.stream(entry, after_seq=start, follow=follow))
         return StreamingResponse(
             stream,
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
     return await _events_page(request, caller, entry, start, limit)
+
+
+async def _while_it_holds(
+    gate: Gate, caller: Caller, frames: AsyncGenerator[bytes, None]
+) -> AsyncIterator[bytes]:
+    """The frames of a stream for as long as its caller's key works."""
+    async with aclosing(frames):
+        async for frame in frames:
+            if not gate.holds(caller):
+                return
+            yield frame
 
 
 async def _events_page(request: Request, caller: Caller, entry: JobEntry, start: int, limit: int) -> Response:

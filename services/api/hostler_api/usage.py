@@ -7,11 +7,11 @@ start of it is read, questions are refused rather than answered with half of the
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
 
 import structlog
 
+from hostler_api.usage_times import SHORTEST, Granularity, bucket_end, bucket_start
 from hostler_bus.port import Bus, CaughtUp, FromSequence
 from hostler_contracts import subjects
 from hostler_contracts.usage import FinishedRequest, UndecodableUsage, UsageRecordedV1, decode_usage
@@ -19,19 +19,8 @@ from hostler_domain.errors import FieldError, InvalidFields, TemporaryError
 from hostler_kit.logs import Logger
 
 _RECENT_MAX = 20_000
-_SPAN_DEFAULT = timedelta(days=30)
-_YEARS = (2000, 9000)
 BUCKETS_MAX = 2200
 """Of one answer and key; 90 days of hours and some more."""
-
-
-class Granularity(StrEnum):
-    """Length of a bucket. A week begins on Monday; all of it in UTC."""
-
-    HOUR = "hour"
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
 
 
 @dataclass(slots=True)
@@ -124,7 +113,7 @@ class UsageTotals:
         """
         if not self.caught_up:
             raise TemporaryError("the usage that was recorded so far is still being read; try again")
-        if (end - start) / _SHORTEST[granularity] > BUCKETS_MAX:
+        if (end - start) / SHORTEST[granularity] > BUCKETS_MAX:
             raise InvalidFields(
                 FieldError("granularity", f"gives more than {BUCKETS_MAX} buckets; choose a longer one")
             )
@@ -144,48 +133,3 @@ class UsageTotals:
             if first <= begin < last:
                 sums.setdefault(begin, Totals()).add_all(totals)
         yield from sorted(sums.items())
-
-
-_SHORTEST = {
-    Granularity.HOUR: timedelta(hours=1),
-    Granularity.DAY: timedelta(days=1),
-    Granularity.WEEK: timedelta(days=7),
-    Granularity.MONTH: timedelta(days=28),
-}
-
-
-def span(start: datetime | None, end: datetime | None, now: datetime) -> tuple[datetime, datetime]:
-    """The time that a question is about: 30 days up to now where nothing else was said.
-
-    Raises:
-        InvalidFields: it makes no sense.
-    """
-    for field, moment in (("start", start), ("end", end)):
-        if moment is not None and not _YEARS[0] <= moment.year <= _YEARS[1]:
-            raise InvalidFields(FieldError(field, f"must lie between the years {_YEARS[0]} and {_YEARS[1]}"))
-    until = now if end is None else end
-    since = until - _SPAN_DEFAULT if start is None else start
-    if since >= until:
-        raise InvalidFields(FieldError("start", "must be before end"))
-    return since, until
-
-
-def bucket_start(moment: datetime, granularity: Granularity) -> datetime:
-    """The begin of the bucket that `moment` lies in."""
-    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    match granularity:
-        case Granularity.HOUR:
-            return hour
-        case Granularity.DAY:
-            return hour.replace(hour=0)
-        case Granularity.WEEK:
-            return hour.replace(hour=0) - timedelta(days=hour.weekday())
-        case Granularity.MONTH:
-            return hour.replace(day=1, hour=0)
-
-
-def bucket_end(start: datetime, granularity: Granularity) -> datetime:
-    """The end of the bucket that begins at `start`."""
-    if granularity is Granularity.MONTH:
-        return (start + timedelta(days=31)).replace(day=1)
-    return start + _SHORTEST[granularity]

@@ -11,6 +11,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from hostler_domain.redaction import redact
 from hostler_kit.ids import new_id
 from hostler_router.openai_errors import ErrorReply, Refused, body_too_large, body_too_slow, encoded_body
 from hostler_router.sse import event_of
@@ -53,7 +54,8 @@ def read_head(scope: Scope) -> Request:
 def request_id_of(request: Request) -> str:
     """The client's own id of its request if it is short and harmless, else a new one."""
     given = request.headers.get(b"x-request-id", b"")
-    return given.decode() if _HARMLESS_ID.fullmatch(given) else new_id()
+    text = given.decode("latin-1")
+    return text if _HARMLESS_ID.fullmatch(given) and redact(text) == text else new_id()
 
 
 async def read_body(

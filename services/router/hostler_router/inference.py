@@ -197,7 +197,14 @@ class Inference:
             gone.cancel()
             self._running.leave(work)
             self._record(entry.job_id, exchange)
-            ended = finished(exchange, entry, status=reply.status, clock=self._clock, usage_id=new_id())
+            ended = finished(
+                exchange,
+                entry,
+                status=reply.status,
+                now=self._clock.now(),
+                duration_seconds=max(self._clock.monotonic() - exchange.started, 0.0),
+                usage_id=new_id(),
+            )
             self._usage.ended(entry.project, entry.job_id, ended)
 
     def _record(self, job_id: str, exchange: Exchange) -> None:

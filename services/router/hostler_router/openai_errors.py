@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, replace
 
 from hostler_domain.errors import HostlerError
+from hostler_domain.redaction import redact
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -39,7 +40,8 @@ class ErrorReply:
 
     def body(self) -> bytes:
         """The JSON document; one line, so that it may stand in an event too."""
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
+        # Messages quote what a client wrote, who may have written a key where the model's name belongs.
+        error = {"message": redact(self.message), "type": self.type, "param": self.param, "code": self.code}
         return json.dumps({"error": error}).encode()
 
     def all_headers(self) -> tuple[tuple[bytes, bytes], ...]:

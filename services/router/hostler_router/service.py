@@ -36,7 +36,8 @@ from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import RouteTable
 from hostler_router.uploads import UploadLimits
-from hostler_router.usage import UsageRecorder, UsageReporter
+from hostler_router.usage import UsageRecorder
+from hostler_router.usage_reporting import UsageReporter
 from hostler_router.windows import WindowRecorder
 
 Spawn = Callable[[str, Coroutine[object, object, None]], None]

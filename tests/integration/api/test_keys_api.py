@@ -1,12 +1,18 @@
 """API keys over HTTP: who may make which, what is shown of them, and from when on they work no more."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
-from hostler_api.usage import Granularity, UsageTotals
+from hostler_api.routes import _while_it_holds
+from hostler_api.usage import UsageTotals
+from hostler_api.usage_times import Granularity
+from hostler_bus.errors import StreamFull
+from hostler_bus.memory import MemoryBus
+from hostler_bus.port import Appended
 from hostler_contracts import catalogue, subjects
 from hostler_contracts.usage import encode_usage
 from hostler_domain.api_keys import checksum_ok, hash_key
@@ -179,6 +185,22 @@ async def test_after_a_rotation_both_secrets_work_for_the_overlap_and_then_the_n
     assert [await works(site, each["secret"]) for each in (key, rotated, third)] == [401, 401, 401]
 
 
+async def test_of_two_rotations_at_once_one_wins_and_the_other_leaves_no_secret_behind(site: Site) -> None:
+    key = await made(site)
+    path = f"{KEYS}/{key['key_id']}/rotate"
+    answers = await asyncio.gather(*(site.send("POST", path, {"overlap_seconds": 0}) for _ in range(4)))
+    won = [answer.json()["secret"] for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} <= {200, 409}
+    assert won
+    page = (await site.get(f"{KEYS}?limit=500")).json()["data"]
+    assert [each["key_id"] for each in page].count(key["key_id"]) == 1
+    assert [await works(site, secret) for secret in won].count(200) == 1
+    records = [
+        each for each in site.app.state.catalogues.keys.records.values() if each.key_id == key["key_id"]
+    ]
+    assert len(records) == 1 + len(won)
+
+
 async def test_only_a_working_key_is_renamed_or_rotated_and_nothing_but_its_name_changes(site: Site) -> None:
     key = await made(site)
     path = f"{KEYS}/{key['key_id']}"
@@ -316,6 +338,57 @@ async def test_usage_is_what_the_routers_put_down_by_key_and_time(site: Site) ->
 )
 async def test_a_question_about_usage_that_makes_no_sense_is_refused(site: Site, query: str) -> None:
     assert (await site.get(f"{KEYS}/usage?{query}")).status_code == 400
+
+
+async def test_what_can_not_be_put_on_the_audit_is_not_done(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = await made(site)
+    append = MemoryBus.append
+
+    async def full(self: MemoryBus, subject: str, data: bytes, **options: object) -> Appended:
+        if subject.startswith("hostler.audit."):
+            raise StreamFull("no room")
+        return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(MemoryBus, "append", full)
+    path = f"{KEYS}/{key['key_id']}"
+    for method, at_path, body in (
+        ("POST", KEYS, READER | {"name": "unseen"}),
+        ("POST", f"{path}/rotate", {"overlap_seconds": 0}),
+        ("PATCH", path, {"name": "unseen"}),
+        ("POST", f"{path}/revoke", None),
+        ("POST", "/v1/projects", {"name": "unseen"}),
+        ("PATCH", "/v1/projects/team", {"description": "unseen"}),
+    ):
+        assert (await site.send(method, at_path, body)).status_code == 503, at_path
+    assert await works(site, key["secret"]) == 200
+    for listed in (KEYS, "/v1/projects"):
+        assert "unseen" not in (await site.get(f"{listed}?limit=500")).text
+
+
+async def test_an_entry_of_the_audit_that_can_not_be_read_hides_no_other(site: Site) -> None:
+    await made(site)
+    await site.bus.append(subjects.audit("default", "key.created"), b"{}", msg_id="poison")
+    await made(site)
+    page = (await site.get("/v1/audit?action=key.created")).json()["data"]
+    assert len(page) == 2
+
+
+async def test_a_stream_of_events_shows_nothing_more_once_its_key_is_revoked(site: Site) -> None:
+    """Frame by frame, because a client within the process sees an answer only when it is whole."""
+    key = await made(site)
+    job = (await site.post({"model": MODEL, "name": "demo"})).json()
+    entry = await site.log.find(job["job_id"])
+    assert entry is not None
+    caller = Caller(site.keys.get(admin_of(site), key["key_id"]).latest, "request")
+    frames = _while_it_holds(
+        site.app.state.gate, caller, site.app.state.feed.stream(entry, after_seq=0, follow=True)
+    )
+    assert b"job.created" in await anext(frames)
+    await site.send("POST", f"{KEYS}/{key['key_id']}/revoke")
+    await site.delete("/v1/jobs/demo")
+    assert await anext(frames, None) is None
 
 
 async def test_a_key_of_another_project_does_not_exist(site: Site) -> None:

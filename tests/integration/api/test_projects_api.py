@@ -1,5 +1,7 @@
 """Projects over HTTP: bounds that make sense, nothing without a home, nothing taken away that is lived in."""
 
+from urllib.parse import quote
+
 import pytest
 
 from hostler_domain.changes import JobDeleted
@@ -19,6 +21,7 @@ async def test_a_project_is_made_read_changed_and_deleted(site: Site) -> None:
     changed = await site.send("PATCH", f"{PROJECTS}/new", {"gpu_quota": None, "gpu_limit": 8})
     assert changed.json() == project | {"gpu_quota": None, "gpu_limit": 8}
     assert (await site.delete(f"{PROJECTS}/new")).status_code == 204
+    assert (await site.get(f"{PROJECTS}/new")).status_code == 404
     assert (await site.delete(f"{PROJECTS}/new")).status_code == 404
     actions = [each["action"] for each in (await site.get("/v1/audit?project=new")).json()["data"]]
     assert actions == ["project.deleted", "project.updated", "project.created"]
@@ -62,6 +65,19 @@ async def test_a_name_is_taken_once(site: Site) -> None:
 async def test_a_job_in_a_project_that_does_not_exist_is_refused_by_field(site: Site) -> None:
     answer = await site.post({"model": MODEL, "project": "nowhere"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "project")
+
+
+@pytest.mark.parametrize("name", ["a b", "ä", "../default", "a.b", ">", "a\u0000b", "x" * 63, "Default"])
+async def test_a_name_that_no_project_can_have_is_a_project_that_is_not_there(site: Site, name: str) -> None:
+    for path, body in (
+        ("/v1/jobs", {"model": MODEL, "project": name}),
+        ("/v1/api-keys", {"name": "k", "project": name, "scopes": ["jobs:read"]}),
+    ):
+        answer = await site.send("POST", path, body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "project")
+    for method, body in (("GET", None), ("PATCH", {"description": "d"}), ("DELETE", None)):
+        answer = await site.send(method, f"{PROJECTS}/{quote(name, safe='')}", body)
+        assert answer.status_code == 404, answer.text
 
 
 async def test_a_project_with_a_living_job_stays(site: Site) -> None:

@@ -5,13 +5,14 @@ import json
 
 import pytest
 
-from hostler_bus.errors import BusUnavailable
+from hostler_bus.errors import BusUnavailable, MessageTooLarge
 from hostler_bus.memory import MemoryBus
 from hostler_bus.port import Appended
 from hostler_contracts import subjects
 from hostler_contracts.catalogue import KEY_USES
 from hostler_domain.api_keys import make_key
 from hostler_domain.job import EndpointAuth
+from hostler_router import usage_reporting
 from tests.integration.router.harness import ADMIN_KEY, ALICE_KEY, Harness, eventually
 from tests.integration.router.replicas import Replica, answers_with, resets, streams
 
@@ -113,6 +114,48 @@ async def test_a_batch_whose_publish_was_not_answered_is_stored_once(
     assert len(await router.usage()) == 2
 
 
+async def test_a_batch_that_can_never_be_stored_is_counted_as_lost_and_holds_up_no_other(
+    router: Harness, first: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await router.add_job(first.url)
+    append = MemoryBus.append
+
+    async def too_large(self: MemoryBus, subject: str, data: bytes, **options: object) -> Appended:
+        if subject.startswith("hostler.usage."):
+            raise MessageTooLarge("it is")
+        return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
+
+    await router.chat()
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryBus, "append", too_large)
+        assert await router.usage() == []
+    assert router.figure("hostler_router_usage_lost_total") == 1
+    await router.chat()
+    assert len(await router.usage()) == 1
+
+
+async def test_when_too_many_batches_wait_the_oldest_are_given_up_and_counted(
+    router: Harness, first: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await router.add_job(first.url)
+    append = MemoryBus.append
+
+    async def away(self: MemoryBus, subject: str, data: bytes, **options: object) -> Appended:
+        if subject.startswith("hostler.usage."):
+            raise BusUnavailable("no answer in time")
+        return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(usage_reporting, "_BATCHES_WAITING_MAX", 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryBus, "append", away)
+        for number in range(3):
+            body = json.dumps({"model": "chat"}).encode()
+            await router.post("/v1/chat/completions", body, {"x-request-id": f"request-{number}"})
+            assert await router.usage() == []
+    assert [request.request_id for _, request in await router.usage()] == ["request-1", "request-2"]
+    assert router.figure("hostler_router_usage_lost_total") == 1
+
+
 async def test_the_last_requests_are_published_at_a_stop(router: Harness, first: Replica) -> None:
     await router.add_job(first.url)
     await router.chat()
@@ -146,7 +189,7 @@ async def test_a_key_for_some_jobs_reaches_those_alone(router: Harness, first: R
         first.url, job_id="job-3", name="open", model="open/model", endpoint_auth=EndpointAuth.PUBLIC
     )
     await router.add_key(LIMITED_KEY, "alice", "inference", allowed_jobs=(allowed,))
-    await eventually(lambda: len(router.router._keys.records) == 5)
+    await eventually(lambda: len(router.router.keys.records) == 5)
     names = ("chat", "job-1", "other", "job-2", "alice/other", "other/model", "open")
     statuses = [(await router.chat(name, key=LIMITED_KEY)).status for name in names]
     assert statuses == [200, 200, 404, 404, 404, 404, 200]

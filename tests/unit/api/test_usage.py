@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from hostler_api.usage import BUCKETS_MAX, Granularity, UsageTotals, bucket_end, bucket_start, span
+from hostler_api.usage import BUCKETS_MAX, UsageTotals
+from hostler_api.usage_times import Granularity, bucket_end, bucket_start, span
 from hostler_contracts.usage import UsageRecordedV1
 from hostler_domain.errors import InvalidFields, TemporaryError
 from tests.support.builders import NOW, at

@@ -7,10 +7,10 @@ quoted in a refusal, a key in an address that is logged. It knows keys by the be
 import re
 
 _SECRET = re.compile(
-    r"\b(hsk_|hss_|hsr_|hf_|sk-)(?=[A-Za-z0-9]{5})[A-Za-z0-9_.\-]*[A-Za-z0-9]{10}[A-Za-z0-9_.\-]*"
+    r"\b(hsk_|hss_|hsr_)[A-Za-z0-9_.-]{12,}|\b(hf_)[A-Za-z0-9]{16,}|\b(sk-)[A-Za-z0-9_-]{16,}", re.ASCII
 )
 
 
 def redact(text: str) -> str:
     """`text` with all but the beginning of every key and token in it replaced."""
-    return _SECRET.sub(r"\1[redacted]", text)
+    return _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3]}[redacted]", text)
