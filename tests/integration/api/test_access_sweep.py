@@ -30,6 +30,7 @@ SCOPES: tuple[Scope, ...] = ("jobs:read", "jobs:write", "keys:read", "keys:write
 STRANGER_KEY = make_key(b"x" * 32)
 """May do everything but what admins may, in a project of its own."""
 FOREIGN = "of-strangers"
+LYCEUM = "/api/v2/external/"
 SHARED = frozenset({"/v1/model-masters", "/v1/hardware-profiles", "/v1/nodes"})
 """Catalogues that belong to no project: every key reads the same."""
 
@@ -70,6 +71,11 @@ async def objects(site: Site) -> dict[str, str]:
         "model": MODEL,
         "replica_id": "nobody",
         "letter": "JOBS.nobody.1",
+        "batch_id": "batch-1",
+        "file_id": "file-1",
+        "inference_id": "request-1",
+        "org_slug": "default",
+        "slug": "default",
     }
 
 
@@ -125,6 +131,8 @@ async def test_another_projects_key_finds_none_of_the_objects_at_any_route(
         if row.path.endswith("/scale"):
             body = {"replicas": 1}
         answer = await site.send(row.method, address(row, objects), body, key=STRANGER_KEY)
+        if row.path.startswith(LYCEUM) and answer.status_code == 501:
+            continue  # nothing of the kind is offered to anyone
         assert answer.status_code == 404, (row, answer.text)
         for secret_word in ("demo", objects["key_id"] if "key_id" not in row.path else "demo"):
             assert secret_word not in answer.text, row
@@ -144,7 +152,7 @@ async def test_no_list_shows_another_projects_things_whatever_cursor_or_filter_i
             continue
         for query in cursors:
             answer = await site.get(row.path + query, STRANGER_KEY)
-            assert answer.status_code in (200, 400, 403, 404, 503), (row, query)
+            assert answer.status_code in (200, 400, 403, 404, 422, 501, 503), (row, query)
             for hidden in (objects["job"], objects["key_id"], '"default"', '"demo"'):
                 assert hidden not in answer.text.replace(query, ""), (row, query)
 
