@@ -63,6 +63,10 @@ class SecretKey:
         digest = hmac.digest(self._key, b"replica-key:" + replica_id.encode(), hashlib.sha256)
         return "hsr_" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
+    def signature(self, purpose: str, message: bytes) -> bytes:
+        """What proves that `message` was written with this key, for one purpose only."""
+        return hmac.digest(self._key, purpose.encode() + b":" + message, hashlib.sha256)
+
 
 def require_secret_key(path: Path | None) -> SecretKey:
     """The key in the file that a setting names.

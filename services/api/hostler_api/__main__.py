@@ -6,6 +6,8 @@ from hostler_api.bootstrap import read_admin_key, write_admin_key, write_shipped
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.no_history import NoHistory
+from hostler_api.session_tokens import SessionTokens
 from hostler_api.settings import ApiSettings
 from hostler_bus.connection import open_bus
 from hostler_bus.job_log import JobLog
@@ -41,8 +43,9 @@ def main() -> None:
             Parts(
                 jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
                 feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-                gate=Gate(catalogues.keys.records, chassis.clock),
+                gate=Gate(catalogues.keys.records, chassis.clock, SessionTokens(secret_key)),
                 catalogues=catalogues,
+                history=NoHistory(),
                 readiness=chassis.readiness,
             ),
             logger=chassis.logger,

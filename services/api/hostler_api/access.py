@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from hostler_api.problem_catalogue import Forbidden, Unauthorized
+from hostler_api.session_tokens import SessionTokens, looks_like_a_session
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
 from hostler_kit.clock import Clock
@@ -52,9 +53,10 @@ class Caller:
 class Gate:
     """Checks callers against the known keys."""
 
-    def __init__(self, records: Mapping[str, ApiKey], clock: Clock) -> None:
+    def __init__(self, records: Mapping[str, ApiKey], clock: Clock, sessions: SessionTokens) -> None:
         self._records = records
         self._clock = clock
+        self._sessions = sessions
 
     def admit(
         self, request: Request, scope: Scope, authorization: str | None, x_api_key: str | None
@@ -65,12 +67,31 @@ class Gate:
             Unauthorized: there is no valid key.
             Forbidden: the key lacks `scope`.
         """
-        found = authenticate(
-            presented_key(authorization, x_api_key), self._records.get, scope, now=self._clock.now()
-        )
+        presented, now = presented_key(authorization, x_api_key), self._clock.now()
+        if presented is not None and looks_like_a_session(presented):
+            found = self._sessions.authenticate(presented, self._records.get, scope, now=now)
+        else:
+            found = authenticate(presented, self._records.get, scope, now=now)
         if isinstance(found, Refused):
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
         return Caller(found, request.state.request_id)
+
+    def log_in(self, key_id: str, key: str) -> str:
+        """A session token for the holder of an API key.
+
+        Raises:
+            Unauthorized: the key is not valid, or has another id.
+            Forbidden: it may do nothing here.
+        """
+        now = self._clock.now()
+        found = authenticate(key, self._records.get, "jobs:read", now=now)
+        if isinstance(found, Refused) and found.forbidden:
+            found = authenticate(key, self._records.get, "jobs:write", now=now)
+        if isinstance(found, Refused):
+            raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
+        if found.key_id != key_id:
+            raise Unauthorized("the API key has another id")
+        return self._sessions.issue(found, now=now)
 
 
 def _needs(scope: Scope) -> Callable[[Request, str | None, str | None], Caller]:

@@ -10,8 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler_api.access import Gate
 from hostler_api.catalogues import Catalogues
+from hostler_api.dialects.runai import routes as runai
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.metric_history import MetricHistory
 from hostler_api.problems import add_problem_handlers
 from hostler_api.routes import router
 from hostler_kit.clock import Clock
@@ -74,6 +76,7 @@ class Parts:
     feed: EventFeed
     gate: Gate
     catalogues: Catalogues
+    history: MetricHistory
     readiness: Readiness
 
 
@@ -94,8 +97,10 @@ def create_app(
     )
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
-    app.include_router(router)
-    add_problem_handlers(app)
+    app.state.clock = clock
+    for each in (router, *runai.ROUTERS):
+        app.include_router(each)
+    add_problem_handlers(app, dialects=((runai.PREFIX, runai.error_answer),))
     app.router.routes.extend(probe_routes(parts.readiness))
     requests = Counter(
         "hostler_api_requests_total", "Requests answered.", ("method", "code"), registry=registry

@@ -20,8 +20,7 @@ from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
-from hostler_contracts.envelope import CloudEvent
-from hostler_contracts.job_events import JobScaledV1
+from hostler_contracts.job_events import JobEvent, JobScaledV1
 from hostler_domain.changes import JobScaled
 from hostler_domain.commands import Command, CreateJob, DeleteJob, decide
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
@@ -123,6 +122,11 @@ class JobService:
         if entry is None or not caller.sees(entry.job.spec.project):
             raise NotFound(f"there is no job {job!r}")
         return entry
+
+    def known(self, caller: Caller, job_id: str) -> JobEntry | None:
+        """The job with this id, if it is known here already and exists for this caller."""
+        entry = self._jobs.get(job_id)
+        return entry if entry is not None and caller.sees(entry.job.spec.project) else None
 
     def list(
         self,
@@ -236,7 +240,7 @@ class JobService:
         self._jobs.apply(entry)
         return entry
 
-    def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
+    def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, JobEvent]]:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
 

@@ -15,6 +15,7 @@ from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
+from hostler_api.session_tokens import SessionTokens
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
@@ -27,6 +28,7 @@ from hostler_kit.ops import Readiness
 from hostler_kit.secret_key import SecretKey
 from tests.support.builders import NOW
 from tests.support.eventually import eventually
+from tests.support.recorded_history import RecordedHistory
 
 ADMIN_KEY = make_key(b"a" * 32)
 TEAM_KEY = make_key(b"t" * 32)
@@ -42,6 +44,7 @@ class Site:
     jobs: JobProjection
     client: httpx2.AsyncClient
     secret_key: SecretKey
+    history: RecordedHistory
 
     async def post(self, body: dict[str, object], key: str = ADMIN_KEY, **headers: str) -> httpx2.Response:
         return await self.client.post(
@@ -79,6 +82,7 @@ async def site() -> AsyncIterator[Site]:
     await _store_key(bus, READ_KEY, "default", ("jobs:read",))
     log = JobLog(bus, source="/hostler/api/test", clock=clock)
     jobs = JobProjection()
+    history = RecordedHistory()
     catalogues = Catalogues()
     tasks = [asyncio.create_task(each.run(bus)) for each in (jobs, *(one for _, one in catalogues.all()))]
     await eventually(lambda: jobs.caught_up and catalogues.caught_up)
@@ -86,8 +90,9 @@ async def site() -> AsyncIterator[Site]:
         Parts(
             jobs=JobService(bus, log, jobs, catalogues, secret_key, clock),
             feed=EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-            gate=Gate(catalogues.keys.records, clock),
+            gate=Gate(catalogues.keys.records, clock, SessionTokens(secret_key)),
             catalogues=catalogues,
+            history=history,
             readiness=Readiness(),
         ),
         logger=structlog.get_logger(),
@@ -96,7 +101,7 @@ async def site() -> AsyncIterator[Site]:
     )
     transport = httpx2.ASGITransport(app=app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://api.test") as client:
-        yield Site(bus, log, jobs, client, secret_key)
+        yield Site(bus, log, jobs, client, secret_key, history)
     await bus.drain()
     for task in tasks:
         task.cancel()

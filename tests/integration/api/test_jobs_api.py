@@ -220,7 +220,9 @@ async def test_only_an_admin_may_name_the_addresses_of_servers(site: Site) -> No
 
 async def test_every_route_but_the_probes_and_documents_needs_a_key(site: Site) -> None:
     document = (await site.client.get("/openapi.json")).json()
-    for path, methods in document["paths"].items():
+    # A key comes in the body where a session token is to be had for it.
+    paths = {path: methods for path, methods in document["paths"].items() if path != "/api/v1/token"}
+    for path, methods in paths.items():
         for method in methods:
             url = path.replace("{job}", "demo")
             answer = await site.client.request(method.upper(), url, json=DEMO)

@@ -1,0 +1,386 @@
+"""`/api/v1/workloads`: the list of workloads, and what is asked of any workload."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from hostler_api.access import Caller, Reader, Writer
+from hostler_api.dialects.runai.bodies import BatchAction, BatchBody
+from hostler_api.dialects.runai.documents import (
+    BatchAnswer,
+    BatchFailure,
+    Count,
+    EventList,
+    MetricsAnswer,
+    PodAnswer,
+    PodList,
+    RecordList,
+    TelemetryAnswer,
+    WorkloadAnswer,
+    WorkloadList,
+)
+from hostler_api.dialects.runai.history import event_answer, records
+from hostler_api.dialects.runai.listing import Value, matches, ordered, page, parsed_filters
+from hostler_api.dialects.runai.metrics import POD_TYPES, WORKLOAD_TYPES
+from hostler_api.dialects.runai.shell import (
+    METRIC_ANSWERS,
+    PREFIX,
+    FilterBy,
+    Limit,
+    MetricTypes,
+    NumberOfSamples,
+    Offset,
+    Search,
+    SortOrder,
+    UuidPath,
+    entries,
+    entry,
+    history_steps,
+    jobs,
+    metrics_answer,
+    names,
+    problems,
+)
+from hostler_api.dialects.runai.telemetry import TelemetryType, telemetry
+from hostler_api.dialects.runai.workloads import pod, workload
+from hostler_api.problem_catalogue import problem_for
+from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound
+from hostler_domain.job import Job
+from hostler_kit.clock import Clock
+from hostler_kit.ids import new_id
+
+router = APIRouter(prefix=f"{PREFIX}/workloads", tags=["Run:ai: workloads"])
+Deleted = Annotated[bool, Query(description="True gives only what is gone.")]
+SortBy = Annotated[str | None, Query(alias="sortBy", max_length=63)]
+Sorted = Annotated[SortOrder, Query(alias="sortOrder")]
+
+_UNKNOWN = ("aiApplicationId", "aiApplicationName", "completedAt", "distributedFramework")
+"""Fields that can be asked for and that no workload here has."""
+
+
+@router.get("", responses=problems(400, 401, 403, 503))
+async def list_workloads(
+    request: Request,
+    caller: Reader,
+    deleted: Deleted = False,
+    offset: Offset = 0,
+    limit: Limit = 50,
+    sort_order: Sorted = SortOrder.ASC,
+    sort_by: SortBy = None,
+    filter_by: FilterBy = None,
+    search: Search = None,
+) -> WorkloadList:
+    """Workloads that the caller may see: by `sortBy`, else newest first."""
+    found = _chosen(request, caller, deleted=deleted, filter_by=filter_by, search=search)
+    if sort_by is not None:
+        if sort_by not in _COLUMNS:
+            raise InvalidFields(FieldError("sortBy", f"must be one of {', '.join(_COLUMNS)}"))
+        found = ordered(found, lambda each: _columns(each)[sort_by], descending=sort_order is SortOrder.DESC)
+    items, following = page(found, offset, limit)
+    return WorkloadList(workloads=items, next=following)
+
+
+@router.get("/count", responses=problems(400, 401, 403, 503))
+async def count_workloads(
+    request: Request,
+    caller: Reader,
+    deleted: Deleted = False,
+    filter_by: FilterBy = None,
+    search: Search = None,
+) -> Count:
+    """How many there are."""
+    return Count(count=len(_chosen(request, caller, deleted=deleted, filter_by=filter_by, search=search)))
+
+
+@router.get("/telemetry", responses=problems(400, 401, 403, 503))
+async def get_telemetry(
+    request: Request,
+    caller: Reader,
+    telemetry_type: Annotated[TelemetryType, Query(alias="telemetryType")],
+    group_by: Annotated[list[str] | None, Query(alias="groupBy")] = None,
+    filter_by_phases: Annotated[list[str] | None, Query(alias="filterByPhases")] = None,
+    cluster_id: Annotated[str | None, Query(alias="clusterId")] = None,
+    department_id: Annotated[str | None, Query(alias="departmentId")] = None,
+    nodepool_name: Annotated[str | None, Query(alias="nodepoolName")] = None,
+) -> TelemetryAnswer:
+    """How many workloads there are at this moment, or how many GPUs they hold, in groups."""
+    clock: Clock = request.app.state.clock
+    rows = tuple(
+        row
+        for row in _chosen(request, caller, deleted=False, filter_by=None, search=None)
+        if cluster_id in (None, row.cluster_id)
+        and department_id in (None, row.department_id)
+        and (nodepool_name is None or nodepool_name in row.current_node_pools)
+    )
+    return telemetry(telemetry_type, rows, _parts(group_by), _parts(filter_by_phases), now=clock.now())
+
+
+@router.get("/pods", responses=problems(400, 401, 403, 503))
+async def list_pods(
+    request: Request,
+    caller: Reader,
+    deleted: Deleted = False,
+    offset: Offset = 0,
+    limit: Limit = 50,
+    sort_order: Sorted = SortOrder.ASC,
+    sort_by: SortBy = None,
+    filter_by: FilterBy = None,
+    completed: Annotated[str, Query(pattern="^(true|false|all|)$")] = "all",
+    search: Search = None,
+) -> PodList:
+    """Replicas of every workload that the caller may see."""
+    found = _chosen_pods(request, caller, deleted=deleted, filter_by=filter_by, search=search)
+    if completed in ("true", "false"):
+        found = tuple(each for each in found if (each.completed_at is not None) is (completed == "true"))
+    if sort_by is not None:
+        if sort_by not in _POD_COLUMNS:
+            raise InvalidFields(FieldError("sortBy", f"must be one of {', '.join(_POD_COLUMNS)}"))
+        found = ordered(
+            found, lambda each: _pod_columns(each)[sort_by], descending=sort_order is SortOrder.DESC
+        )
+    items, following = page(found, offset, limit)
+    return PodList(pods=items, next=following)
+
+
+@router.get("/pods/count", responses=problems(400, 401, 403, 503))
+async def count_pods(
+    request: Request,
+    caller: Reader,
+    deleted: Deleted = False,
+    filter_by: FilterBy = None,
+    search: Search = None,
+) -> Count:
+    """How many replicas there are."""
+    return Count(
+        count=len(_chosen_pods(request, caller, deleted=deleted, filter_by=filter_by, search=search))
+    )
+
+
+@router.post("/batch", responses=problems(400, 401, 403, 503))
+async def batch(request: Request, body: BatchBody, caller: Writer) -> BatchAnswer:
+    """Delete, suspend or resume several workloads; with each it is tried by itself."""
+    service = jobs(request)
+    do = {
+        BatchAction.DELETE: service.delete,
+        BatchAction.SUSPEND: service.stop,
+        BatchAction.RESUME: service.resume,
+    }[body.action]
+    succeeded: list[str] = []
+    failed: list[BatchFailure] = []
+    for each in body.ids:
+        try:
+            await do(caller, (await entry(request, caller, each)).job.job_id)
+            succeeded.append(each)
+        except HostlerError as error:
+            failed.append(BatchFailure(id=each, code=problem_for(error).status, message=str(error)))
+    return BatchAnswer(id=new_id(), succeeded=tuple(succeeded), failed=tuple(failed))
+
+
+@router.get("/{workload_id}", responses=problems(401, 403, 404, 503))
+async def get_workload(request: Request, workload_id: UuidPath, caller: Reader) -> WorkloadAnswer:
+    """One row of the list."""
+    job = (await entry(request, caller, workload_id)).job
+    return workload(job, names(request), _updated_at(job))
+
+
+@router.get("/{workload_id}/pods", responses=problems(400, 401, 403, 404, 503))
+async def get_workload_pods(
+    request: Request,
+    workload_id: UuidPath,
+    caller: Reader,
+    deleted: Deleted = False,
+    offset: Offset = 0,
+    limit: Limit = 50,
+    search: Search = None,
+) -> PodList:
+    """The replicas of a workload: those that live, or with `deleted` the latest that have ended."""
+    job = (await entry(request, caller, workload_id)).job
+    found = [pod(job, each, names(request)) for each in job.replicas if each.ended is deleted]
+    items, following = page(
+        [each for each in found if matches(_pod_columns(each), (), search)], offset, limit
+    )
+    return PodList(pods=items, next=following)
+
+
+@router.get("/{workload_id}/events", responses=problems(400, 401, 403, 404, 503))
+async def get_workload_events(
+    request: Request,
+    workload_id: UuidPath,
+    caller: Reader,
+    offset: Offset = 0,
+    limit: Limit = 50,
+    sort_order: Sorted = SortOrder.DESC,
+) -> EventList:
+    """What happened to a workload, newest first."""
+    found = await history_steps(request, await entry(request, caller, workload_id))
+    items, following = page(found if sort_order is SortOrder.ASC else found[::-1], offset, limit)
+    return EventList(events=tuple(event_answer(step) for step in items), next=following)
+
+
+@router.get("/{workload_id}/history", responses=problems(400, 401, 403, 404, 503))
+async def get_workload_history(
+    request: Request, workload_id: UuidPath, caller: Reader, offset: Offset = 0, limit: Limit = 50
+) -> RecordList:
+    """The same with the phases, newest first."""
+    found = await history_steps(request, await entry(request, caller, workload_id))
+    items, following = page(tuple(records(found)), offset, limit)
+    return RecordList(records=items, next=following)
+
+
+@router.get("/{workload_id}/metrics", response_model=MetricsAnswer, responses=METRIC_ANSWERS)
+async def get_workload_metrics(
+    request: Request,
+    workload_id: UuidPath,
+    caller: Reader,
+    metric_type: MetricTypes,
+    start: datetime,
+    end: datetime,
+    number_of_samples: NumberOfSamples = 20,
+) -> Response:
+    """Replicas, queues and percentiles; what the machines are doing is not measured and reads null."""
+    found = await entry(request, caller, workload_id)
+    return await metrics_answer(
+        request,
+        found,
+        None,
+        types=metric_type,
+        known=WORKLOAD_TYPES,
+        start=start,
+        end=end,
+        samples=number_of_samples,
+    )
+
+
+@router.get("/{workload_id}/pods/{pod_id}/metrics", response_model=MetricsAnswer, responses=METRIC_ANSWERS)
+async def get_workload_pod_metrics(
+    request: Request,
+    workload_id: UuidPath,
+    pod_id: UuidPath,
+    caller: Reader,
+    metric_type: MetricTypes,
+    start: datetime,
+    end: datetime,
+    number_of_samples: NumberOfSamples = 20,
+) -> Response:
+    """The same of one replica."""
+    found = await entry(request, caller, workload_id)
+    if found.job.replica(pod_id) is None:
+        raise NotFound(f"the workload has no pod {pod_id!r}")
+    return await metrics_answer(
+        request,
+        found,
+        pod_id,
+        types=metric_type,
+        known=POD_TYPES,
+        start=start,
+        end=end,
+        samples=number_of_samples,
+    )
+
+
+def _chosen(
+    request: Request, caller: Caller, *, deleted: bool, filter_by: list[str] | None, search: str | None
+) -> tuple[WorkloadAnswer, ...]:
+    filters = parsed_filters(filter_by or (), _COLUMNS)
+    known = names(request)
+    rows = (
+        workload(each.job, known, _updated_at(each.job))
+        for each in entries(request, caller)
+        if each.job.deleted is deleted
+    )
+    return tuple(row for row in rows if matches(_columns(row), filters, search))
+
+
+def _chosen_pods(
+    request: Request, caller: Caller, *, deleted: bool, filter_by: list[str] | None, search: str | None
+) -> tuple[PodAnswer, ...]:
+    filters = parsed_filters(filter_by or (), _POD_COLUMNS)
+    known = names(request)
+    found = (
+        pod(each.job, replica, known)
+        for each in entries(request, caller)
+        for replica in each.job.replicas
+        if replica.ended is deleted
+    )
+    return tuple(each for each in found if matches(_pod_columns(each), filters, search))
+
+
+_COLUMNS = (
+    "type",
+    "name",
+    "clusterId",
+    "projectId",
+    "projectName",
+    "departmentId",
+    "departmentName",
+    "createdAt",
+    "deletedAt",
+    "submittedBy",
+    "phase",
+    "nodepool",
+    "allocatedGPU",
+    "phaseUpdatedAt",
+    "category",
+    "priority",
+    "priorityClassName",
+    *_UNKNOWN,
+)
+_POD_COLUMNS = (
+    "clusterId",
+    "workloadId",
+    "revisionId",
+    "nodeName",
+    "currentNodepool",
+    "createdAt",
+    "completedAt",
+    "deletedAt",
+)
+
+
+def _columns(row: WorkloadAnswer) -> Mapping[str, Value]:
+    """What a row can be chosen and sorted by."""
+    return {
+        "type": row.type,
+        "name": row.name,
+        "clusterId": row.cluster_id,
+        "projectId": row.project_id,
+        "projectName": row.project_name,
+        "departmentId": row.department_id,
+        "departmentName": row.department_name,
+        "createdAt": row.created_at,
+        "deletedAt": row.deleted_at,
+        "submittedBy": row.submitted_by,
+        "phase": row.phase,
+        "nodepool": ",".join(row.requested_node_pools),
+        "allocatedGPU": row.allocated_resources.gpu,
+        "phaseUpdatedAt": row.phase_updated_at,
+        "category": row.category,
+        "priority": row.priority,
+        "priorityClassName": row.priority_class_name,
+        **dict.fromkeys(_UNKNOWN),
+    }
+
+
+def _pod_columns(found: PodAnswer) -> Mapping[str, Value]:
+    return {
+        "clusterId": found.cluster_id,
+        "workloadId": found.workload_id,
+        "revisionId": found.revision_id,
+        "nodeName": found.node_name,
+        "currentNodepool": found.current_node_pool,
+        "createdAt": found.created_at,
+        "completedAt": found.completed_at,
+        "deletedAt": found.deleted_at,
+        "name": found.name,
+    }
+
+
+def _updated_at(job: Job) -> datetime:
+    """The latest moment that the record tells of."""
+    return max(job.created_at, job.status.phase_since, *(replica.since for replica in job.replicas))
+
+
+def _parts(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(part for each in given or () for part in each.split(",") if part)
