@@ -18,6 +18,7 @@ from hostler_api.dialects.runai.creation import (
 )
 from hostler_api.dialects.runai.hardware import machine
 from hostler_api.dialects.runai.refusals import refused_fields
+from hostler_api.dialects.runai.workloads import category_of
 from hostler_api.patches import JobPatch, ScalingPatch, ServingPatch, TimeoutsPatch
 from hostler_domain.catalogue import HardwareProfile
 from hostler_domain.errors import FieldError, InvalidFields
@@ -53,7 +54,7 @@ def job_patch(job: Job, spec: UpdateSpecBody, profiles: Mapping[str, HardwarePro
     wrong = category_error(spec.category)
     if wrong is not None:
         errors.append(wrong)
-    elif spec.category is not None:
+    elif spec.category not in (None, category_of(job.spec)):
         given["labels"] = {CATEGORY_LABEL: spec.category}
     timeouts = spec.serving_configuration
     if timeouts is not None:
