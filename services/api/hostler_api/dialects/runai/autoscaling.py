@@ -54,7 +54,7 @@ def scaling_request(body: AutoscalingBody, errors: list[FieldError]) -> ScalingR
 def autoscaling_body(scaling: Scaling) -> AutoscalingBody:
     """What a job's scaling reads as."""
     target = scaling.targets[0] if len(scaling.targets) == 1 else None
-    if target is not None and not target.threshold.is_integer():
+    if target is not None and not float(target.threshold).is_integer():
         target = None
     latency = target is not None and target.metric is ScalingMetric.LATENCY_P95
     if target is not None and latency and target.percentage != 100:

@@ -1,0 +1,103 @@
+"""Session tokens: whom they stand for, for how long, and what can't be made of them."""
+
+import base64
+import json
+from datetime import timedelta
+
+import pytest
+
+from hostler_api.session_tokens import LIFETIME_SECONDS, SessionTokens, looks_like_a_session
+from hostler_contracts.catalogue import ApiKey
+from hostler_contracts.credentials import Refusal, Refused
+from hostler_domain.api_keys import display_prefix, hash_key, make_key
+from hostler_kit.secret_key import SecretKey
+from tests.support.builders import NOW, at
+
+KEY = make_key(b"k" * 32)
+RECORD = ApiKey(
+    key_id="key-1",
+    name="a key",
+    project="default",
+    key_hash=hash_key(KEY),
+    prefix=display_prefix(KEY),
+    scopes=("jobs:read",),
+    created_at=NOW,
+)
+TOKENS = SessionTokens(SecretKey(b"s" * 32))
+
+
+def whose(
+    token: str, record: ApiKey | None = RECORD, *, seconds: float = 1, scope: str = "jobs:read"
+) -> object:
+    known = {record.key_hash: record} if record else {}
+    return TOKENS.authenticate(token, known.get, scope, now=at(seconds))  # type: ignore[arg-type]  # one of the scopes
+
+
+def changed(**fields: object) -> ApiKey:
+    return RECORD.model_copy(update=fields)
+
+
+def forged(token: str, **claims: object) -> str:
+    header, payload, signature = token.split(".")
+    found = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    other = base64.urlsafe_b64encode(json.dumps({**found, **claims}).encode()).rstrip(b"=").decode()
+    return f"{header}.{other}.{signature}"
+
+
+def test_a_token_stands_for_its_key() -> None:
+    assert whose(TOKENS.issue(RECORD, now=NOW)) == RECORD
+
+
+def test_its_client_can_read_when_it_ends_and_nothing_of_the_key() -> None:
+    token = TOKENS.issue(RECORD, now=NOW)
+    # As runapy does it, with the alphabet that is not meant for tokens.
+    claims = json.loads(base64.b64decode(token.split(".")[1] + "=="))
+    assert claims["exp"] == NOW.timestamp() + LIFETIME_SECONDS
+    assert KEY not in token + json.dumps(claims)
+    assert looks_like_a_session(token)
+    assert not looks_like_a_session(KEY)
+
+
+def test_it_ends_after_its_hour() -> None:
+    token = TOKENS.issue(RECORD, now=NOW)
+    assert whose(token, seconds=LIFETIME_SECONDS - 1) == RECORD
+    assert whose(token, seconds=LIFETIME_SECONDS) == Refused(Refusal.EXPIRED)
+
+
+def test_it_never_outlives_its_key() -> None:
+    short = changed(expires_at=NOW + timedelta(seconds=60))
+    token = TOKENS.issue(short, now=NOW)
+    assert whose(token, short, seconds=59) == short
+    assert whose(token, seconds=61) == Refused(Refusal.EXPIRED)
+
+
+CASES = {
+    "revoked": (changed(revoked_at=NOW), Refusal.REVOKED),
+    "expired": (changed(expires_at=NOW), Refusal.EXPIRED),
+    "gone": (None, Refusal.UNKNOWN),
+    "another key of the same hash": (changed(key_id="key-2"), Refusal.UNKNOWN),
+    "without the scope": (changed(scopes=("inference",)), Refusal.SCOPE),
+}
+
+
+@pytest.mark.parametrize(("record", "refusal"), CASES.values(), ids=CASES.keys())
+def test_what_ends_the_key_ends_the_token(record: ApiKey | None, refusal: Refusal) -> None:
+    assert whose(TOKENS.issue(RECORD, now=NOW), record) == Refused(refusal)
+
+
+TOKEN = TOKENS.issue(RECORD, now=NOW)
+FORGERIES = {
+    "a later end": forged(TOKEN, exp=NOW.timestamp() + 10**6),
+    "another key": forged(TOKEN, sub="key-2"),
+    "no signature": TOKEN.rpartition(".")[0] + ".",
+    "another installation's": SessionTokens(SecretKey(b"t" * 32)).issue(RECORD, now=NOW),
+    "an algorithm that signs nothing": base64.urlsafe_b64encode(b'{"alg":"none"}').decode() + "." + TOKEN.split(".", 1)[1],
+    "no base64": "a.b.c",
+    "another alphabet": "ä.ö.ü",
+    "very long": TOKEN + "x" * 2000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES.keys())
+def test_a_token_that_was_not_written_here_stands_for_nobody(token: str) -> None:
+    assert isinstance(whose(token), Refused)
