@@ -7,12 +7,10 @@ from fastapi import APIRouter, Query, Request
 from hostler_api.access import Gate, Reader
 from hostler_api.dialects.runai import ids
 from hostler_api.dialects.runai.bodies import TokenBody
-from hostler_api.dialects.runai.creation import CATEGORIES
-from hostler_api.dialects.runai.documents import (
+from hostler_api.dialects.runai.catalogue_documents import (
     CategoryAnswer,
     ClusterAnswer,
     ClusterStatus,
-    Count,
     PriorityAnswer,
     PriorityList,
     ProjectAnswer,
@@ -25,6 +23,8 @@ from hostler_api.dialects.runai.documents import (
     WorkloadTypeAnswer,
     WorkloadTypeList,
 )
+from hostler_api.dialects.runai.creation import CATEGORIES
+from hostler_api.dialects.runai.documents import Count
 from hostler_api.dialects.runai.listing import Value, matches, ordered, page, parsed_filters
 from hostler_api.dialects.runai.shell import (
     PREFIX,
@@ -32,6 +32,8 @@ from hostler_api.dialects.runai.shell import (
     Limit,
     Offset,
     Search,
+    SortBy,
+    Sorted,
     SortOrder,
     UuidPath,
     catalogues,
@@ -45,8 +47,6 @@ from hostler_domain.job import DEFAULT_PROJECT
 from hostler_domain.priorities import DEFAULT_PRIORITY_CLASS, PRIORITY_CLASSES
 
 router = APIRouter(prefix=PREFIX, tags=["Run:ai: catalogues"])
-SortBy = Annotated[str | None, Query(alias="sortBy", max_length=63)]
-Sorted = Annotated[SortOrder, Query(alias="sortOrder")]
 
 _UNBOUNDED = -1.0
 """What Run:ai says where there is no bound."""

@@ -9,7 +9,8 @@ from pydantic.alias_generators import to_camel
 from hostler_api.dialects.runai.bodies import SpecBody
 
 
-def _is_none(value: object) -> bool:
+def is_none(value: object) -> bool:
+    """Whether a field has no value, so that it is left out."""
     return value is None
 
 
@@ -31,8 +32,8 @@ class ErrorAnswer(Answer):
 
     code: int
     message: str
-    details: str | None = Field(default=None, exclude_if=_is_none)
-    compliance_issues: tuple[ComplianceIssue, ...] | None = Field(default=None, exclude_if=_is_none)
+    details: str | None = Field(default=None, exclude_if=is_none)
+    compliance_issues: tuple[ComplianceIssue, ...] | None = Field(default=None, exclude_if=is_none)
 
 
 class Accepted(Answer):
@@ -40,13 +41,6 @@ class Accepted(Answer):
 
     code: int
     message: str
-
-
-class TokenAnswer(Answer):
-    """A bearer token for an hour."""
-
-    access_token: str
-    expires_in: int
 
 
 class InferenceAnswer(Answer):
@@ -60,7 +54,7 @@ class InferenceAnswer(Answer):
     cluster_id: str
     created_by: str
     created_at: datetime
-    deleted_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    deleted_at: datetime | None = Field(default=None, exclude_if=is_none)
     desired_phase: str
     actual_phase: str
     spec: SpecBody
@@ -157,14 +151,14 @@ class WorkloadAnswer(Answer):
     preemptible: bool
     environment_variables: Mapping[str, str]
     arguments: str
-    phase_reason: str | None = Field(default=None, exclude_if=_is_none)
+    phase_reason: str | None = Field(default=None, exclude_if=is_none)
     category: str
 
 
 class WorkloadList(Answer):
     """A page of workloads; `next` is the offset of the page behind it."""
 
-    next: int | None = Field(default=None, exclude_if=_is_none)
+    next: int | None = Field(default=None, exclude_if=is_none)
     workloads: tuple[WorkloadAnswer, ...]
 
 
@@ -179,7 +173,7 @@ class ContainerAnswer(Answer):
 
     name: str
     image: str
-    started_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    started_at: datetime | None = Field(default=None, exclude_if=is_none)
 
 
 class PodAnswer(Answer):
@@ -194,7 +188,7 @@ class PodAnswer(Answer):
     project_id: str
     node_name: str
     created_at: datetime
-    completed_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    completed_at: datetime | None = Field(default=None, exclude_if=is_none)
     containers: tuple[ContainerAnswer, ...]
     current_node_pool: str
     requested_node_pools: tuple[str, ...]
@@ -203,7 +197,7 @@ class PodAnswer(Answer):
     tenant_id: int
     k8s_phase_updated_at: datetime = Field(alias="k8sPhaseUpdatedAt")
     updated_at: datetime
-    deleted_at: datetime | None = Field(default=None, exclude_if=_is_none)
+    deleted_at: datetime | None = Field(default=None, exclude_if=is_none)
     project_name: str
     workload_name: str
 
@@ -211,101 +205,8 @@ class PodAnswer(Answer):
 class PodList(Answer):
     """A page of replicas."""
 
-    next: int | None = Field(default=None, exclude_if=_is_none)
+    next: int | None = Field(default=None, exclude_if=is_none)
     pods: tuple[PodAnswer, ...]
-
-
-class InvolvedObject(Answer):
-    """What an event is about."""
-
-    uid: str
-    kind: str
-    name: str
-    namespace: str
-
-
-class EventAnswer(Answer):
-    """Something that happened."""
-
-    created_at: datetime
-    id: str
-    type: str
-    cluster_id: str
-    message: str
-    reason: str
-    source: str
-    involved_object: InvolvedObject
-
-
-class EventList(Answer):
-    """A page of events, newest first unless asked otherwise."""
-
-    next: int | None = Field(default=None, exclude_if=_is_none)
-    events: tuple[EventAnswer, ...]
-
-
-class RecordMeta(Answer):
-    """When a record of the history was made, and its kind."""
-
-    creation_timestamp: datetime
-    type: str
-
-
-class PhaseUpdate(Answer):
-    """The phase changed."""
-
-    phase: str
-    phase_message: str
-
-
-class RecordSpec(Answer):
-    """Either of the two."""
-
-    event: EventAnswer | None = Field(default=None, exclude_if=_is_none)
-    phase_update: PhaseUpdate | None = Field(default=None, exclude_if=_is_none)
-
-
-class RecordAnswer(Answer):
-    """One record of the history."""
-
-    meta: RecordMeta
-    spec: RecordSpec
-
-
-class RecordList(Answer):
-    """A page of the history, newest first."""
-
-    next: int | None = Field(default=None, exclude_if=_is_none)
-    records: tuple[RecordAnswer, ...]
-
-
-class RevisionAnswer(Answer):
-    """What a workload was made from for some time."""
-
-    type: str
-    name: str
-    id: str
-    workload_id: str
-    tenant_id: int
-    cluster_id: str
-    project_id: str
-    department_id: str
-    created_at: datetime
-    deleted_at: datetime | None = Field(default=None, exclude_if=_is_none)
-    requested_pods: RequestedPods
-    requested_node_pools: tuple[str, ...]
-    running_pods: int
-    images: tuple[str, ...]
-    environment_variables: Mapping[str, str]
-    arguments: str
-    phase: str
-    phase_updated_at: datetime
-
-
-class RevisionList(Answer):
-    """All revisions of a workload, newest first."""
-
-    revisions: tuple[RevisionAnswer, ...]
 
 
 class BatchFailure(Answer):
@@ -322,153 +223,3 @@ class BatchAnswer(Answer):
     id: str
     succeeded: tuple[str, ...]
     failed: tuple[BatchFailure, ...]
-
-
-class MeasuredValue(Answer):
-    """One point; the value is a number as text."""
-
-    value: str
-    timestamp: datetime
-
-
-class Measurement(Answer):
-    """One series; null values say that nothing here measures it, a missing point is a gap."""
-
-    type: str
-    labels: Mapping[str, str] | None = None
-    values: tuple[MeasuredValue, ...] | None
-
-
-class MetricsAnswer(Answer):
-    """What was asked for."""
-
-    measurements: tuple[Measurement, ...]
-
-
-class TelemetryGroup(Answer):
-    """What a value is about."""
-
-    key: str
-    value: str
-    name: str | None = Field(default=None, exclude_if=_is_none)
-
-
-class TelemetryValue(Answer):
-    """One value."""
-
-    value: str
-    groups: tuple[TelemetryGroup, ...]
-
-
-class TelemetryAnswer(Answer):
-    """How things stand at this moment."""
-
-    type: str
-    timestamp: datetime
-    values: tuple[TelemetryValue, ...]
-
-
-class PriorityAnswer(Answer):
-    """A priority class."""
-
-    id: str
-    source: str
-    name: str
-    value: int
-
-
-class PriorityList(Answer):
-    """All priority classes, from the lowest."""
-
-    priorities: tuple[PriorityAnswer, ...]
-
-
-class CategoryAnswer(Answer):
-    """A category of workloads."""
-
-    id: str
-    name: str
-
-
-class WorkloadTypeAnswer(Answer):
-    """A kind of workload and its defaults."""
-
-    id: str
-    name: str
-    group: str
-    category_id: str
-    category_name: str
-    priority_id: str
-    priority_name: str
-
-
-class WorkloadTypeList(Answer):
-    """All kinds of workload."""
-
-    types: tuple[WorkloadTypeAnswer, ...]
-
-
-class ClusterStatus(Answer):
-    """How a cluster stands."""
-
-    state: str
-
-
-class ClusterAnswer(Answer):
-    """The installation, as one cluster."""
-
-    uuid: str
-    tenant_id: int
-    name: str
-    created_at: datetime
-    status: ClusterStatus
-
-
-class ProjectResources(Answer):
-    """A project's share of one pool of machines."""
-
-    node_pool: Mapping[str, str]
-    gpu: Mapping[str, float | None]
-
-
-class TotalResources(Answer):
-    """A project's share of everything."""
-
-    gpu_quota: float | None
-
-
-class ProjectStatusAnswer(Answer):
-    """How a project stands."""
-
-    namespace: str
-    phase: str
-
-
-class ProjectEffective(Answer):
-    """What holds for a project: nothing but its own."""
-
-    default_node_pools: tuple[str, ...] = ()
-
-
-class ProjectAnswer(Answer):
-    """One project."""
-
-    id: str
-    name: str
-    cluster_id: str
-    parent_id: str
-    description: str
-    enforce_runai_scheduler: bool
-    created_at: datetime
-    updated_at: datetime
-    resources: tuple[ProjectResources, ...]
-    total_resources: TotalResources
-    effective: ProjectEffective
-    status: ProjectStatusAnswer
-
-
-class ProjectList(Answer):
-    """A page of projects."""
-
-    next: int | None = Field(default=None, exclude_if=_is_none)
-    projects: tuple[ProjectAnswer, ...]

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from hostler_api.dialects.runai import ids
 from hostler_api.dialects.runai.arguments import args_line
-from hostler_api.dialects.runai.documents import (
+from hostler_api.dialects.runai.history_documents import (
     EventAnswer,
     InvolvedObject,
     PhaseUpdate,

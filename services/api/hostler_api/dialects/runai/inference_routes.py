@@ -1,35 +1,33 @@
 """`/api/v1/workloads/inferences`: inference workloads, their metrics and their revisions."""
 
 from datetime import datetime
-from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from hostler_api.access import Caller, Reader, Writer
 from hostler_api.dialects.runai import ids
 from hostler_api.dialects.runai.bodies import CreationBody, UpdateBody
 from hostler_api.dialects.runai.creation import SUFFIX_LENGTH, Surroundings, job_request
-from hostler_api.dialects.runai.documents import (
-    Accepted,
-    Count,
+from hostler_api.dialects.runai.documents import Accepted, Count, InferenceAnswer, PodList
+from hostler_api.dialects.runai.history import Step, event_answer, records, revisions
+from hostler_api.dialects.runai.history_documents import (
     EventList,
-    InferenceAnswer,
     MetricsAnswer,
-    PodList,
     RecordList,
     RevisionAnswer,
     RevisionList,
 )
-from hostler_api.dialects.runai.history import Step, event_answer, records, revisions
 from hostler_api.dialects.runai.listing import page
 from hostler_api.dialects.runai.metrics import INFERENCE_TYPES
 from hostler_api.dialects.runai.shell import (
     METRIC_ANSWERS,
     PREFIX,
+    Deleted,
     Limit,
     MetricTypes,
     NumberOfSamples,
     Offset,
+    Sorted,
     SortOrder,
     UuidPath,
     catalogues,
@@ -47,7 +45,6 @@ from hostler_domain.errors import NotFound
 from hostler_kit.ids import new_id
 
 router = APIRouter(prefix=f"{PREFIX}/workloads/inferences", tags=["Run:ai: inferences"])
-Deleted = Annotated[bool, Query(description="True gives only what is gone.")]
 
 
 @router.post(
@@ -179,7 +176,7 @@ async def get_revision_events(
     caller: Reader,
     offset: Offset = 0,
     limit: Limit = 50,
-    sort_order: Annotated[SortOrder, Query(alias="sortOrder")] = SortOrder.DESC,
+    sort_order: Sorted = SortOrder.DESC,
 ) -> EventList:
     """What happened to a revision and its replicas, newest first."""
     chosen = await _revision_steps(request, revision_id, caller)

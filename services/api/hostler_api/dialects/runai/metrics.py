@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hostler_api.dialects.runai.documents import MeasuredValue, Measurement
+from hostler_api.dialects.runai.history_documents import MeasuredValue, Measurement
 from hostler_api.metric_history import History, Sample, SeriesName
 from hostler_domain.errors import FieldError, InvalidFields
 

@@ -9,8 +9,9 @@ from fastapi import Path, Query, Request, Response
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
-from hostler_api.dialects.runai.documents import ErrorAnswer, MetricsAnswer
+from hostler_api.dialects.runai.documents import ErrorAnswer
 from hostler_api.dialects.runai.history import Step, steps
+from hostler_api.dialects.runai.history_documents import MetricsAnswer
 from hostler_api.dialects.runai.ids import canonical
 from hostler_api.dialects.runai.metrics import Source, as_csv, measurements, parsed_types, series_for
 from hostler_api.dialects.runai.workloads import Names
@@ -44,6 +45,11 @@ class SortOrder(StrEnum):
 
     ASC = "asc"
     DESC = "desc"
+
+
+Deleted = Annotated[bool, Query(description="True gives only what is gone.")]
+SortBy = Annotated[str | None, Query(alias="sortBy", max_length=63)]
+Sorted = Annotated[SortOrder, Query(alias="sortOrder")]
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:

@@ -4,12 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
-from hostler_api.dialects.runai.documents import (
-    TelemetryAnswer,
-    TelemetryGroup,
-    TelemetryValue,
-    WorkloadAnswer,
-)
+from hostler_api.dialects.runai.documents import WorkloadAnswer
+from hostler_api.dialects.runai.history_documents import TelemetryAnswer, TelemetryGroup, TelemetryValue
 from hostler_domain.errors import FieldError, InvalidFields
 
 
