@@ -414,3 +414,4 @@ async def test_even_what_is_no_route_answers_in_the_dialects_form(
     answer = await call(site, method, path)
     assert (answer.status_code, answer.json()["code"]) == (status, status)
     assert answer.headers["Content-Type"] == "application/json"
+    assert ("Allow" in answer.headers) is (status == 405)

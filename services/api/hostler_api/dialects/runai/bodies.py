@@ -5,7 +5,7 @@ taken as it comes and judged by `refusals`. Null means absent, because the clien
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import (
     BaseModel,
@@ -211,9 +211,9 @@ class TokenBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
-    grant_type: str | None = Field(default=None, max_length=63, alias="grantType", examples=["app_token"])
-    app_id: str | None = Field(default=None, max_length=256, alias="AppId", description="The API key's id.")
-    app_secret: SecretStr | None = Field(default=None, alias="AppSecret", description="The API key itself.")
+    grant_type: Literal["app_token"] = Field(alias="grantType")
+    app_id: str = Field(min_length=1, max_length=256, alias="AppId", description="The API key's id.")
+    app_secret: SecretStr = Field(min_length=1, alias="AppSecret", description="The API key itself.")
 
     @model_validator(mode="before")
     @classmethod

@@ -1,6 +1,6 @@
 """What Run:ai's clients look up before they work: a token, the cluster, projects, priorities, types and categories."""
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query, Request
 
@@ -28,25 +28,52 @@ from hostler_api.dialects.runai.documents import Count
 from hostler_api.dialects.runai.listing import Value, matches, ordered, page, parsed_filters
 from hostler_api.dialects.runai.shell import (
     PREFIX,
-    FilterBy,
+    SORT_BY,
     Limit,
     Offset,
     Search,
-    SortBy,
     Sorted,
     SortOrder,
     UuidPath,
     catalogues,
+    filter_query,
     problems,
 )
 from hostler_api.dialects.runai.workloads import WORKLOAD_TYPE
 from hostler_api.session_tokens import LIFETIME_SECONDS
 from hostler_domain.catalogue import Project
-from hostler_domain.errors import FieldError, InvalidFields, NotFound
+from hostler_domain.errors import NotFound
 from hostler_domain.job import DEFAULT_PROJECT
 from hostler_domain.priorities import DEFAULT_PRIORITY_CLASS, PRIORITY_CLASSES
 
 router = APIRouter(prefix=PREFIX, tags=["Run:ai: catalogues"])
+
+PriorityColumn = Literal["name", "source", "value"]
+ProjectColumn = Literal[
+    "name",
+    "clusterId",
+    "departmentId",
+    "parentId",
+    "parentName",
+    "phase",
+    "totalGpuQuota",
+    "gpuAllocated",
+    "createdAt",
+    "avgGpuAllocation24h",
+    "avgGpuAllocation30d",
+    "avgGpuAllocation7d",
+    "avgGpuMemoryUtilization24h",
+    "avgGpuMemoryUtilization30d",
+    "avgGpuMemoryUtilization7d",
+    "avgGpuUtilization24h",
+    "avgGpuUtilization30d",
+    "avgGpuUtilization7d",
+]
+_PRIORITY_COLUMNS: tuple[str, ...] = get_args(PriorityColumn)
+_PROJECT_COLUMNS: tuple[str, ...] = get_args(ProjectColumn)
+"""Those of what is used are taken, as Run:ai documents them, and no project here has them."""
+PriorityFilter = Annotated[list[str] | None, filter_query(_PRIORITY_COLUMNS)]
+ProjectFilter = Annotated[list[str] | None, filter_query(_PROJECT_COLUMNS)]
 
 _UNBOUNDED = -1.0
 """What Run:ai says where there is no bound."""
@@ -55,21 +82,12 @@ _UNBOUNDED = -1.0
 @router.post("/token", responses=problems(400, 401, 403))
 async def make_token(request: Request, body: TokenBody) -> TokenAnswer:
     """Log in with an API key: `AppId` is its id, `AppSecret` the key itself. The token is good for an hour."""
-    errors = []
-    if body.grant_type != "app_token":
-        errors.append(FieldError("grantType", "must be app_token"))
-    if not body.app_id:
-        errors.append(FieldError("AppId", "is needed: the id of an API key"))
-    if body.app_secret is None or not body.app_secret.get_secret_value():
-        errors.append(FieldError("AppSecret", "is needed: the API key itself"))
-    if errors or body.app_id is None or body.app_secret is None:
-        raise InvalidFields(*errors)
     gate: Gate = request.app.state.gate
     token = gate.log_in(body.app_id, body.app_secret.get_secret_value())
     return TokenAnswer(access_token=token, expires_in=LIFETIME_SECONDS)
 
 
-@router.get("/clusters", responses=problems(401, 403))
+@router.get("/clusters", responses=problems(400, 401, 403))
 async def list_clusters(
     request: Request,
     caller: Reader,
@@ -94,8 +112,8 @@ async def get_cluster(request: Request, cluster_id: UuidPath, caller: Reader) ->
 async def list_projects(
     request: Request,
     caller: Reader,
-    filter_by: FilterBy = None,
-    sort_by: SortBy = None,
+    filter_by: ProjectFilter = None,
+    sort_by: Annotated[ProjectColumn | None, SORT_BY] = None,
     sort_order: Sorted = SortOrder.ASC,
     offset: Offset = 0,
     limit: Limit = 50,
@@ -104,22 +122,22 @@ async def list_projects(
     """Projects that the caller may see."""
     filters = parsed_filters(filter_by or (), _PROJECT_COLUMNS)
     column = sort_by or "name"
-    if column not in _PROJECT_COLUMNS:
-        raise InvalidFields(FieldError("sortBy", f"must be one of {', '.join(_PROJECT_COLUMNS)}"))
     found = [
         _project(record)
         for record in catalogues(request).projects.records.values()
         if caller.sees(record.name)
     ]
     chosen = [each for each in found if matches(_columns(each), filters, search)]
-    in_order = ordered(chosen, lambda each: _columns(each)[column], descending=sort_order is SortOrder.DESC)
+    in_order = ordered(
+        chosen, lambda each: _columns(each).get(column), descending=sort_order is SortOrder.DESC
+    )
     items, following = page(in_order, offset, limit)
     return ProjectList(projects=items, next=following)
 
 
 @router.get("/org-unit/projects/count", responses=problems(400, 401, 403))
 async def count_projects(
-    request: Request, caller: Reader, filter_by: FilterBy = None, search: Search = None
+    request: Request, caller: Reader, filter_by: ProjectFilter = None, search: Search = None
 ) -> Count:
     """How many there are."""
     filters = parsed_filters(filter_by or (), _PROJECT_COLUMNS)
@@ -144,14 +162,12 @@ async def get_project(request: Request, project_id: UuidPath, caller: Reader) ->
 async def list_priorities(
     caller: Reader,
     sort_order: Sorted = SortOrder.ASC,
-    sort_by: SortBy = None,
-    filter_by: FilterBy = None,
+    sort_by: Annotated[PriorityColumn | None, SORT_BY] = None,
+    filter_by: PriorityFilter = None,
 ) -> PriorityList:
     """Priority classes, from the lowest unless asked otherwise."""
     del caller
-    filters = parsed_filters(filter_by or (), ("name", "source", "value"))
-    if sort_by not in (None, "name", "source", "value"):
-        raise InvalidFields(FieldError("sortBy", "must be one of name, source, value"))
+    filters = parsed_filters(filter_by or (), _PRIORITY_COLUMNS)
     chosen = [each for each in _PRIORITIES if matches(_priority_columns(each), filters, None)]
     return PriorityList(
         priorities=ordered(
@@ -251,18 +267,6 @@ def _project(record: Project) -> ProjectAnswer:
         effective=ProjectEffective(),
         status=ProjectStatusAnswer(namespace=record.name, phase="Ready"),
     )
-
-
-_PROJECT_COLUMNS = (
-    "name",
-    "clusterId",
-    "departmentId",
-    "parentId",
-    "parentName",
-    "phase",
-    "totalGpuQuota",
-    "createdAt",
-)
 
 
 def _columns(project: ProjectAnswer) -> dict[str, Value]:

@@ -154,7 +154,7 @@ async def get_revision(request: Request, revision_id: UuidPath, caller: Reader) 
     raise NotFound(f"there is no revision {revision_id!r}")
 
 
-@router.get("/revisions/{revision_id}/pods", responses=problems(401, 403, 404, 503))
+@router.get("/revisions/{revision_id}/pods", responses=problems(400, 401, 403, 404, 503))
 async def get_revision_pods(
     request: Request, revision_id: UuidPath, caller: Reader, deleted: Deleted = False
 ) -> PodList:
@@ -194,7 +194,7 @@ async def get_revision_history(
     return RecordList(records=items, next=following)
 
 
-@router.get("/{workload_id}/revisions", responses=problems(401, 403, 404, 503))
+@router.get("/{workload_id}/revisions", responses=problems(400, 401, 403, 404, 503))
 async def get_revisions(
     request: Request, workload_id: UuidPath, caller: Reader, deleted: Deleted = False
 ) -> RevisionList:
@@ -202,7 +202,7 @@ async def get_revisions(
     return RevisionList(revisions=await _revisions(request, workload_id, caller, deleted=deleted))
 
 
-@router.get("/{workload_id}/revisions/count", responses=problems(401, 403, 404, 503))
+@router.get("/{workload_id}/revisions/count", responses=problems(400, 401, 403, 404, 503))
 async def count_revisions(
     request: Request, workload_id: UuidPath, caller: Reader, deleted: Deleted = False
 ) -> Count:

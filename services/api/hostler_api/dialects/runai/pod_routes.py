@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -14,27 +14,39 @@ from hostler_api.dialects.runai.metrics import POD_TYPES
 from hostler_api.dialects.runai.shell import (
     METRIC_ANSWERS,
     PREFIX,
+    SORT_BY,
     Deleted,
-    FilterBy,
     Limit,
     MetricTypes,
     NumberOfSamples,
     Offset,
     Search,
-    SortBy,
     Sorted,
     SortOrder,
     UuidPath,
     entries,
     entry,
+    filter_query,
     metrics_answer,
     names,
     problems,
 )
 from hostler_api.dialects.runai.workloads import pod
-from hostler_domain.errors import FieldError, InvalidFields, NotFound
+from hostler_domain.errors import NotFound
 
 router = APIRouter(prefix=f"{PREFIX}/workloads", tags=["Run:ai: pods"])
+PodColumn = Literal[
+    "clusterId",
+    "workloadId",
+    "revisionId",
+    "nodeName",
+    "currentNodepool",
+    "createdAt",
+    "completedAt",
+    "deletedAt",
+]
+_POD_COLUMNS: tuple[str, ...] = get_args(PodColumn)
+FilterBy = Annotated[list[str] | None, filter_query(_POD_COLUMNS)]
 
 
 @router.get("/pods", responses=problems(400, 401, 403, 503))
@@ -45,7 +57,7 @@ async def list_pods(
     offset: Offset = 0,
     limit: Limit = 50,
     sort_order: Sorted = SortOrder.ASC,
-    sort_by: SortBy = None,
+    sort_by: Annotated[PodColumn | None, SORT_BY] = None,
     filter_by: FilterBy = None,
     completed: Annotated[str, Query(pattern="^(true|false|all|)$")] = "all",
     search: Search = None,
@@ -55,8 +67,6 @@ async def list_pods(
     if completed in ("true", "false"):
         found = tuple(each for each in found if (each.completed_at is not None) is (completed == "true"))
     if sort_by is not None:
-        if sort_by not in _POD_COLUMNS:
-            raise InvalidFields(FieldError("sortBy", f"must be one of {', '.join(_POD_COLUMNS)}"))
         found = ordered(
             found, lambda each: _pod_columns(each)[sort_by], descending=sort_order is SortOrder.DESC
         )
@@ -136,18 +146,6 @@ def _chosen_pods(
         if replica.ended is deleted
     )
     return tuple(each for each in found if matches(_pod_columns(each), filters, search))
-
-
-_POD_COLUMNS = (
-    "clusterId",
-    "workloadId",
-    "revisionId",
-    "nodeName",
-    "currentNodepool",
-    "createdAt",
-    "completedAt",
-    "deletedAt",
-)
 
 
 def _pod_columns(found: PodAnswer) -> Mapping[str, Value]:

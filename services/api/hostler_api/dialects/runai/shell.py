@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Path, Query, Request, Response
+from pydantic.fields import FieldInfo
 
 from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
@@ -31,10 +32,9 @@ _MEANINGS = {
     503: "It can't be done right now; see Retry-After",
 }
 
-UuidPath = Annotated[str, Path(json_schema_extra={"format": "uuid"}, max_length=64)]
+UuidPath = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Offset = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Limit = Annotated[int, Query(ge=1, le=500)]
-FilterBy = Annotated[list[str] | None, Query(alias="filterBy", max_length=50)]
 Search = Annotated[str | None, Query(max_length=200)]
 MetricTypes = Annotated[list[str], Query(alias="metricType")]
 NumberOfSamples = Annotated[int, Query(alias="numberOfSamples", ge=0, le=1000)]
@@ -48,8 +48,19 @@ class SortOrder(StrEnum):
 
 
 Deleted = Annotated[bool, Query(description="True gives only what is gone.")]
-SortBy = Annotated[str | None, Query(alias="sortBy", max_length=63)]
+SORT_BY = Query(alias="sortBy")
 Sorted = Annotated[SortOrder, Query(alias="sortOrder")]
+
+
+def filter_query(columns: Sequence[str]) -> FieldInfo:
+    """The query parameter of filters over some columns.
+
+    The form is only described: the client sends its list as one text with commas, which `parsed_filters` takes apart.
+    """
+    one = rf"({'|'.join(columns)})(==|!=|<=|>=|=@|!@|=\^|=\$)[^,]+"
+    items = {"type": "string", "pattern": f"^,*({one}(,+{one})*)?,*$"}
+    query: FieldInfo = Query(alias="filterBy", max_length=50, json_schema_extra={"items": items})
+    return query
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:

@@ -16,7 +16,7 @@ class TelemetryType(StrEnum):
     GPU_ALLOCATION = "GPU_ALLOCATION"
 
 
-_GROUPS: Mapping[str, Callable[[WorkloadAnswer], tuple[str, str | None]]] = {
+GROUPS: Mapping[str, Callable[[WorkloadAnswer], tuple[str, str | None]]] = {
     "ClusterId": lambda row: (row.cluster_id, None),
     "DepartmentId": lambda row: (row.department_id, row.department_name),
     "ProjectId": lambda row: (row.project_id, row.project_name),
@@ -25,7 +25,7 @@ _GROUPS: Mapping[str, Callable[[WorkloadAnswer], tuple[str, str | None]]] = {
     "Phase": lambda row: (row.phase, None),
     "Category": lambda row: (row.category, None),
 }
-_GROUPS_MAX = 2
+GROUPS_MAX = 2
 
 
 def telemetry(
@@ -41,8 +41,8 @@ def telemetry(
     Raises:
         InvalidFields: it can't be grouped like that.
     """
-    if len(group_by) > _GROUPS_MAX or not set(group_by) <= set(_GROUPS):
-        raise InvalidFields(FieldError("groupBy", f"must be at most {_GROUPS_MAX} of {', '.join(_GROUPS)}"))
+    if len(group_by) > GROUPS_MAX or not set(group_by) <= set(GROUPS):
+        raise InvalidFields(FieldError("groupBy", f"must be at most {GROUPS_MAX} of {', '.join(GROUPS)}"))
     totals: dict[tuple[TelemetryGroup, ...], float] = {} if group_by else {(): 0.0}
     for row in rows:
         if phases and row.phase not in phases:
@@ -58,5 +58,5 @@ def telemetry(
 
 
 def _group(key: str, row: WorkloadAnswer) -> TelemetryGroup:
-    value, name = _GROUPS[key](row)
+    value, name = GROUPS[key](row)
     return TelemetryGroup(key=key, value=value, name=name)
