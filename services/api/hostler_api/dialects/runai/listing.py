@@ -60,7 +60,11 @@ def matches(item: Mapping[str, Value], filters: Sequence[Filter], search: str | 
         return False
     if not search:
         return True
-    return any(isinstance(each, str) and search.lower() in each.lower() for each in item.values())
+    # Nobody looks for a part of an id, but two letters are in many.
+    return any(
+        isinstance(each, str) and not name.endswith("Id") and search.lower() in each.lower()
+        for name, each in item.items()
+    )
 
 
 def ordered(items: Sequence[ItemT], key: Callable[[ItemT], Value], *, descending: bool) -> tuple[ItemT, ...]:
