@@ -165,6 +165,15 @@ async def test_a_name_is_no_id_here(site: Site) -> None:
     await create(site)
     for path in ("/workloads/inferences/demo", "/workloads/demo", "/workloads/demo/pods"):
         assert (await call(site, "GET", path)).status_code == 404
+    looks_like_an_id = "01939e00-0000-7000-8000-00000000beef"
+    await create(site, name=looks_like_an_id)
+    assert (await call(site, "GET", f"/workloads/{looks_like_an_id}")).status_code == 404
+
+
+async def test_an_id_is_the_same_however_it_is_written(site: Site) -> None:
+    workload_id = await create(site)
+    for written in (workload_id.upper(), workload_id.replace("-", "")):
+        assert (await call(site, "GET", f"/workloads/{written}")).json()["id"] == workload_id
 
 
 async def test_lists_are_filtered_sorted_and_paged(site: Site) -> None:
@@ -240,6 +249,12 @@ async def test_each_change_of_what_replicas_are_made_from_is_a_revision(site: Si
     assert [(pod["id"], pod["revisionId"]) for pod in pods] == [(REPLICA, old["id"])]
     events = (await call(site, "GET", f"/workloads/inferences/revisions/{new['id']}/events")).json()["events"]
     assert [event["reason"] for event in events] == ["JobUpdated"]
+    await happened(site, workload_id, draining(REPLICA))
+    events = (await call(site, "GET", f"/workloads/inferences/revisions/{old['id']}/events?limit=1")).json()[
+        "events"
+    ]
+    assert [event["reason"] for event in events] == ["ReplicaDraining"]
+    assert (await call(site, "GET", f"{url}/revisions?deleted=true")).json() == {"revisions": []}
 
 
 async def test_the_history_tells_events_and_phases_newest_first(site: Site) -> None:

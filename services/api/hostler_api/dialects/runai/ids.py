@@ -3,7 +3,7 @@
 One installation is one cluster, one tenant and one department to them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from uuid import UUID, uuid5
 
 from hostler_domain.catalogue import Project
@@ -20,7 +20,7 @@ TENANT_ID = 1
 NODE_POOL = "default"
 """The pool that Run:ai makes by itself: here it means any machine that fits."""
 
-GENERATIONS_MAX = 10_000
+GENERATIONS_MAX = 4096
 """How far back from an id its revision is looked for."""
 _REVISION_MARK = 0x000F << 76
 """Turns a job's UUIDv7 into a UUIDv8, so that no revision is taken for a job."""
@@ -42,9 +42,11 @@ def revision_id(job_id: str, generation: int) -> str:
     return str(UUID(int=UUID(job_id).int ^ _REVISION_MARK ^ generation))
 
 
-def revised_job_id(revision: str, generation: int) -> str:
-    """The job of a revision, if the revision is of this generation."""
-    return revision_id(revision, generation)
+def revised_job_ids(revision: str) -> Iterator[tuple[int, str]]:
+    """Every generation that a revision may be of, with the job that it then belongs to."""
+    number = UUID(revision).int ^ _REVISION_MARK
+    for generation in range(1, GENERATIONS_MAX + 1):
+        yield generation, str(UUID(int=number ^ generation))
 
 
 def canonical(text: str) -> str | None:

@@ -19,6 +19,7 @@ from hostler_api.dialects.runai.history_documents import (
 )
 from hostler_api.dialects.runai.listing import page
 from hostler_api.dialects.runai.metrics import INFERENCE_TYPES
+from hostler_api.dialects.runai.pods import pod
 from hostler_api.dialects.runai.shell import (
     METRIC_ANSWERS,
     PREFIX,
@@ -39,7 +40,7 @@ from hostler_api.dialects.runai.shell import (
     problems,
 )
 from hostler_api.dialects.runai.updates import job_patch
-from hostler_api.dialects.runai.workloads import inference, pod
+from hostler_api.dialects.runai.workloads import inference
 from hostler_bus.job_log import JobEntry
 from hostler_domain.errors import NotFound
 from hostler_kit.ids import new_id
@@ -227,8 +228,8 @@ async def _revised(request: Request, caller: Caller, revision_id: str) -> tuple[
     """The job of a revision, and which generation of it is meant."""
     wanted = ids.canonical(revision_id)
     service = jobs(request)
-    for generation in range(1, ids.GENERATIONS_MAX if wanted else 0):
-        found = service.known(caller, ids.revised_job_id(wanted or "", generation))
+    for generation, job_id in ids.revised_job_ids(wanted) if wanted else ():
+        found = service.known(caller, job_id)
         if found is not None and generation <= found.job.generation:
             return found, generation
     raise NotFound(f"there is no revision {revision_id!r}")

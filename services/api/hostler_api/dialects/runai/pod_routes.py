@@ -11,6 +11,7 @@ from hostler_api.dialects.runai.documents import Count, PodAnswer, PodList
 from hostler_api.dialects.runai.history_documents import MetricsAnswer
 from hostler_api.dialects.runai.listing import Value, matches, ordered, page, parsed_filters
 from hostler_api.dialects.runai.metrics import POD_TYPES
+from hostler_api.dialects.runai.pods import pod
 from hostler_api.dialects.runai.shell import (
     METRIC_ANSWERS,
     PREFIX,
@@ -31,7 +32,6 @@ from hostler_api.dialects.runai.shell import (
     names,
     problems,
 )
-from hostler_api.dialects.runai.workloads import pod
 from hostler_domain.errors import NotFound
 
 router = APIRouter(prefix=f"{PREFIX}/workloads", tags=["Run:ai: pods"])

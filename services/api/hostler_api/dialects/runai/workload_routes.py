@@ -1,6 +1,5 @@
 """`/api/v1/workloads`: the list of workloads, and what is asked of any workload."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, get_args
 
@@ -18,7 +17,7 @@ from hostler_api.dialects.runai.documents import (
 )
 from hostler_api.dialects.runai.history import event_answer, records
 from hostler_api.dialects.runai.history_documents import EventList, MetricsAnswer, RecordList, TelemetryAnswer
-from hostler_api.dialects.runai.listing import Value, matches, ordered, page, parsed_filters
+from hostler_api.dialects.runai.listing import matches, ordered, page, parsed_filters
 from hostler_api.dialects.runai.metrics import WORKLOAD_TYPES
 from hostler_api.dialects.runai.shell import (
     METRIC_ANSWERS,
@@ -43,7 +42,7 @@ from hostler_api.dialects.runai.shell import (
     problems,
 )
 from hostler_api.dialects.runai.telemetry import GROUPS, GROUPS_MAX, TelemetryType, telemetry
-from hostler_api.dialects.runai.workloads import workload
+from hostler_api.dialects.runai.workloads import columns, workload
 from hostler_api.problem_catalogue import problem_for
 from hostler_domain.errors import HostlerError
 from hostler_domain.job import Job
@@ -100,12 +99,14 @@ async def list_workloads(
 ) -> WorkloadList:
     """Workloads that the caller may see: by `sortBy`, else newest first."""
     found = _chosen(request, caller, deleted=deleted, filter_by=filter_by, search=search)
+    known = names(request)
     if sort_by is not None:
         found = ordered(
-            found, lambda each: _columns(each).get(sort_by), descending=sort_order is SortOrder.DESC
+            found, lambda job: columns(job, known).get(sort_by), descending=sort_order is SortOrder.DESC
         )
+    # Rows are made for the page alone: there may be thousands of jobs.
     items, following = page(found, offset, limit)
-    return WorkloadList(workloads=items, next=following)
+    return WorkloadList(workloads=tuple(workload(job, known) for job in items), next=following)
 
 
 @router.get("/count", responses=problems(400, 401, 403, 503))
@@ -133,9 +134,11 @@ async def get_telemetry(
 ) -> TelemetryAnswer:
     """How many workloads there are at this moment, or how many GPUs they hold, in groups."""
     clock: Clock = request.app.state.clock
+    known = names(request)
+    chosen = _chosen(request, caller, deleted=False, filter_by=None, search=None)
     rows = tuple(
         row
-        for row in _chosen(request, caller, deleted=False, filter_by=None, search=None)
+        for row in (workload(job, known) for job in chosen)
         if cluster_id in (None, row.cluster_id)
         and department_id in (None, row.department_id)
         and (nodepool_name is None or nodepool_name in row.current_node_pools)
@@ -167,7 +170,7 @@ async def batch(request: Request, body: BatchBody, caller: Writer) -> BatchAnswe
 async def get_workload(request: Request, workload_id: UuidPath, caller: Reader) -> WorkloadAnswer:
     """One row of the list."""
     job = (await entry(request, caller, workload_id)).job
-    return workload(job, names(request), _updated_at(job))
+    return workload(job, names(request))
 
 
 @router.get("/{workload_id}/events", responses=problems(400, 401, 403, 404, 503))
@@ -221,43 +224,11 @@ async def get_workload_metrics(
 
 def _chosen(
     request: Request, caller: Caller, *, deleted: bool, filter_by: list[str] | None, search: str | None
-) -> tuple[WorkloadAnswer, ...]:
+) -> tuple[Job, ...]:
     filters = parsed_filters(filter_by or (), _COLUMNS)
     known = names(request)
-    rows = (
-        workload(each.job, known, _updated_at(each.job))
-        for each in entries(request, caller)
-        if each.job.deleted is deleted
-    )
-    return tuple(row for row in rows if matches(_columns(row), filters, search))
-
-
-def _columns(row: WorkloadAnswer) -> Mapping[str, Value]:
-    """What a row can be chosen and sorted by."""
-    return {
-        "type": row.type,
-        "name": row.name,
-        "clusterId": row.cluster_id,
-        "projectId": row.project_id,
-        "projectName": row.project_name,
-        "departmentId": row.department_id,
-        "departmentName": row.department_name,
-        "createdAt": row.created_at,
-        "deletedAt": row.deleted_at,
-        "submittedBy": row.submitted_by,
-        "phase": row.phase,
-        "nodepool": ",".join(row.requested_node_pools),
-        "allocatedGPU": row.allocated_resources.gpu,
-        "phaseUpdatedAt": row.phase_updated_at,
-        "category": row.category,
-        "priority": row.priority,
-        "priorityClassName": row.priority_class_name,
-    }
-
-
-def _updated_at(job: Job) -> datetime:
-    """The latest moment that the record tells of."""
-    return max(job.created_at, job.status.phase_since, *(replica.since for replica in job.replicas))
+    found = (each.job for each in entries(request, caller) if each.job.deleted is deleted)
+    return tuple(job for job in found if matches(columns(job, known), filters, search))
 
 
 def _parts(given: list[str] | None) -> tuple[str, ...]:

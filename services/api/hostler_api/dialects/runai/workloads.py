@@ -26,39 +26,24 @@ from hostler_api.dialects.runai.documents import (
     ActionsSupport,
     AllocatedResources,
     ConditionAnswer,
-    ContainerAnswer,
     Cores,
     InferenceAnswer,
-    PodAnswer,
     Quantity,
     RequestedPods,
     RequestedResources,
     WorkloadAnswer,
 )
 from hostler_api.dialects.runai.hardware import compute_body, quantity
+from hostler_api.dialects.runai.listing import Value
 from hostler_domain.capacity import Resources, requirement
 from hostler_domain.catalogue import HardwareProfile, Project
-from hostler_domain.job import EndpointAuth, Job, JobSpec, Replica
+from hostler_domain.job import EndpointAuth, Job, JobSpec
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.priorities import class_of, nearest_class
-from hostler_domain.replica_states import ReplicaState
 
 WORKLOAD_TYPE = "Inference"
 _REASONS = (PhaseReason.NON_PREEMPTIBLE_OVER_QUOTA, PhaseReason.OVER_LIMIT)
 """The reasons that Run:ai has a word for; the others are in the message."""
-_POD_PHASES: Mapping[ReplicaState, str] = {
-    ReplicaState.PENDING: "Pending",
-    ReplicaState.SCHEDULED: "Pending",
-    ReplicaState.IMPORTING: "Pending",
-    ReplicaState.BOOTING: "Running",
-    ReplicaState.LOADING: "Running",
-    ReplicaState.READY: "Running",
-    ReplicaState.UNHEALTHY: "Running",
-    ReplicaState.DRAINING: "Running",
-    ReplicaState.TERMINATING: "Running",
-    ReplicaState.TERMINATED: "Succeeded",
-    ReplicaState.FAILED: "Failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +117,8 @@ def spec_body(spec: JobSpec, profiles: Mapping[str, HardwareProfile]) -> SpecBod
     )
 
 
-def workload(job: Job, names: Names, updated_at: datetime) -> WorkloadAnswer:
-    """The row in the list of workloads.
-
-    Args:
-        job: The job.
-        names: What it refers to.
-        updated_at: When its record last changed.
-    """
+def workload(job: Job, names: Names) -> WorkloadAnswer:
+    """The row in the list of workloads."""
     spec, status = job.spec, job.status
     wanted = max(status.desired_replicas, 0)
     each = _resources_of(spec, names.profiles)
@@ -152,7 +131,7 @@ def workload(job: Job, names: Names, updated_at: datetime) -> WorkloadAnswer:
         running_pods=len(job.ready_replicas),
         phase_updated_at=status.phase_since,
         k8s_phase_updated_at=status.phase_since,
-        updated_at=updated_at,
+        updated_at=_updated_at(job),
         source="Control-plane",
         deleted_at=job.deleted_at,
         type=WORKLOAD_TYPE,
@@ -173,7 +152,7 @@ def workload(job: Job, names: Names, updated_at: datetime) -> WorkloadAnswer:
             cpu=Cores(request=asked.cpu_cores),
             cpu_memory=Quantity(request=quantity(asked.memory_bytes)),
         ),
-        allocated_resources=_allocated(*(replica.placement.taken for replica in held)),
+        allocated_resources=allocated(*(replica.placement.taken for replica in held)),
         actions_support=ActionsSupport(
             delete=status.desired_phase is not DesiredPhase.DELETED,
             suspend=status.desired_phase is DesiredPhase.RUNNING,
@@ -204,37 +183,28 @@ def workload(job: Job, names: Names, updated_at: datetime) -> WorkloadAnswer:
     )
 
 
-def pod(job: Job, replica: Replica, names: Names) -> PodAnswer:
-    """One replica."""
+def columns(job: Job, names: Names) -> Mapping[str, Value]:
+    """What a row can be chosen and sorted by, without making the row."""
     spec = job.spec
-    ended_at = replica.since if replica.ended else None
-    return PodAnswer(
-        name=f"{spec.name}-{replica.replica_id[-12:]}",
-        priority_class_name=nearest_class(spec.priority),
-        id=replica.replica_id,
-        workload_id=job.job_id,
-        revision_id=ids.revision_id(job.job_id, replica.generation),
-        cluster_id=ids.CLUSTER_ID,
-        project_id=ids.project_id(spec.project, names.projects),
-        node_name=replica.placement.node_key,
-        created_at=replica.created_at,
-        completed_at=ended_at,
-        containers=(
-            ContainerAnswer(
-                name=spec.runtime, image=spec.runtime_image or spec.runtime, started_at=replica.ready_at
-            ),
-        ),
-        current_node_pool=spec.hardware_profile,
-        requested_node_pools=(spec.hardware_profile,),
-        allocated_resources=_allocated(*(() if replica.ended else (replica.placement.taken,))),
-        k8s_phase=_POD_PHASES[replica.state],
-        tenant_id=ids.TENANT_ID,
-        k8s_phase_updated_at=replica.since,
-        updated_at=replica.since,
-        deleted_at=ended_at,
-        project_name=spec.project,
-        workload_name=spec.name,
-    )
+    return {
+        "type": WORKLOAD_TYPE,
+        "name": spec.name,
+        "clusterId": ids.CLUSTER_ID,
+        "projectId": ids.project_id(spec.project, names.projects),
+        "projectName": spec.project,
+        "departmentId": ids.DEPARTMENT_ID,
+        "departmentName": ids.DEPARTMENT_NAME,
+        "createdAt": job.created_at,
+        "deletedAt": job.deleted_at,
+        "submittedBy": job.created_by,
+        "phase": phase_word(job.status.phase),
+        "nodepool": spec.hardware_profile,
+        "allocatedGPU": sum(each.placement.taken.gpus for each in job.replicas if not each.ended),
+        "phaseUpdatedAt": job.status.phase_since,
+        "category": category_of(spec),
+        "priority": spec.priority,
+        "priorityClassName": nearest_class(spec.priority),
+    }
 
 
 def phase_word(phase: JobPhase) -> str:
@@ -252,10 +222,24 @@ def images(spec: JobSpec) -> tuple[str, ...]:
     return (spec.runtime_image,) if spec.runtime_image else ()
 
 
+def allocated(*taken: Resources) -> AllocatedResources:
+    """What replicas hold together."""
+    return AllocatedResources(
+        gpu=sum(each.gpus for each in taken),
+        cpu=sum(each.cpu_cores for each in taken),
+        cpu_memory=quantity(sum(each.memory_bytes for each in taken)),
+    )
+
+
 def requested_pods(job: Job) -> RequestedPods:
     """How many replicas are wanted, and the bounds."""
     scaling = job.spec.scaling
     return RequestedPods(number=job.wanted_replicas, min=scaling.min_replicas, max=scaling.max_replicas)
+
+
+def _updated_at(job: Job) -> datetime:
+    """The latest moment that the record tells of."""
+    return max(job.created_at, job.status.phase_since, *(replica.since for replica in job.replicas))
 
 
 def _phase_message(job: Job) -> str:
@@ -274,11 +258,3 @@ def _resources_of(spec: JobSpec, profiles: Mapping[str, HardwareProfile]) -> Res
     if profile is None:
         return Resources(gpus=spec.gpu_count)
     return requirement(profile, spec.gpu_count)
-
-
-def _allocated(*taken: Resources) -> AllocatedResources:
-    return AllocatedResources(
-        gpu=sum(each.gpus for each in taken),
-        cpu=sum(each.cpu_cores for each in taken),
-        cpu_memory=quantity(sum(each.memory_bytes for each in taken)),
-    )
