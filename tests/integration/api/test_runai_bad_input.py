@@ -49,6 +49,14 @@ BAD_CREATIONS: dict[str, tuple[Any, list[str]]] = {
         body({"autoscaling": {"min_replicas": 1, "targets": []}}),
         ["autoscaling.targets"],
     ),
+    "a runtime with a name that is too long": (
+        body({"labels": [{"name": "hostler.dev/runtime", "value": "r" * 64}]}),
+        ["labels"],
+    ),
+    "a model with a name that is too long": (
+        body({"args": f"--model a/{'b' * 300}", "image": "vllm"}),
+        ["args"],
+    ),
     "no model anywhere": (body({"args": "--max-model-len 10"}), ["args"]),
     "a model that is none": (body({"args": "--model gpt2", "image": "vllm/vllm-openai"}), ["args"]),
     "a model without a runtime": (body({"args": "--model some/model"}), ["image"]),

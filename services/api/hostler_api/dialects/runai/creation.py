@@ -4,10 +4,10 @@ Pure. What Run:ai has and the native request has no field for (the port, annotat
 under one prefix, which `workloads` reads back.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from hostler_api.dialects.runai.arguments import (
     RUNTIME_LABEL,
@@ -38,8 +38,6 @@ CATEGORY_LABEL = LABEL_PREFIX + "category"
 CATEGORIES = ("Deploy", "Build", "Train")
 """The first one is what an inference workload has by default."""
 SUFFIX_LENGTH = 5
-ARGS_MAX = 100
-MODEL_LENGTH_MAX = 200
 
 _ACCESS: Mapping[str | None, EndpointAuth] = {
     None: EndpointAuth.KEY,
@@ -94,8 +92,6 @@ def job_request(body: CreationBody, around: Surroundings, *, suffix: str) -> Job
     master = around.masters.get(model or "")
     arguments = parsed_args(spec.args, master.parameters if master else {})
     errors.extend(arguments.errors)
-    if len(arguments.options) > ARGS_MAX:
-        errors.append(FieldError("args", f"must have at most {ARGS_MAX} options"))
     runtime = _runtime(labels, spec.image, master)
     if model is None:
         errors.append(
@@ -104,8 +100,6 @@ def job_request(body: CreationBody, around: Surroundings, *, suffix: str) -> Job
                 "must name the model: --model M or serve M, else the label hostler.dev/model, else the variable MODEL",
             )
         )
-    elif len(model) > MODEL_LENGTH_MAX:
-        errors.append(FieldError(field, f"the model must have at most {MODEL_LENGTH_MAX} characters"))
     elif runtime is None:
         errors.append(
             FieldError(
@@ -133,27 +127,36 @@ def job_request(body: CreationBody, around: Surroundings, *, suffix: str) -> Job
         raise InvalidFields(*errors)
     timeouts = spec.serving_configuration
     defaults = TimeoutsRequest()
-    return JobRequest(
-        model=model,
-        name=name,
-        project=project,
-        runtime=runtime,
-        runtime_image=spec.image,
-        serving=ServingRequest(args=arguments.options, env=variables),
-        hardware_profile=wanted.profile,
-        gpu_count=wanted.gpu_count,
-        scaling=scaling,
-        labels=labels,
-        priority=priority,
-        preemptible=preemptible,
-        endpoint_auth=access,
-        timeouts=TimeoutsRequest(
-            initialization_seconds=(timeouts and timeouts.initialization_timeout_seconds)
-            or defaults.initialization_seconds,
-            request_seconds=(timeouts and timeouts.request_timeout_seconds) or defaults.request_seconds,
-        ),
-        hf_token=SecretStr(token) if token else None,
-    )
+    try:
+        return JobRequest(
+            model=model,
+            name=name,
+            project=project,
+            runtime=runtime,
+            runtime_image=spec.image,
+            serving=ServingRequest(args=arguments.options, env=variables),
+            hardware_profile=wanted.profile,
+            gpu_count=wanted.gpu_count,
+            scaling=scaling,
+            labels=labels,
+            priority=priority,
+            preemptible=preemptible,
+            endpoint_auth=access,
+            timeouts=TimeoutsRequest(
+                initialization_seconds=(timeouts and timeouts.initialization_timeout_seconds)
+                or defaults.initialization_seconds,
+                request_seconds=(timeouts and timeouts.request_timeout_seconds) or defaults.request_seconds,
+            ),
+            hf_token=SecretStr(token) if token else None,
+        )
+    except ValidationError as error:
+        raise InvalidFields(*native_errors(error)) from None
+
+
+def native_errors(error: ValidationError) -> Iterator[FieldError]:
+    """What the native request finds wrong with values that this dialect let through, such as their length."""
+    for each in error.errors():
+        yield FieldError(".".join(str(part) for part in each["loc"]), each["msg"])
 
 
 def hf_token(variables: dict[str, str]) -> str | None:

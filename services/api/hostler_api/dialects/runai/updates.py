@@ -5,21 +5,23 @@ What is left out or null stays as it is; lists and `args` are replaced as a whol
 
 from collections.abc import Mapping
 
+from pydantic import ValidationError
+
 from hostler_api.dialects.runai.arguments import environment, parsed_args
 from hostler_api.dialects.runai.autoscaling import autoscaling_body, scaling_request
 from hostler_api.dialects.runai.bodies import AutoscalingBody, UpdateSpecBody
 from hostler_api.dialects.runai.creation import (
-    ARGS_MAX,
     CATEGORY_LABEL,
     category_error,
     hf_token,
+    native_errors,
     preemptible_of,
     priority_of,
 )
 from hostler_api.dialects.runai.hardware import machine
 from hostler_api.dialects.runai.refusals import refused_fields
 from hostler_api.dialects.runai.workloads import category_of
-from hostler_api.patches import JobPatch, ScalingPatch, ServingPatch, TimeoutsPatch
+from hostler_api.patches import JobPatch
 from hostler_domain.catalogue import HardwareProfile
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import Job
@@ -38,7 +40,7 @@ def job_patch(job: Job, spec: UpdateSpecBody, profiles: Mapping[str, HardwarePro
     if spec.autoscaling is not None:
         given["scaling"] = _scaling(job, spec.autoscaling, errors)
     serving = _serving(job, spec, errors)
-    if serving is not None:
+    if serving:
         given["serving"] = serving
     if spec.compute is not None or spec.node_pools is not None or spec.node_type is not None:
         given |= _machine(job, spec, profiles, errors)
@@ -62,15 +64,16 @@ def job_patch(job: Job, spec: UpdateSpecBody, profiles: Mapping[str, HardwarePro
             "initialization_seconds": timeouts.initialization_timeout_seconds,
             "request_seconds": timeouts.request_timeout_seconds,
         }
-        given["timeouts"] = TimeoutsPatch.model_validate(
-            {name: value for name, value in seconds.items() if value is not None}
-        )
+        given["timeouts"] = {name: value for name, value in seconds.items() if value is not None}
     if errors:
         raise InvalidFields(*errors)
-    return JobPatch.model_validate(given)
+    try:
+        return JobPatch.model_validate(given)
+    except ValidationError as error:
+        raise InvalidFields(*native_errors(error)) from None
 
 
-def _scaling(job: Job, body: AutoscalingBody, errors: list[FieldError]) -> ScalingPatch:
+def _scaling(job: Job, body: AutoscalingBody, errors: list[FieldError]) -> dict[str, object]:
     before = job.spec.scaling
     present = autoscaling_body(before)
     given = {name: value for name, value in body.model_dump().items() if value is not None}
@@ -98,10 +101,10 @@ def _scaling(job: Job, body: AutoscalingBody, errors: list[FieldError]) -> Scali
         patch["stabilisation_window_seconds"] = request.stabilisation_window_seconds
     if "scale_to_zero_retention_seconds" in given or wanted.min_replicas:
         patch["scale_to_zero_after_seconds"] = request.scale_to_zero_after_seconds
-    return ScalingPatch.model_validate(patch)
+    return patch
 
 
-def _serving(job: Job, spec: UpdateSpecBody, errors: list[FieldError]) -> ServingPatch | None:
+def _serving(job: Job, spec: UpdateSpecBody, errors: list[FieldError]) -> dict[str, object]:
     serving: dict[str, object] = {}
     if spec.args is not None:
         known = {**(job.master.parameters if job.master else {}), **job.spec.serving.args}
@@ -109,8 +112,6 @@ def _serving(job: Job, spec: UpdateSpecBody, errors: list[FieldError]) -> Servin
         errors.extend(arguments.errors)
         if arguments.model not in (None, job.spec.model):
             errors.append(FieldError("args", "the model can't be changed; make a new workload"))
-        if len(arguments.options) > ARGS_MAX:
-            errors.append(FieldError("args", f"must have at most {ARGS_MAX} options"))
         serving["args"] = _replaced(job.spec.serving.args, arguments.options)
     if spec.environment_variables is not None:
         variables = environment(spec.environment_variables, errors)
@@ -119,9 +120,7 @@ def _serving(job: Job, spec: UpdateSpecBody, errors: list[FieldError]) -> Servin
                 FieldError("environmentVariables", "the token can't be changed; make a new workload")
             )
         serving["env"] = _replaced(job.spec.serving.env, variables)
-    if errors or not serving:
-        return None
-    return ServingPatch.model_validate(serving)
+    return serving
 
 
 def _replaced(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str | None]:
