@@ -115,6 +115,7 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         else spec.endpoint_auth,
         timeouts=_timeouts(spec.timeouts, patch.timeouts) if "timeouts" in given else spec.timeouts,
         hf_token_secret=spec.hf_token_secret,
+        external=spec.external,
     )
     errors.extend(update_errors(job, patched))
     if errors:

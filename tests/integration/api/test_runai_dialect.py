@@ -95,6 +95,18 @@ async def test_what_was_read_can_be_sent_back_and_changes_nothing(site: Site) ->
     assert recorded(site, workload_id) == before
 
 
+async def test_a_job_that_adopts_servers_is_a_workload_that_can_be_sent_back(site: Site) -> None:
+    servers = {"model": "their/model", "external": {"endpoints": ["http://gpu-1:8000/v1"]}}
+    workload_id = (await site.post(servers)).json()["job_id"]
+    url = f"/workloads/inferences/{workload_id}"
+    found = (await call(site, "GET", url)).json()
+    before = recorded(site, workload_id)
+    fixed = ("annotations", "labels", "servingPort")
+    spec = {name: value for name, value in found["spec"].items() if name not in fixed}
+    answer = await call(site, "PATCH", url, json={"spec": spec})
+    assert (answer.status_code, recorded(site, workload_id)) == (202, before)
+
+
 async def test_a_token_in_the_environment_is_sealed_and_never_shown(site: Site) -> None:
     workload_id = await create(
         site, spec={"environmentVariables": [{"name": "HF_TOKEN", "value": "hf_secret"}]}

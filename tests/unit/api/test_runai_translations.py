@@ -257,6 +257,14 @@ def test_a_list_in_a_patch_is_the_whole_list() -> None:
     assert patch.serving.env == {"A": None, "B": "3", "C": "4"}
 
 
+def test_another_pool_is_another_machine_even_beside_the_present_compute() -> None:
+    job = running_job()
+    update = UpdateSpecBody(compute=compute_body(job.spec, PROFILES), node_pools=("cpu.large",))
+    assert job_patch(job, update, PROFILES).hardware_profile == "cpu.large"
+    small = UpdateSpecBody(compute=compute_body(job.spec, PROFILES), node_pools=("cpu.small",))
+    assert job_patch(job, small, PROFILES).model_fields_set == set()
+
+
 def test_an_update_that_says_nothing_is_an_empty_patch() -> None:
     update = UpdateSpecBody.model_validate(
         dict.fromkeys(("autoscaling", "args", "compute", "labels", "security"))

@@ -18,7 +18,7 @@ from hostler_api.dialects.runai.creation import (
     preemptible_of,
     priority_of,
 )
-from hostler_api.dialects.runai.hardware import machine
+from hostler_api.dialects.runai.hardware import compute_body, machine
 from hostler_api.dialects.runai.refusals import refused_fields
 from hostler_api.dialects.runai.workloads import category_of
 from hostler_api.patches import JobPatch
@@ -42,8 +42,7 @@ def job_patch(job: Job, spec: UpdateSpecBody, profiles: Mapping[str, HardwarePro
     serving = _serving(job, spec, errors)
     if serving:
         given["serving"] = serving
-    if spec.compute is not None or spec.node_pools is not None or spec.node_type is not None:
-        given |= _machine(job, spec, profiles, errors)
+    given |= _machine(job, spec, profiles, errors)
     if spec.image is not None:
         given["runtime_image"] = spec.image
     if spec.priority_class is not None:
@@ -132,10 +131,14 @@ def _replaced(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, 
 def _machine(
     job: Job, spec: UpdateSpecBody, profiles: Mapping[str, HardwareProfile], errors: list[FieldError]
 ) -> dict[str, object]:
-    compute = spec.compute
+    # What reads like the present machine is sent back by whoever changes something else, and asks for nothing.
+    compute = None if spec.compute == compute_body(job.spec, profiles) else spec.compute
+    pools = None if spec.node_pools == (job.spec.hardware_profile,) else spec.node_pools
+    if compute is None and pools is None and spec.node_type is None:
+        return {}
     if compute is not None and compute.gpu_devices_request is None and compute.gpu_portion_request is None:
         compute = compute.model_copy(update={"gpu_devices_request": job.spec.gpu_count})
-    wanted = machine(compute, spec.node_pools, spec.node_type, job.spec.hardware_profile, profiles, errors)
+    wanted = machine(compute, pools, spec.node_type, job.spec.hardware_profile, profiles, errors)
     given: dict[str, object] = {}
     if wanted.profile is not None:
         given["hardware_profile"] = wanted.profile
