@@ -58,14 +58,14 @@ class SecretKey:
         except (InvalidTag, ValueError):
             raise BadSecret(f"the secret {name!r} can't be opened with this key") from None
 
+    def sign(self, purpose: str, text: str) -> str:
+        """What only this key makes of `text`; with another purpose it is another."""
+        digest = hmac.digest(self._key, f"{purpose}:{text}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
     def replica_key(self, replica_id: str) -> str:
         """The bearer key that the server of one replica asks for."""
-        digest = hmac.digest(self._key, b"replica-key:" + replica_id.encode(), hashlib.sha256)
-        return "hsr_" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-    def signature(self, purpose: str, message: bytes) -> bytes:
-        """What proves that `message` was written with this key, for one purpose only."""
-        return hmac.digest(self._key, purpose.encode() + b":" + message, hashlib.sha256)
+        return "hsr_" + self.sign("replica-key", replica_id)
 
 
 def require_secret_key(path: Path | None) -> SecretKey:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.compat.environments import environment
 from tests.e2e.conftest import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
@@ -17,7 +18,13 @@ Run = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def client() -> Path:
+    """The Python that has runapy; made before the stack, which is not started in vain where it can't be."""
+    return environment("runai") / "python"
+
+
+@pytest.fixture(scope="module")
+def stack(client: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(tmp_path_factory.mktemp("stack"))
     stack.up()
     yield stack
@@ -25,10 +32,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def run(compat_python: Callable[[str], Path], stack: Stack) -> Run:
+def run(client: Path, stack: Stack) -> Run:
     """Runs one scenario with the client's own Python."""
-    python = compat_python("runai")
-    environment = {
+    variables = {
         "PATH": os.environ["PATH"],
         "HOSTLER_URL": f"http://127.0.0.1:{stack.api_port}",
         "HOSTLER_KEY": stack.key,
@@ -36,10 +42,10 @@ def run(compat_python: Callable[[str], Path], stack: Stack) -> Run:
 
     def scenario(name: str) -> dict[str, Any]:
         done = subprocess.run(
-            [python, Path(__file__).with_name("runai_client.py"), name],
+            [client, Path(__file__).with_name("runai_client.py"), name],
             capture_output=True,
             text=True,
-            env=environment,
+            env=variables,
             timeout=240,
             check=False,
         )
@@ -47,7 +53,7 @@ def run(compat_python: Callable[[str], Path], stack: Stack) -> Run:
         seen: dict[str, Any] = json.loads(done.stdout)
         return seen
 
-    environment["HOSTLER_KEY_ID"] = scenario("who_am_i")["key_id"]
+    variables["HOSTLER_KEY_ID"] = scenario("who_am_i")["key_id"]
     return scenario
 
 

@@ -7,7 +7,7 @@ from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
 from hostler_api.no_history import NoHistory
-from hostler_api.session_tokens import SessionTokens
+from hostler_api.sessions import Sessions
 from hostler_api.settings import ApiSettings
 from hostler_bus.connection import open_bus
 from hostler_bus.job_log import JobLog
@@ -43,7 +43,7 @@ def main() -> None:
             Parts(
                 jobs=JobService(bus, log, jobs, catalogues, secret_key, chassis.clock),
                 feed=EventFeed(bus, idle_seconds=settings.events_idle_seconds, stopping=chassis.stopping),
-                gate=Gate(catalogues.keys.records, chassis.clock, SessionTokens(secret_key)),
+                gate=Gate(catalogues.keys.records, chassis.clock, sessions=Sessions(secret_key)),
                 catalogues=catalogues,
                 history=NoHistory(),
                 readiness=chassis.readiness,

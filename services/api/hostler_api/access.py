@@ -10,9 +10,10 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from hostler_api.problem_catalogue import Forbidden, Unauthorized
-from hostler_api.session_tokens import SessionTokens, looks_like_a_session
+from hostler_api.sessions import Sessions, is_session
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
+from hostler_domain.errors import NotFound
 from hostler_kit.clock import Clock
 
 
@@ -53,7 +54,16 @@ class Caller:
 class Gate:
     """Checks callers against the known keys."""
 
-    def __init__(self, records: Mapping[str, ApiKey], clock: Clock, sessions: SessionTokens) -> None:
+    def __init__(
+        self, records: Mapping[str, ApiKey], clock: Clock, *, sessions: Sessions | None = None
+    ) -> None:
+        """Make the gate.
+
+        Args:
+            records: Stored keys by their hash.
+            clock: For expiry.
+            sessions: Knows the short-lived tokens that stand for a key; None where there are none.
+        """
         self._records = records
         self._clock = clock
         self._sessions = sessions
@@ -67,22 +77,26 @@ class Gate:
             Unauthorized: there is no valid key.
             Forbidden: the key lacks `scope`.
         """
-        presented, now = presented_key(authorization, x_api_key), self._clock.now()
-        if presented is not None and looks_like_a_session(presented):
-            found = self._sessions.authenticate(presented, self._records.get, scope, now=now)
+        presented = presented_key(authorization, x_api_key)
+        now = self._clock.now()
+        if self._sessions is not None and presented is not None and is_session(presented):
+            found = self._sessions.verify(presented, self._records.values(), scope, now=now)
         else:
             found = authenticate(presented, self._records.get, scope, now=now)
         if isinstance(found, Refused):
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
         return Caller(found, request.state.request_id)
 
-    def log_in(self, key_id: str, key: str) -> str:
-        """A session token for the holder of an API key.
+    def log_in(self, key_id: str, key: str, ttl_seconds: int) -> str:
+        """A session's token for the holder of an API key.
 
         Raises:
+            NotFound: there are no sessions here.
             Unauthorized: the key is not valid, or has another id.
             Forbidden: it may do nothing here.
         """
+        if self._sessions is None:
+            raise NotFound("there are no sessions here; use the API key itself")
         now = self._clock.now()
         found = authenticate(key, self._records.get, "jobs:read", now=now)
         if isinstance(found, Refused) and found.forbidden:
@@ -91,7 +105,7 @@ class Gate:
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
         if found.key_id != key_id:
             raise Unauthorized("the API key has another id")
-        return self._sessions.issue(found, now=now)
+        return self._sessions.mint(found, now=now, ttl_seconds=ttl_seconds)[0]
 
 
 def _needs(scope: Scope) -> Callable[[Request, str | None, str | None], Caller]:

@@ -15,7 +15,7 @@ from hostler_api.bootstrap import write_admin_key, write_shipped_catalogue
 from hostler_api.catalogues import Catalogues
 from hostler_api.events import EventFeed
 from hostler_api.jobs import JobService
-from hostler_api.session_tokens import SessionTokens
+from hostler_api.sessions import Sessions
 from hostler_bus.job_log import JobLog
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
@@ -90,7 +90,7 @@ async def site() -> AsyncIterator[Site]:
         Parts(
             jobs=JobService(bus, log, jobs, catalogues, secret_key, clock),
             feed=EventFeed(bus, idle_seconds=15, stopping=asyncio.Event()),
-            gate=Gate(catalogues.keys.records, clock, SessionTokens(secret_key)),
+            gate=Gate(catalogues.keys.records, clock, sessions=Sessions(secret_key)),
             catalogues=catalogues,
             history=history,
             readiness=Readiness(),

@@ -1,1 +1,1 @@
-"""The doors of other systems: each package here lets the clients of one of them manage jobs unchanged."""
+"""Other systems' doors to the same jobs: each package here translates, and none has a state or a rule of its own."""

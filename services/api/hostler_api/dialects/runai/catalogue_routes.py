@@ -40,13 +40,14 @@ from hostler_api.dialects.runai.shell import (
     problems,
 )
 from hostler_api.dialects.runai.workloads import WORKLOAD_TYPE
-from hostler_api.session_tokens import LIFETIME_SECONDS
 from hostler_domain.catalogue import Project
 from hostler_domain.errors import NotFound
 from hostler_domain.job import DEFAULT_PROJECT
 from hostler_domain.priorities import DEFAULT_PRIORITY_CLASS, PRIORITY_CLASSES
 
 router = APIRouter(prefix=PREFIX, tags=["Run:ai: catalogues"])
+
+SESSION_TTL_SECONDS = 3600
 
 PriorityColumn = Literal["name", "source", "value"]
 ProjectColumn = Literal[
@@ -83,8 +84,8 @@ _UNBOUNDED = -1.0
 async def make_token(request: Request, body: TokenBody) -> TokenAnswer:
     """Log in with an API key: `AppId` is its id, `AppSecret` the key itself. The token is good for an hour."""
     gate: Gate = request.app.state.gate
-    token = gate.log_in(body.app_id, body.app_secret.get_secret_value())
-    return TokenAnswer(access_token=token, expires_in=LIFETIME_SECONDS)
+    token = gate.log_in(body.app_id, body.app_secret.get_secret_value(), SESSION_TTL_SECONDS)
+    return TokenAnswer(access_token=token, expires_in=SESSION_TTL_SECONDS)
 
 
 @router.get("/clusters", responses=problems(400, 401, 403))
