@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from hostler_bus.errors import SequenceConflict
 from hostler_bus.port import Bus, Expect, Message
 from hostler_contracts import codec, subjects
-from hostler_contracts.envelope import CloudEvent
+from hostler_contracts.job_events import JobEvent
 from hostler_domain.changes import Change
 from hostler_domain.errors import TemporaryError
 from hostler_domain.evolve import evolve
@@ -124,7 +124,7 @@ class JobLog:
 
     async def history(
         self, project: str, job_id: str, *, after_seq: int = 0
-    ) -> AsyncIterator[tuple[int, CloudEvent]]:
+    ) -> AsyncIterator[tuple[int, JobEvent]]:
         """Every event of the job that is stored now, oldest first, with its sequence."""
         filtered = subjects.job_events(project, job_id)
         async for message in self._bus.history(subjects.JOBS, filtered, after_seq=after_seq):

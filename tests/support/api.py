@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from hostler_api.app import create_app
 from hostler_api.assembly import Assembly, Surroundings
+from hostler_api.history.shapes import MetricHistory
 from hostler_bus.port import Bus
 from hostler_kit.clock import SystemClock
 from hostler_kit.ops import Readiness
@@ -32,7 +33,9 @@ class RunningApi:
 
 
 @asynccontextmanager
-async def running_api(bus: Bus, *, timeout_seconds: float = 5.0) -> AsyncIterator[RunningApi]:
+async def running_api(
+    bus: Bus, *, timeout_seconds: float = 5.0, history: MetricHistory | None = None
+) -> AsyncIterator[RunningApi]:
     """Run an api on `bus`, from when it has read what is stored."""
     assembly = assembly_on(bus)
     tasks = [asyncio.ensure_future(work) for _, work in assembly.work()]
@@ -40,7 +43,7 @@ async def running_api(bus: Bus, *, timeout_seconds: float = 5.0) -> AsyncIterato
     try:
         await eventually(lambda: assembly.caught_up and assembly.usage.caught_up)
         app = create_app(
-            assembly.parts(), logger=structlog.get_logger(), clock=SystemClock(), registry=registry
+            assembly.parts(history), logger=structlog.get_logger(), clock=SystemClock(), registry=registry
         )
         async with httpx2.AsyncClient(
             transport=httpx2.ASGITransport(app=app), base_url="http://api.test", timeout=timeout_seconds

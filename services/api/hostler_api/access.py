@@ -121,6 +121,26 @@ class Gate:
         record = self._records.get(caller.key.key_hash)
         return record is not None and record.valid_at(self._clock.now())
 
+    def log_in(self, key_id: str, key: str, ttl_seconds: int) -> str:
+        """A session's token for the holder of an API key.
+
+        Raises:
+            NotFound: there are no sessions here.
+            Unauthorized: the key is not valid, or has another id.
+            Forbidden: it may do nothing here.
+        """
+        if self._sessions is None:
+            raise NotFound("there are no sessions here; use the API key itself")
+        now = self._clock.now()
+        found = authenticate(key, self._records.get, "jobs:read", now=now)
+        if isinstance(found, Refused) and found.forbidden:
+            found = authenticate(key, self._records.get, "jobs:write", now=now)
+        if isinstance(found, Refused):
+            raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
+        if found.key_id != key_id:
+            raise Unauthorized("the API key has another id")
+        return self._sessions.mint(found, now=now, ttl_seconds=ttl_seconds)[0]
+
 
 class Needs:
     """The dependency of a route for callers with a scope."""

@@ -18,6 +18,7 @@ from hostler_api.body_cap import BodyCap
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
 from hostler_api.dialects import lyceum
+from hostler_api.dialects.runai import routes as runai
 from hostler_api.events import EventFeed
 from hostler_api.history.shapes import MetricHistory
 from hostler_api.jobs import JobService
@@ -40,7 +41,10 @@ from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, probe_routes
 
-DIALECTS: tuple[tuple[str, Render], ...] = ((lyceum.PREFIX, lyceum.lyceum_error),)
+DIALECTS: tuple[tuple[str, Render], ...] = (
+    (lyceum.PREFIX, lyceum.lyceum_error),
+    (runai.PREFIX, runai.error_answer),
+)
 """Prefixes of paths, each with the form of its errors."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
@@ -146,6 +150,7 @@ def create_app(
     for each in (
         router,
         lyceum.router,
+        *runai.ROUTERS,
         metric_router,
         key_router,
         project_router,

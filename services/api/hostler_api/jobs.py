@@ -24,8 +24,7 @@ from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
-from hostler_contracts.envelope import CloudEvent
-from hostler_contracts.job_events import JobScaledV1
+from hostler_contracts.job_events import JobEvent, JobScaledV1
 from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
@@ -152,6 +151,11 @@ class JobService:
         if entry is None or not caller.sees_job(entry.job):
             raise NotFound(f"there is no job {job!r}")
         return entry
+
+    def known(self, caller: Caller, job_id: str) -> JobEntry | None:
+        """The job with this id, if it is known here already and exists for this caller."""
+        entry = self._jobs.get(job_id)
+        return entry if entry is not None and caller.sees_job(entry.job) else None
 
     def list(
         self,
@@ -302,7 +306,7 @@ class JobService:
         self._jobs.apply(entry)
         return entry
 
-    def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, CloudEvent]]:
+    def history(self, entry: JobEntry, after_seq: int) -> AsyncIterator[tuple[int, JobEvent]]:
         """Stored events of a job, oldest first."""
         return self._log.history(entry.job.spec.project, entry.job.job_id, after_seq=after_seq)
 

@@ -93,7 +93,11 @@ def add_problem_handlers(app: FastAPI, answer: Render) -> None:
     async def http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = f"{request.method} {request.url.path} is not a route of this API"
-        return answer(request, Occurrence(BY_STATUS.get(status, INTERNAL), detail))
+        answered = answer(request, Occurrence(BY_STATUS.get(status, INTERNAL), detail))
+        if isinstance(error, HTTPException):
+            # With a 405 come the methods that are possible.
+            answered.headers.update(error.headers or {})
+        return answered
 
     def about(slug: str) -> dict[str, object]:
         """What a type of problem means."""

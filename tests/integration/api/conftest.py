@@ -25,6 +25,7 @@ from hostler_kit.clock import SystemClock
 from hostler_kit.secret_key import SecretKey
 from tests.support.api import SECRET_KEY, running_api
 from tests.support.builders import NOW
+from tests.support.recorded_history import RecordedHistory
 
 ADMIN_KEY = make_key(b"a" * 32)
 TEAM_KEY = make_key(b"t" * 32)
@@ -47,6 +48,7 @@ class Site:
     keys: KeyService
     uses: KeyUses
     refused: RefusedLogins
+    history: RecordedHistory
 
     async def send(
         self, method: str, path: str, body: object = None, key: str = ADMIN_KEY, **headers: str
@@ -93,7 +95,8 @@ async def site() -> AsyncIterator[Site]:
     await _store_key(bus, READ_KEY, "default", ("jobs:read",))
     team = Project("team", "project-team", NOW)
     await bus.bucket(subjects.BUCKET_PROJECTS).put(team.name, catalogue.PROJECTS.encode(team))
-    async with running_api(bus) as api:
+    history = RecordedHistory()
+    async with running_api(bus, history=history) as api:
         made = api.assembly
         yield Site(
             bus,
@@ -107,5 +110,6 @@ async def site() -> AsyncIterator[Site]:
             made.keys,
             made.uses,
             made.refused,
+            history,
         )
         await bus.drain()
