@@ -12,6 +12,14 @@ address; this one manages jobs. The twins share everything but the sending: requ
 """
 
 from hostler_client.async_client import AsyncHostlerClient
+from hostler_client.catalogue_models import (
+    HardwareProfile,
+    ModelMaster,
+    NewHardwareProfile,
+    NewMasterOverrides,
+    NewMasterParameter,
+    NewModelMaster,
+)
 from hostler_client.connection import Connection, NotConfigured
 from hostler_client.errors import (
     ApiError,
@@ -46,6 +54,7 @@ from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
+    AuditRecord,
     IssuedApiKey,
     KeyUsage,
     KeyUsageReport,
@@ -60,6 +69,7 @@ __all__ = [
     "ApiError",
     "ApiKey",
     "AsyncHostlerClient",
+    "AuditRecord",
     "ClientError",
     "Conflict",
     "Connection",
@@ -67,6 +77,7 @@ __all__ = [
     "DeadLetterWithMessage",
     "Explanation",
     "Forbidden",
+    "HardwareProfile",
     "HostlerClient",
     "Invalid",
     "IssuedApiKey",
@@ -79,9 +90,14 @@ __all__ = [
     "KeyUsage",
     "KeyUsageReport",
     "MetricSeries",
+    "ModelMaster",
     "NewApiKey",
     "NewExternal",
+    "NewHardwareProfile",
     "NewJob",
+    "NewMasterOverrides",
+    "NewMasterParameter",
+    "NewModelMaster",
     "NewProject",
     "NewScaling",
     "NewServing",

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
@@ -12,7 +12,8 @@ from typing import Self
 import httpx2
 
 from hostler_client import dead_letters_api, http_options, jobs_api
-from hostler_client.async_tenancy import AsyncKeys, AsyncProjects
+from hostler_client.async_catalogue import AsyncMasters, AsyncProfiles
+from hostler_client.async_tenancy import AsyncAudit, AsyncKeys, AsyncProjects
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
 from hostler_client.job_changes import JobChanges
@@ -25,6 +26,7 @@ from hostler_client.models import (
     JobEvent,
     JobMetrics,
     JobPage,
+    Replica,
     ReplicaLog,
 )
 from hostler_client.new_job import NewJob
@@ -60,6 +62,9 @@ class AsyncHostlerClient:
         self.dead_letters = AsyncDeadLetters(self)
         self.keys = AsyncKeys(self)
         self.projects = AsyncProjects(self)
+        self.masters = AsyncMasters(self)
+        self.profiles = AsyncProfiles(self)
+        self.audit = AsyncAudit(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -166,6 +171,14 @@ class AsyncJobs:
             of_generation = (await self.get(job)).generation
         return await self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
+    async def scale(self, job: str, replicas: int) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
+        return await self._client.perform(jobs_api.scale(job, replicas))
+
+    async def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
+        """The replicas of a job: those that live, and the latest that ended."""
+        return (await self._client.perform(jobs_api.replicas(job, project=project))).data
+
     async def update(self, job: str, changes: JobChanges, *, revision: int | None = None) -> Job:
         """Change a job; with a revision only if it is still the one that was read, else `PreconditionFailed`."""
         return await self._client.perform(jobs_api.update(job, changes, revision=revision))
@@ -210,6 +223,8 @@ class AsyncJobs:
         *,
         project: str | None = None,
         phase: str | None = None,
+        model: str | None = None,
+        labels: Mapping[str, str] | None = None,
         include_deleted: bool = False,
         after: str | None = None,
         limit: int | None = None,
@@ -217,17 +232,36 @@ class AsyncJobs:
         """One page of jobs, newest first."""
         return await self._client.perform(
             jobs_api.page(
-                project=project, phase=phase, include_deleted=include_deleted, after=after, limit=limit
+                project=project,
+                phase=phase,
+                model=model,
+                labels=labels,
+                include_deleted=include_deleted,
+                after=after,
+                limit=limit,
             )
         )
 
     async def list(
-        self, *, project: str | None = None, phase: str | None = None, include_deleted: bool = False
+        self,
+        *,
+        project: str | None = None,
+        phase: str | None = None,
+        model: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        include_deleted: bool = False,
     ) -> AsyncIterator[Job]:
         """All jobs, newest first, page by page as they are taken."""
         after: str | None = None
         while True:
-            page = await self.page(project=project, phase=phase, include_deleted=include_deleted, after=after)
+            page = await self.page(
+                project=project,
+                phase=phase,
+                model=model,
+                labels=labels,
+                include_deleted=include_deleted,
+                after=after,
+            )
             for job in page.data:
                 yield job
             if not page.has_more or page.next is None:

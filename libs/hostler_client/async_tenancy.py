@@ -1,4 +1,4 @@
-"""API keys and projects for the asynchronous client. Its twin is `sync_tenancy`; they differ in the sending alone."""
+"""API keys, projects and the audit for the asynchronous client. Its twin is `sync_tenancy`; they differ in the sending alone."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -10,6 +10,8 @@ from hostler_client.jobs_api import Call, ResultT
 from hostler_client.tenancy_models import (
     ApiKey,
     ApiKeyPage,
+    AuditPage,
+    AuditRecord,
     IssuedApiKey,
     KeyUsageReport,
     NewApiKey,
@@ -134,3 +136,34 @@ class AsyncProjects:
     async def delete(self, name: str) -> None:
         """Take a project away that has no jobs and no working keys."""
         await self._client.perform(tenancy_api.delete_project(name))
+
+
+class AsyncAudit:
+    """Who did what with keys, projects, masters and profiles, and who was turned away; for admins."""
+
+    def __init__(self, client: AsyncPerformer) -> None:
+        self._client = client
+
+    async def page(
+        self,
+        *,
+        project: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> AuditPage:
+        """One page, newest first, from before the sequence `before`."""
+        call = tenancy_api.audit_page(project=project, action=action, before=before, limit=limit)
+        return await self._client.perform(call)
+
+    async def list(
+        self, *, project: str | None = None, action: str | None = None, before: int | None = None
+    ) -> AsyncIterator[AuditRecord]:
+        """All of it, newest first, page by page as it is taken."""
+        while True:
+            page = await self.page(project=project, action=action, before=before)
+            for record in page.data:
+                yield record
+            if not page.has_more or page.next is None:
+                return
+            before = page.next

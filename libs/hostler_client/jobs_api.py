@@ -14,7 +14,16 @@ from pydantic import BaseModel, ValidationError
 
 from hostler_client.errors import ApiError, ClientError, FieldProblem, kind_of
 from hostler_client.job_changes import JobChanges
-from hostler_client.models import EventPage, Explanation, Job, JobEvent, JobMetrics, JobPage, ReplicaLog
+from hostler_client.models import (
+    EventPage,
+    Explanation,
+    Job,
+    JobEvent,
+    JobMetrics,
+    JobPage,
+    ReplicaList,
+    ReplicaLog,
+)
 from hostler_client.new_job import NewJob
 
 ResultT = TypeVar("ResultT")
@@ -37,6 +46,13 @@ class Call(Generic[ResultT]):
     params: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+    tag: Callable[[ResultT, Mapping[str, str]], ResultT] | None = None
+    """Adds to the value what only the headers of the answer say."""
+
+    def result(self, reply: "Reply") -> ResultT:
+        """The value of a good answer."""
+        value = self.read(reply.body)
+        return value if self.tag is None else self.tag(value, reply.headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,18 +79,25 @@ def page(
     *,
     project: str | None = None,
     phase: str | None = None,
+    model: str | None = None,
+    labels: Mapping[str, str] | None = None,
     include_deleted: bool = False,
     after: str | None = None,
     limit: int | None = None,
 ) -> Call[JobPage]:
     """Read one page of jobs."""
-    params = given(
-        project=project,
-        phase=phase,
-        include_deleted="true" if include_deleted else None,
-        after=after,
-        limit=None if limit is None else str(limit),
-    )
+    params: dict[str, str | Sequence[str]] = {
+        **given(
+            project=project,
+            phase=phase,
+            model=model,
+            include_deleted="true" if include_deleted else None,
+            after=after,
+            limit=None if limit is None else str(limit),
+        )
+    }
+    if labels:
+        params["label"] = tuple(f"{name}={value}" for name, value in labels.items())
     return Call("GET", "/v1/jobs", reader(JobPage), params=params)
 
 
@@ -97,6 +120,18 @@ def restart(job: str, *, of_generation: int) -> Call[Job]:
     """Replace every replica up to a generation; those of a later one are new already, so asking again does nothing."""
     params = {"of_generation": str(of_generation)}
     return Call("POST", f"{_job_path(job)}/restart", reader(Job), params=params)
+
+
+def scale(job: str, replicas: int) -> Call[Job]:
+    """Have another number of replicas."""
+    body = json.dumps({"replicas": replicas}).encode()
+    headers = {"Content-Type": "application/json"}
+    return Call("POST", f"{_job_path(job)}/scale", reader(Job), headers=headers, body=body)
+
+
+def replicas(job: str, *, project: str | None = None) -> Call[ReplicaList]:
+    """Read the replicas of a job."""
+    return Call("GET", f"{_job_path(job)}/replicas", reader(ReplicaList), params=given(project=project))
 
 
 def update(job: str, changes: JobChanges, *, revision: int | None = None) -> Call[Job]:
@@ -159,7 +194,7 @@ def events_page(job: str, *, after: int, limit: int | None = None) -> Call[Event
 def events_stream(job: str, *, after: int) -> Call[None]:
     """Follow a job's history; the answer is a stream, to be read event by event with `read_event`."""
     headers = {"Accept": EVENT_STREAM} | ({"Last-Event-ID": str(after)} if after else {})
-    return Call("GET", f"{_job_path(job)}/events", _read_nothing, headers=headers)
+    return Call("GET", f"{_job_path(job)}/events", nothing, headers=headers)
 
 
 def read_event(data: str) -> JobEvent:
@@ -226,5 +261,6 @@ def reader(model: type[ModelT]) -> Callable[[bytes], ModelT]:
     return read
 
 
-def _read_nothing(body: bytes) -> None:
-    del body  # a stream is read event by event
+def nothing(body: bytes) -> None:
+    """Reads an answer that is empty, or a stream, which is read event by event."""
+    del body

@@ -153,6 +153,12 @@ class Job(_Answer):
         return tuple(replica for replica in self.status.replicas if not replica.ended)
 
 
+class ReplicaList(_Answer):
+    """Replicas of a job: those that live, and the latest that ended."""
+
+    data: tuple[Replica, ...]
+
+
 class ReplicaLog(_Answer):
     """A part of what a replica wrote: whole lines, the place behind them, and whether nothing more will come."""
 

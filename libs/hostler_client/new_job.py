@@ -64,6 +64,7 @@ class NewJob(_Request):
     serving: NewServing | None = None
     hardware_profile: str | None = None
     gpu_count: int | None = None
+    root_disk_gb: int | None = None
     scaling: NewScaling | None = None
     target_rps: float | None = None
     target_latency_p95_ms: float | None = None

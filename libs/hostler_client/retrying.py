@@ -59,7 +59,7 @@ def decide(
     """
     if isinstance(outcome, Reply):
         if 200 <= outcome.status < 300:
-            return Done(call.read(outcome.body))
+            return Done(call.result(outcome))
         if outcome.status not in _RETRIED_STATUSES:
             raise problem(outcome)
     delay_seconds = _delay_seconds(outcome, attempt=attempt, policy=policy, rng=rng)

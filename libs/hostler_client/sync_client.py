@@ -3,7 +3,7 @@
 import random
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from types import TracebackType
@@ -24,11 +24,13 @@ from hostler_client.models import (
     JobEvent,
     JobMetrics,
     JobPage,
+    Replica,
     ReplicaLog,
 )
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
-from hostler_client.sync_tenancy import Keys, Projects
+from hostler_client.sync_catalogue import Masters, Profiles
+from hostler_client.sync_tenancy import Audit, Keys, Projects
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
 
@@ -63,6 +65,9 @@ class HostlerClient:
         self.dead_letters = DeadLetters(self)
         self.keys = Keys(self)
         self.projects = Projects(self)
+        self.masters = Masters(self)
+        self.profiles = Profiles(self)
+        self.audit = Audit(self)
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -174,6 +179,14 @@ class Jobs:
             of_generation = (self.get(job)).generation
         return self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
+    def scale(self, job: str, replicas: int) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
+        return self._client.perform(jobs_api.scale(job, replicas))
+
+    def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
+        """The replicas of a job: those that live, and the latest that ended."""
+        return (self._client.perform(jobs_api.replicas(job, project=project))).data
+
     def update(self, job: str, changes: JobChanges, *, revision: int | None = None) -> Job:
         """Change a job; with a revision only if it is still the one that was read, else `PreconditionFailed`."""
         return self._client.perform(jobs_api.update(job, changes, revision=revision))
@@ -218,6 +231,8 @@ class Jobs:
         *,
         project: str | None = None,
         phase: str | None = None,
+        model: str | None = None,
+        labels: Mapping[str, str] | None = None,
         include_deleted: bool = False,
         after: str | None = None,
         limit: int | None = None,
@@ -225,17 +240,36 @@ class Jobs:
         """One page of jobs, newest first."""
         return self._client.perform(
             jobs_api.page(
-                project=project, phase=phase, include_deleted=include_deleted, after=after, limit=limit
+                project=project,
+                phase=phase,
+                model=model,
+                labels=labels,
+                include_deleted=include_deleted,
+                after=after,
+                limit=limit,
             )
         )
 
     def list(
-        self, *, project: str | None = None, phase: str | None = None, include_deleted: bool = False
+        self,
+        *,
+        project: str | None = None,
+        phase: str | None = None,
+        model: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        include_deleted: bool = False,
     ) -> Iterator[Job]:
         """All jobs, newest first, page by page as they are taken."""
         after: str | None = None
         while True:
-            page = self.page(project=project, phase=phase, include_deleted=include_deleted, after=after)
+            page = self.page(
+                project=project,
+                phase=phase,
+                model=model,
+                labels=labels,
+                include_deleted=include_deleted,
+                after=after,
+            )
             yield from page.data
             if not page.has_more or page.next is None:
                 return

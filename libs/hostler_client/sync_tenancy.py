@@ -1,4 +1,4 @@
-"""API keys and projects for the blocking client. Its twin is `async_tenancy`; they differ in the sending alone."""
+"""API keys, projects and the audit for the blocking client. Its twin is `async_tenancy`; they differ in the sending alone."""
 
 import uuid
 from collections.abc import Iterator
@@ -10,6 +10,8 @@ from hostler_client.jobs_api import Call, ResultT
 from hostler_client.tenancy_models import (
     ApiKey,
     ApiKeyPage,
+    AuditPage,
+    AuditRecord,
     IssuedApiKey,
     KeyUsageReport,
     NewApiKey,
@@ -132,3 +134,33 @@ class Projects:
     def delete(self, name: str) -> None:
         """Take a project away that has no jobs and no working keys."""
         self._client.perform(tenancy_api.delete_project(name))
+
+
+class Audit:
+    """Who did what with keys, projects, masters and profiles, and who was turned away; for admins."""
+
+    def __init__(self, client: Performer) -> None:
+        self._client = client
+
+    def page(
+        self,
+        *,
+        project: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> AuditPage:
+        """One page, newest first, from before the sequence `before`."""
+        call = tenancy_api.audit_page(project=project, action=action, before=before, limit=limit)
+        return self._client.perform(call)
+
+    def list(
+        self, *, project: str | None = None, action: str | None = None, before: int | None = None
+    ) -> Iterator[AuditRecord]:
+        """All of it, newest first, page by page as it is taken."""
+        while True:
+            page = self.page(project=project, action=action, before=before)
+            yield from page.data
+            if not page.has_more or page.next is None:
+                return
+            before = page.next

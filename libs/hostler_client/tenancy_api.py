@@ -1,13 +1,14 @@
-"""Requests about API keys and projects and how their answers are read: the part that both clients share. No I/O."""
+"""Requests about API keys, projects and the audit and how their answers are read: the part that both clients share. No I/O."""
 
 import json
 from datetime import datetime
 from urllib.parse import quote
 
-from hostler_client.jobs_api import Call, given, reader
+from hostler_client.jobs_api import Call, given, nothing, reader
 from hostler_client.tenancy_models import (
     ApiKey,
     ApiKeyPage,
+    AuditPage,
     IssuedApiKey,
     KeyUsageReport,
     NewApiKey,
@@ -104,7 +105,24 @@ def update_project(name: str, changes: ProjectChanges) -> Call[Project]:
 
 def delete_project(name: str) -> Call[None]:
     """Take a project away."""
-    return Call("DELETE", _project_path(name), _nothing)
+    return Call("DELETE", _project_path(name), nothing)
+
+
+def audit_page(
+    *,
+    project: str | None = None,
+    action: str | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> Call[AuditPage]:
+    """Read one page of the audit."""
+    params = given(
+        project=project,
+        action=action,
+        before=None if before is None else str(before),
+        limit=None if limit is None else str(limit),
+    )
+    return Call("GET", "/v1/audit", reader(AuditPage), params=params)
 
 
 def _key_path(key_id: str) -> str:
@@ -113,7 +131,3 @@ def _key_path(key_id: str) -> str:
 
 def _project_path(name: str) -> str:
     return f"/v1/projects/{quote(name, safe='')}"
-
-
-def _nothing(body: bytes) -> None:
-    del body  # the answer to a deletion is empty

@@ -1,12 +1,12 @@
-"""API keys, their usage and projects, as the API takes and answers them.
+"""API keys, their usage, projects and the audit, as the API takes and answers them.
 
 Answers are read leniently, requests are strict, as in `models` and `new_job`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class _Answer(BaseModel):
@@ -89,6 +89,29 @@ class ProjectPage(_Answer):
     data: tuple[Project, ...]
     has_more: bool = False
     next: str | None = None
+
+
+class AuditRecord(_Answer):
+    """One deed. It was written down before it was done, so a deed that failed may be among them."""
+
+    sequence: int
+    at: datetime
+    action: str
+    project: str | None = None
+    actor_key_id: str | None = None
+    target: str = ""
+    count: int = 1
+    details: Mapping[str, str] = Field(default_factory=dict)
+    request_id: str | None = None
+    source: str = ""
+
+
+class AuditPage(_Answer):
+    """One page of the audit, newest first."""
+
+    data: tuple[AuditRecord, ...]
+    has_more: bool = False
+    next: int | None = None
 
 
 class NewApiKey(_Request):

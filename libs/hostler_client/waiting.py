@@ -18,6 +18,8 @@ class Until(StrEnum):
 
     READY = "ready"
     """At least one replica serves."""
+    RUNNING = "running"
+    """Its minimum is ready."""
     STOPPED = "stopped"
     """None of its replicas is left."""
     SETTLED = "settled"
@@ -40,6 +42,8 @@ def is_over(job: Job, until: Until) -> bool:
         return job.phase == JobPhase.STOPPED
     if job.phase == JobPhase.FAILED:
         raise JobFailed(f"job {job.name} failed: {failure_text(job)}", job)
+    if until is Until.RUNNING:
+        return job.phase == JobPhase.RUNNING
     if until is Until.SETTLED:
         # One that drains is replaced already; it only answers its last requests.
         outdated = any(
