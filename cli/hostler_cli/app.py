@@ -11,7 +11,11 @@ import typer
 from typer.core import TyperGroup
 
 from hostler_cli import stack_commands
+from hostler_cli.audit import audit
 from hostler_cli.chat import chat
+from hostler_cli.completion import context_names
+from hostler_cli.context import context_option
+from hostler_cli.contexts import contexts_app
 from hostler_cli.deploy import deploy
 from hostler_cli.events import events_app
 from hostler_cli.explain import explain
@@ -19,8 +23,10 @@ from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
 from hostler_cli.keys import keys_app
 from hostler_cli.logs import logs
+from hostler_cli.masters import masters_app
 from hostler_cli.metrics import metrics
 from hostler_cli.output import say
+from hostler_cli.profiles import profiles_app
 from hostler_cli.projects import projects_app
 from hostler_cli.transcribe import transcribe
 
@@ -74,6 +80,14 @@ def hostler(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=context_names,
+            help="Talk to the installation that `hostler context set` gave this name. [env var: HOSTLER_CONTEXT]",
+        ),
+    ] = None,
 ) -> None:
     """Run open models as managed inference jobs.
 
@@ -81,6 +95,7 @@ def hostler(
     with `hostler chat JOB`.
     """
     del version  # its callback has done everything
+    context_option.set(context)
 
 
 app.command()(deploy)
@@ -88,6 +103,10 @@ app.add_typer(jobs_app, name="jobs")
 app.add_typer(events_app, name="events")
 app.add_typer(keys_app, name="keys")
 app.add_typer(projects_app, name="projects")
+app.add_typer(masters_app, name="masters")
+app.add_typer(profiles_app, name="profiles")
+app.add_typer(contexts_app, name="context")
+app.command()(audit)
 app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)

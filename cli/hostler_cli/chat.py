@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, DataDir, Flags, RouterUrl, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CODE_OF_STATUS, HINT_OF_STATUS, CliError
@@ -26,7 +27,12 @@ SYSTEM_PROMPT = "You are a helpful assistant."
 
 
 def chat(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job, or PROJECT/NAME.")],
+    job: Annotated[
+        str,
+        typer.Argument(
+            metavar="JOB", autocompletion=job_names, help="Id or name of the job, or PROJECT/NAME."
+        ),
+    ],
     *,
     prompt: Annotated[
         str | None,

@@ -11,6 +11,7 @@ from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
 from hostler_cli.output import Output, OutputFormat, print_columns, print_json, say
+from hostler_domain.job import EndpointAuth
 
 if TYPE_CHECKING:
     # The client is loaded when a command runs, not when its options are declared.
@@ -57,6 +58,45 @@ def deploy(
     stabilisation: Annotated[
         int, typer.Option(metavar="SECONDS", help="A scale-down follows the highest need of this window.")
     ] = 300,
+    initial_replicas: Annotated[
+        int | None, typer.Option(min=0, help="Replicas to begin with; the minimum by default, but one.")
+    ] = None,
+    activation_replicas: Annotated[
+        int | None, typer.Option(min=1, help="Replicas that a request wakes a job with that has none.")
+    ] = None,
+    scale_to_zero_after: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
+        ),
+    ] = None,
+    root_disk_gb: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="GB", help="Disk of a replica; the model master's by default."),
+    ] = None,
+    location: Annotated[
+        str | None, typer.Option(help="Site that its replicas must be in; any by default.")
+    ] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For people and filters; repeatable.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(min=0, max=150, help="Who is placed first.")] = None,
+    preemptible: Annotated[
+        bool,
+        typer.Option(
+            "--preemptible",
+            help="More urgent jobs may take its room, once something is preempted: kept and shown until then.",
+        ),
+    ] = False,
+    endpoint_auth: Annotated[
+        EndpointAuth | None, typer.Option(help="Whether requests need a key; key by default.")
+    ] = None,
+    initialization_timeout: Annotated[
+        int | None, typer.Option(min=1, metavar="SECONDS", help="How long a replica may take to be ready.")
+    ] = None,
+    request_timeout: Annotated[
+        int | None, typer.Option(min=1, metavar="SECONDS", help="How long one request may take.")
+    ] = None,
     hf_token: Annotated[
         str | None,
         typer.Option(
@@ -70,6 +110,7 @@ def deploy(
     runtime: Annotated[
         str | None, typer.Option(help="Inference server; by default the model master's.")
     ] = None,
+    runtime_image: Annotated[str | None, typer.Option(help="What a machine boots.")] = None,
     endpoint: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,11 +149,11 @@ def deploy(
     data_dir: DataDir = None,
 ) -> None:
     """Serve a model behind an OpenAI-compatible endpoint."""
-    args, variables = pairs(arg, "--arg"), pairs(env, "--env")
+    args, variables, labels = pairs(arg, "--arg"), pairs(env, "--env"), pairs(label, "--label")
     connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from pydantic import SecretStr
 
-    from hostler_client import HostlerClient, NewExternal, NewJob, NewScaling, NewServing, Until
+    from hostler_client import HostlerClient, NewExternal, NewJob, NewScaling, NewServing, NewTimeouts, Until
 
     token = _read_token("Hugging Face token", "--hf-token") if hf_token == FROM_STDIN else hf_token
     if not endpoint and served_model:
@@ -132,16 +173,29 @@ def deploy(
         name=name,
         project=project,
         runtime=runtime,
+        runtime_image=runtime_image,
         serving=NewServing(args=args or None, env=variables or None) if args or variables else None,
         hardware_profile=gpu,
         gpu_count=gpu_count,
+        root_disk_gb=root_disk_gb,
         scaling=NewScaling(
             min_replicas=1 if min_replicas is None and not endpoint else min_replicas,
             max_replicas=max_replicas,
+            initial_replicas=initial_replicas,
+            activation_replicas=activation_replicas,
             stabilisation_window_seconds=stabilisation,
+            scale_to_zero_after_seconds=scale_to_zero_after,
         ),
         target_rps=target_rps,
         target_latency_p95_ms=target_latency,
+        location=location,
+        labels=labels or None,
+        priority=priority,
+        preemptible=preemptible or None,
+        endpoint_auth=endpoint_auth,
+        timeouts=NewTimeouts(initialization_seconds=initialization_timeout, request_seconds=request_timeout)
+        if initialization_timeout or request_timeout
+        else None,
         hf_token=SecretStr(token) if token else None,
         external=external,
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.output import DataFormat, DataOutput, print_json
 
@@ -14,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def explain(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+    ],
     *,
     project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
     output: DataOutput = DataFormat.TABLE,

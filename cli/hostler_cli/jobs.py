@@ -1,4 +1,4 @@
-"""`hostler jobs ...`: list, get, delete, events, and what `lifecycle` and `explain` add. A job is named by its id, or by its name within a project."""
+"""`hostler jobs ...`: list, get, delete, events, and what `lifecycle`, `job_replicas` and `explain` add. A job is named by its id, or by its name within a project."""
 
 import sys
 from datetime import UTC, datetime
@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from hostler_cli import lifecycle
+from hostler_cli import job_replicas, lifecycle
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
-from hostler_cli.deploy import print_jobs
+from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.explain import explain
 from hostler_cli.output import (
     DataFormat,
@@ -23,9 +24,12 @@ from hostler_cli.output import (
 
 jobs_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="See, change and end jobs.")
 lifecycle.register(jobs_app)
+job_replicas.register(jobs_app)
 jobs_app.command("explain")(explain)
 
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")]
+JobName = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+]
 Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]
 _EVENT_WIDTHS = (8, 12, 20)
 """Of the columns of a followed history, whose longest cell nobody knows yet."""
@@ -36,6 +40,11 @@ def list_jobs(
     *,
     project: Project = None,
     phase: Annotated[str | None, typer.Option(help="Only jobs in this phase, such as Running.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only jobs that serve this model.")] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only jobs with this label; repeatable, and then with all."),
+    ] = None,
     include_deleted: Annotated[bool, typer.Option("--all", "-a", help="Deleted ones as well.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Not more than this many.")] = None,
     output: Output = OutputFormat.TABLE,
@@ -44,19 +53,22 @@ def list_jobs(
     data_dir: DataDir = None,
 ) -> None:
     """List jobs, newest first."""
+    labels = pairs(label, "--label")
     connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from itertools import islice
 
     from hostler_client import HostlerClient
 
     with HostlerClient.to(connection) as client:
-        jobs = list(
-            islice(client.jobs.list(project=project, phase=phase, include_deleted=include_deleted), limit)
+        found = client.jobs.list(
+            project=project, phase=phase, model=model, labels=labels, include_deleted=include_deleted
         )
+        jobs = list(islice(found, limit))
     if jobs or output is OutputFormat.JSON:
         print_jobs(jobs, output)
     else:
-        say("no jobs; `hostler deploy MODEL` makes one")
+        filtered = project or phase or model or labels
+        say("no such jobs" if filtered else "no jobs; `hostler deploy MODEL` makes one")
 
 
 @jobs_app.command("get")

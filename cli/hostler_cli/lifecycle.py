@@ -5,17 +5,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
 from hostler_cli.output import Output, OutputFormat
+from hostler_domain.job import EndpointAuth
 
 if TYPE_CHECKING:
     # The client is loaded when a command runs, not when its options are declared.
     from hostler_client import HostlerClient, Job, JobChanges, Until
 
-JobName = Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")]
+JobName = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+]
 Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Return when it is done; 6 on a timeout.")]
 Timeout = Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long --wait waits.")]
@@ -99,6 +103,16 @@ def update(
         int | None,
         typer.Option(metavar="SECONDS", help="A scale-down follows the highest need of this window."),
     ] = None,
+    activation_replicas: Annotated[
+        int | None, typer.Option(min=1, help="Replicas that a request wakes a job with that has none.")
+    ] = None,
+    scale_to_zero_after: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
+        ),
+    ] = None,
+    endpoint_auth: Annotated[EndpointAuth | None, typer.Option(help="Whether requests need a key.")] = None,
     gpu: Annotated[
         str | None, typer.Option("--gpu", "-g", metavar="PROFILE", help="Hardware profile.")
     ] = None,
@@ -131,7 +145,9 @@ def update(
         scaling={
             "min_replicas": min_replicas,
             "max_replicas": max_replicas,
+            "activation_replicas": activation_replicas,
             "stabilisation_window_seconds": stabilisation,
+            "scale_to_zero_after_seconds": scale_to_zero_after,
         },
         serving={"args": _named(arg, "--arg"), "env": _named(env, "--env")},
         timeouts={"initialization_seconds": initialization_timeout, "request_seconds": request_timeout},
@@ -142,6 +158,7 @@ def update(
             "gpu_count": gpu_count,
             "runtime_image": runtime_image,
             "priority": priority,
+            "endpoint_auth": endpoint_auth,
             "labels": _named(label, "--label"),
         },
     )

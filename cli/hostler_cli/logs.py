@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
@@ -17,7 +18,9 @@ _POLL_SECONDS = 1.0
 
 
 def logs(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+    ],
     *,
     replica: Annotated[
         str | None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hostler_cli.completion import job_names
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.output import print_columns, print_json, say
 
@@ -28,7 +29,9 @@ class MetricsFormat(StrEnum):
 
 
 def metrics(
-    job: Annotated[str, typer.Argument(metavar="JOB", help="Id or name of the job.")],
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+    ],
     *,
     names: Annotated[
         list[str] | None,

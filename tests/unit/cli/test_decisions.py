@@ -42,7 +42,7 @@ from hostler_domain.replica_states import ReplicaReason
 from tests.support.builders import JOB_ID, MODEL, NODE, NOW, at, created, ready, scheduled
 from tests.unit.client.fake_api import FakeHistory, events_of
 
-STACK = LocalStack(Path("/data"), "http://127.0.0.1:8080", "http://127.0.0.1:8000", "hsk_admin", lives=True)
+STACK = LocalStack(Path("/data"), "http://127.0.0.1:8080", "http://127.0.0.1:8000", "hsk_admin")
 NO_STACK = LocalStack(Path("/data"))
 ENVIRON = {
     "HOSTLER_API_URL": "http://far",

@@ -1,0 +1,115 @@
+"""`hostler jobs scale|wait|replicas`: how many replicas a job has, which they are, and waiting until it is as wished.
+
+Waiting follows the job's events, as everything that waits here does, and so shows each step; the API's own `/wait` tells the end alone.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from hostler_cli.completion import job_names
+from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.deploy import print_jobs
+from hostler_cli.output import Output, OutputFormat, print_columns, print_json
+
+JobName = Annotated[
+    str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
+]
+Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]
+
+
+class WaitFor(StrEnum):
+    """What can be waited for; the words of `hostler_client.Until`, without loading it for `--help`."""
+
+    READY = "ready"
+    RUNNING = "running"
+    SETTLED = "settled"
+    STOPPED = "stopped"
+    DELETED = "deleted"
+
+
+def scale(
+    job: JobName,
+    replicas: Annotated[int, typer.Argument(min=0, metavar="REPLICAS", help="How many it shall have.")],
+    *,
+    project: Project = None,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Have another number of replicas, within the job's bounds; with targets its load scales it on from there."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        found = client.jobs.get(job, project=project)
+        print_jobs([client.jobs.scale(found.job_id, replicas)], output, single=True)
+
+
+def wait(
+    job: JobName,
+    *,
+    wanted: Annotated[
+        WaitFor,
+        typer.Option(
+            "--for",
+            help="A replica that serves, its minimum of them, nothing left to replace, no replica left, nothing left.",
+        ),
+    ] = WaitFor.READY,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, metavar="SECONDS", help="How long to wait; 6 when it took longer.")
+    ] = 1800.0,
+    project: Project = None,
+    output: Output = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Return when a job is as wished; 1 when it failed. One that was deleted before is found by its id alone."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_cli.waits import wait_for
+    from hostler_client import HostlerClient, Until
+
+    with HostlerClient.to(connection) as client:
+        found = client.jobs.get(job, project=project)
+    print_jobs([wait_for(connection, found, Until(wanted), timeout)], output, single=True)
+
+
+def replicas(
+    job: JobName,
+    *,
+    project: Project = None,
+    output: Annotated[
+        OutputFormat, typer.Option("--output", "-o", help="How to print replicas; their name is their id.")
+    ] = OutputFormat.TABLE,
+    api_url: ApiUrl = None,
+    api_key_file: ApiKeyFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """List the replicas of a job: those that live, and the latest that ended."""
+    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
+    from hostler_cli import job_text
+    from hostler_client import HostlerClient
+
+    with HostlerClient.to(connection) as client:
+        found = client.jobs.replicas(job, project=project)
+    match output:
+        case OutputFormat.JSON:
+            print_json(found)
+        case OutputFormat.NAME | OutputFormat.ID:
+            for replica in found:
+                print(replica.replica_id)
+        case OutputFormat.TABLE:
+            now = datetime.now(UTC)
+            print_columns(
+                job_text.REPLICA_HEADINGS, (job_text.replica_row(replica, now) for replica in found)
+            )
+
+
+def register(jobs_app: typer.Typer) -> None:
+    """Add the commands to `hostler jobs`."""
+    for command in (scale, wait, replicas):
+        jobs_app.command(command.__name__)(command)
