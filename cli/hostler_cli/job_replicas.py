@@ -25,8 +25,8 @@ class WaitFor(StrEnum):
 
     READY = "ready"
     RUNNING = "running"
-    SETTLED = "settled"
     STOPPED = "stopped"
+    SETTLED = "settled"
     DELETED = "deleted"
 
 
@@ -56,7 +56,7 @@ def wait(
         WaitFor,
         typer.Option(
             "--for",
-            help="A replica that serves, its minimum of them, nothing left to replace, no replica left, nothing left.",
+            help="ready: a replica serves; running: its minimum does; settled: and none is left to replace; stopped, deleted: none is left.",
         ),
     ] = WaitFor.READY,
     timeout: Annotated[

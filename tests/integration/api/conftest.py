@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import httpx2
 import pytest
+import structlog
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
@@ -22,6 +23,7 @@ from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_domain.api_keys import display_prefix, hash_key, make_key
 from hostler_domain.catalogue import Project
 from hostler_kit.clock import SystemClock
+from hostler_kit.http import HttpServer
 from hostler_kit.secret_key import SecretKey
 from tests.support.api import SECRET_KEY, running_api
 from tests.support.builders import NOW
@@ -113,3 +115,14 @@ async def site() -> AsyncIterator[Site]:
             history,
         )
         await bus.drain()
+
+
+@pytest.fixture
+async def url(site: Site) -> AsyncIterator[str]:
+    """The application on a real port, for clients that bring their own connections."""
+    server = HttpServer(site.app, host="127.0.0.1", port=0, drain_timeout_seconds=1)
+    await server.start()
+    # The api shares this process with the command line, whose output is looked at.
+    with structlog.testing.capture_logs():
+        yield f"http://127.0.0.1:{server.port}"
+    await server.stop()

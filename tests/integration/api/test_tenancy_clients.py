@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from hostler_api.usage import UsageTotals
@@ -22,20 +20,9 @@ from hostler_client import (
     NotFound,
     ProjectChanges,
 )
-from hostler_kit.http import HttpServer
 from tests.integration.api.conftest import ADMIN_KEY, KEEPER_KEY, Site
 from tests.support.builders import NOW
 from tests.support.usage import event, request
-
-
-@pytest.fixture
-async def url(site: Site) -> AsyncIterator[str]:
-    server = HttpServer(site.app, host="127.0.0.1", port=0, drain_timeout_seconds=1)
-    await server.start()
-    # The api shares this process with the command line, whose output is looked at.
-    with structlog.testing.capture_logs():
-        yield f"http://127.0.0.1:{server.port}"
-    await server.stop()
 
 
 async def typed(url: str, *arguments: str, key: str = ADMIN_KEY) -> Result:

@@ -65,17 +65,34 @@ def test_a_deploy_sends_what_was_said_and_the_documented_defaults(shell: Shell, 
 
 def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> None:
     options = "-g gpu.h100 --gpu-count 2 --min-replicas 2 --max-replicas 4 --target-rps 3 --target-latency 900 --stabilisation 60 --runtime vllm --project p"
+    options += " --initial-replicas 3 --activation-replicas 2 --scale-to-zero-after 90 --root-disk-gb 80 --location muc --label a=b --label c=d=e"
+    options += " --priority 100 --preemptible --endpoint-auth public --initialization-timeout 600 --request-timeout 30 --runtime-image disk:1"
     assert shell("deploy", MODEL, *options.split()).exit_code == 0
     assert api.bodies("POST") == [
         {
             "model": MODEL,
             "project": "p",
             "runtime": "vllm",
+            "runtime_image": "disk:1",
             "hardware_profile": "gpu.h100",
             "gpu_count": 2,
-            "scaling": {"min_replicas": 2, "max_replicas": 4, "stabilisation_window_seconds": 60},
+            "root_disk_gb": 80,
+            "scaling": {
+                "min_replicas": 2,
+                "max_replicas": 4,
+                "initial_replicas": 3,
+                "activation_replicas": 2,
+                "stabilisation_window_seconds": 60,
+                "scale_to_zero_after_seconds": 90,
+            },
             "target_rps": 3.0,
             "target_latency_p95_ms": 900.0,
+            "location": "muc",
+            "labels": {"a": "b", "c": "d=e"},
+            "priority": 100,
+            "preemptible": True,
+            "endpoint_auth": "public",
+            "timeouts": {"initialization_seconds": 600, "request_seconds": 30},
         }
     ]
 
@@ -279,6 +296,9 @@ def test_a_followed_history_ends_with_the_job(shell: Shell, api: FakeApi) -> Non
         ["deploy", "-h"],
         ["chat", "--help"],
         ["jobs", "events", "--help"],
+        ["jobs", "wait", "--help"],
+        ["masters", "put", "--help"],
+        ["context", "set", "--help"],
     ],
     ids=" ".join,
 )

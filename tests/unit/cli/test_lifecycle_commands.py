@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from hostler_cli.job_replicas import WaitFor
+from hostler_client import Until
 from hostler_domain.changes import (
+    Change,
+    JobDeleted,
+    JobDeleteRequested,
+    JobFailed,
     JobPending,
     JobStopped,
     JobStopRequested,
@@ -106,6 +112,50 @@ def test_an_update_sends_only_what_was_said(shell: Shell, api: FakeApi) -> None:
     assert sent.headers["content-type"] == "application/merge-patch+json"
 
 
+def test_an_update_can_say_how_a_job_sleeps_and_who_may_ask_it(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    options = "--min-replicas 0 --activation-replicas 2 --scale-to-zero-after 60 --endpoint-auth public"
+    assert shell("jobs", "update", "demo", *options.split()).exit_code == 0
+    assert api.bodies("PATCH") == [
+        {
+            "scaling": {"min_replicas": 0, "activation_replicas": 2, "scale_to_zero_after_seconds": 60},
+            "endpoint_auth": "public",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "changes", "phase"),
+    [
+        ((), (scheduled(), scheduled("r2", 2), ready()), "Initializing"),
+        (("--for", "ready"), (scheduled(), scheduled("r2", 2), ready()), "Initializing"),
+        (("--for", "running"), (scheduled(), ready(), scheduled("r2", 6), ready("r2", 7)), "Running"),
+        (("--for", "settled"), (scheduled(), ready(), scheduled("r2", 6), ready("r2", 7)), "Running"),
+        (("--for", "stopped"), STOPPED, "Stopped"),
+        (("--for", "deleted"), (JobDeleteRequested(at(20), "key-1"), JobDeleted(at(21))), "Deleted"),
+    ],
+    ids=["by default", "ready", "running", "settled", "stopped", "deleted"],
+)
+def test_a_wait_returns_when_the_job_is_as_wished(
+    shell: Shell, api: FakeApi, wish: tuple[str, ...], changes: tuple[Change, ...], phase: str
+) -> None:
+    api.add(created(minimum=2), *changes, told=1)
+    done = shell("jobs", "wait", "demo", *wish, "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["status"]["phase"]) == (0, phase)
+
+
+def test_a_wait_tells_a_timeout_from_a_failure_and_from_what_is_not_there(shell: Shell, api: FakeApi) -> None:
+    api.add(created(name="slow"))
+    api.add(
+        created(job_id="another", name="broken"), JobFailed(at(1), PhaseReason.REPEATED_CRASH, "it crashed")
+    )
+    codes = [
+        shell("jobs", "wait", name, "--timeout", "0.2").exit_code for name in ("slow", "broken", "nothing")
+    ]
+    assert codes == [6, 1, 3]
+    assert shell("jobs", "wait", "slow", "--for", "lunch").exit_code == 2
+
+
 def test_an_update_of_nothing_is_wrong_usage(shell: Shell, api: FakeApi) -> None:
     api.add(created())
     assert shell("jobs", "update", "demo").exit_code == 2
@@ -128,3 +178,7 @@ def test_explain_tells_why_and_what_is_next(shell: Shell, api: FakeApi, command:
     assert lines[4] == "next: a replica is placed as soon as a node has room"
     told = json.loads(shell(*command, "demo", "-o", "json").stdout)
     assert told["why"] == ["local/a: full", "local/b: no such model"]
+
+
+def test_all_that_the_client_can_wait_for_can_be_typed() -> None:
+    assert [each.value for each in WaitFor] == [each.value for each in Until]
