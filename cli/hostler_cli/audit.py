@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.located import located, open_client
 from hostler_cli.output import DataFormat, DataOutput, print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _HEADINGS = ("SEQUENCE", "TIME", "ACTION", "PROJECT", "BY KEY", "TARGET", "COUNT", "DETAILS")
 
 
+@located
 def audit(
     *,
     project: Annotated[str | None, typer.Option(help="Only deeds in this project.")] = None,
@@ -22,17 +23,11 @@ def audit(
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Not more than this many.")] = 50,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show the audit, newest first. It takes an admin's key."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from itertools import islice
 
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = list(islice(client.audit.list(project=project, action=action, before=before), limit))
     if output is DataFormat.JSON:
         print_json(found)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import DataFormat, DataOutput, print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ Consumer = Annotated[str | None, typer.Option(help="Only those that this consume
 
 
 @dead_letters_app.command("list")
+@located
 def list_dead_letters(
     *,
     consumer: Consumer = None,
@@ -37,33 +38,22 @@ def list_dead_letters(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="The same as -o json.")] = False,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List dead letters of the last 30 days, latest first, without their bodies."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         letters = list(client.dead_letters.list(consumer=consumer, state=state))
     _print(letters, DataFormat.JSON if json_ else output)
 
 
 @dead_letters_app.command("show")
+@located
 def show_dead_letter(
     letter: LetterId,
     *,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one dead letter with the headers and the body of its message."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.dead_letters.get(letter)
     if output is DataFormat.JSON:
         print_json(found)
@@ -73,15 +63,13 @@ def show_dead_letter(
 
 
 @dead_letters_app.command("replay")
+@located
 def replay_dead_letters(
     letter: Annotated[str | None, typer.Argument(metavar="[ID]", help="Which one, or --all.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All that wait, of one consumer.")] = False,
     consumer: Consumer = None,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Hand a message, or all that wait, to the consumer that gave it up. What fails again is a dead letter again."""
     if (letter is None) != every or (consumer is None) == every:
@@ -90,10 +78,9 @@ def replay_dead_letters(
             code=ExitCode.USAGE,
             hint="hostler events dead-letters replay ID, or replay --all --consumer NAME",
         )
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import Conflict, HostlerClient
+    from hostler_client import Conflict
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         if letter is not None:
             _print([client.dead_letters.replay(letter)], output)
             return
@@ -111,19 +98,14 @@ def replay_dead_letters(
 
 
 @dead_letters_app.command("discard")
+@located
 def discard_dead_letter(
     letter: LetterId,
     *,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Note that a dead letter needs nothing. It stays readable for 30 days."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.dead_letters.discard(letter)], output)
 
 

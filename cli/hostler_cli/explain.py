@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.located import located, open_client
 from hostler_cli.output import DataFormat, DataOutput, print_json
 
 if TYPE_CHECKING:
     from hostler_client import Explanation  # for signatures; the client is loaded when the command runs
 
 
+@located
 def explain(
     job: Annotated[
         str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
@@ -21,15 +22,9 @@ def explain(
     *,
     project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Tell why a job waits, what each replica does since when, how it was scaled, and what happens next."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.explain(job, project=project)
     if output is DataFormat.JSON:
         print_json(found)

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import print_jobs
+from hostler_cli.located import located, open_client
 from hostler_cli.output import Output, OutputFormat, print_columns, print_json
 
 JobName = Annotated[
@@ -30,25 +30,21 @@ class WaitFor(StrEnum):
     DELETED = "deleted"
 
 
+@located
 def scale(
     job: JobName,
     replicas: Annotated[int, typer.Argument(min=0, metavar="REPLICAS", help="How many it shall have.")],
     *,
     project: Project = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Have another number of replicas, within the job's bounds; with targets its load scales it on from there."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.get(job, project=project)
         print_jobs([client.jobs.scale(found.job_id, replicas)], output, single=True)
 
 
+@located
 def wait(
     job: JobName,
     *,
@@ -64,20 +60,17 @@ def wait(
     ] = 1800.0,
     project: Project = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Return when a job is as wished; 1 when it failed. One that was deleted before is found by its id alone."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from hostler_cli.waits import wait_for
-    from hostler_client import HostlerClient, Until
+    from hostler_client import Until
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.get(job, project=project)
-    print_jobs([wait_for(connection, found, Until(wanted), timeout)], output, single=True)
+    print_jobs([wait_for(client.connection, found, Until(wanted), timeout)], output, single=True)
 
 
+@located
 def replicas(
     job: JobName,
     *,
@@ -85,16 +78,11 @@ def replicas(
     output: Annotated[
         OutputFormat, typer.Option("--output", "-o", help="How to print replicas; their name is their id.")
     ] = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List the replicas of a job: those that live, and the latest that ended."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from hostler_cli import job_text
-    from hostler_client import HostlerClient
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.replicas(job, project=project)
     match output:
         case OutputFormat.JSON:

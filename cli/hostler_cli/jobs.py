@@ -8,9 +8,9 @@ import typer
 
 from hostler_cli import job_replicas, lifecycle
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.explain import explain
+from hostler_cli.located import located, open_client
 from hostler_cli.output import (
     DataFormat,
     DataOutput,
@@ -36,6 +36,7 @@ _EVENT_WIDTHS = (8, 12, 20)
 
 
 @jobs_app.command("list")
+@located
 def list_jobs(
     *,
     project: Project = None,
@@ -48,18 +49,12 @@ def list_jobs(
     include_deleted: Annotated[bool, typer.Option("--all", "-a", help="Deleted ones as well.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Not more than this many.")] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List jobs, newest first."""
     labels = pairs(label, "--label")
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from itertools import islice
 
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.list(
             project=project, phase=phase, model=model, labels=labels, include_deleted=include_deleted
         )
@@ -72,21 +67,17 @@ def list_jobs(
 
 
 @jobs_app.command("get")
+@located
 def get_job(
     job: JobName,
     *,
     project: Project = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one job and its replicas."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from hostler_cli import job_text
-    from hostler_client import HostlerClient
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.get(job, project=project)
     if output is not OutputFormat.TABLE:
         print_jobs([found], output, single=True)
@@ -103,6 +94,7 @@ def get_job(
 
 
 @jobs_app.command("delete")
+@located
 def delete_job(
     job: JobName,
     *,
@@ -115,15 +107,11 @@ def delete_job(
         float, typer.Option(min=0.1, metavar="SECONDS", help="How long --wait waits.")
     ] = 300.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Take a job down with everything that belongs to it. Its history stays readable."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, Until
+    from hostler_client import Until
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.get(job, project=project)
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             serving = (
@@ -136,11 +124,12 @@ def delete_job(
     if wait:
         from hostler_cli.waits import wait_for
 
-        found = wait_for(connection, found, Until.DELETED, timeout)
+        found = wait_for(client.connection, found, Until.DELETED, timeout)
     print_jobs([found], output, single=True)
 
 
 @jobs_app.command("events")
+@located
 def job_events(
     job: JobName,
     *,
@@ -150,16 +139,11 @@ def job_events(
     ] = False,
     after: Annotated[int, typer.Option(min=0, metavar="SEQUENCE", help="Only events behind this one.")] = 0,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show what happened to a job; with -f and -o json one event a line."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from hostler_cli import job_text
-    from hostler_client import HostlerClient
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         job_id = client.jobs.get(job, project=project).job_id
         if not follow:
             events = list(client.jobs.events(job_id, after=after))

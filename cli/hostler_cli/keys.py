@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import (
     DataFormat,
     DataOutput,
@@ -39,6 +39,7 @@ _USAGE_HEADINGS = ("FROM", "KEY", "REQUESTS", "FAILED", "TOKENS IN", "TOKENS OUT
 
 
 @keys_app.command("create")
+@located
 def create_key(
     name: Annotated[str, typer.Argument(help="What it is for, such as ci.")],
     *,
@@ -59,13 +60,9 @@ def create_key(
         float | None, typer.Option(min=0.001, metavar="DAYS", help="When it stops working; never by default.")
     ] = None,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Make an API key and print its secret, which nobody can read again."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, NewApiKey
+    from hostler_client import NewApiKey
 
     expires_at = None if expires_in is None else datetime.now(UTC) + timedelta(days=expires_in)
     wanted = NewApiKey(
@@ -75,68 +72,54 @@ def create_key(
         allowed_jobs=tuple(allowed_job) if allowed_job else None,
         expires_at=expires_at,
     )
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print_issued(client.keys.create(wanted), output)
 
 
 @keys_app.command("list")
+@located
 def list_keys(
     *,
     project: Annotated[str | None, typer.Option(help="Only keys of this project.")] = None,
     status: Annotated[str | None, typer.Option(help="Only keys that are active, revoked or expired.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Not more than this many.")] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List keys, newest first, ended ones too."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from itertools import islice
 
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = list(islice(client.keys.list(project=project, status=status), limit))
     _print_keys(found, output)
 
 
 @keys_app.command("get")
+@located
 def get_key(
     key_id: KeyId,
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one key."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print_keys([client.keys.get(key_id)], output, single=True)
 
 
 @keys_app.command("update")
+@located
 def update_key(
     key_id: KeyId,
     *,
     name: Annotated[str, typer.Option(help="Its new name.")],
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Give an active key another name. What it may do can't be changed: make another key."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print_keys([client.keys.rename(key_id, name)], output, single=True)
 
 
 @keys_app.command("rotate")
+@located
 def rotate_key(
     key_id: KeyId,
     *,
@@ -144,19 +127,14 @@ def rotate_key(
         int, typer.Option(min=0, metavar="SECONDS", help="For how long the present secret works too.")
     ] = 3600,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Give an active key a new secret and print it."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print_issued(client.keys.rotate(key_id, overlap_seconds=overlap_seconds), output)
 
 
 @keys_app.command("revoke")
+@located
 def revoke_key(
     key_id: KeyId,
     *,
@@ -164,15 +142,9 @@ def revoke_key(
         bool, typer.Option("--yes", "-y", help="Don't ask; nobody is asked off a terminal anyway.")
     ] = False,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """End a key for good; it stays in the list."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.keys.get(key_id)
         if not yes and sys.stdin.isatty() and sys.stderr.isatty():
             typer.confirm(
@@ -182,6 +154,7 @@ def revoke_key(
 
 
 @keys_app.command("usage")
+@located
 def key_usage(
     key_id: Annotated[
         str | None, typer.Argument(metavar="[KEY_ID]", help="One key; every key by default.")
@@ -194,16 +167,10 @@ def key_usage(
     ] = None,
     end: Annotated[str | None, typer.Option(metavar="TIME", help="Likewise; now by default.")] = None,
     output: DataOutput = DataFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Count the requests and tokens of a key, or of every key, by time."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
     since, until = _moment(start, "--start"), _moment(end, "--end")
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         report = client.keys.usage(key_id, granularity=granularity, start=since, end=until)
     if output is DataFormat.JSON:
         print_json(report)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import Output, OutputFormat
 from hostler_domain.job import EndpointAuth
 
@@ -28,6 +28,7 @@ Change = Annotated[
 ]
 
 
+@located
 def stop(
     job: JobName,
     *,
@@ -35,18 +36,15 @@ def stop(
     wait: Wait = False,
     timeout: Timeout = 300.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """End all replicas of a job and keep it; requests get 503 until it is resumed."""
     from hostler_client import Until
 
-    flags = Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir)
     until = Until.STOPPED if wait else None
-    _do(flags, job, project, lambda client, found: client.jobs.stop(found.job_id), until, timeout, output)
+    _do(job, project, lambda client, found: client.jobs.stop(found.job_id), until, timeout, output)
 
 
+@located
 def resume(
     job: JobName,
     *,
@@ -54,18 +52,15 @@ def resume(
     wait: Wait = False,
     timeout: Timeout = 1800.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Start a stopped or failed job over."""
     from hostler_client import Until
 
-    flags = Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir)
     until = Until.READY if wait else None
-    _do(flags, job, project, lambda client, found: client.jobs.resume(found.job_id), until, timeout, output)
+    _do(job, project, lambda client, found: client.jobs.resume(found.job_id), until, timeout, output)
 
 
+@located
 def restart(
     job: JobName,
     *,
@@ -73,9 +68,6 @@ def restart(
     wait: Wait = False,
     timeout: Timeout = 1800.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Replace every replica of a job, one at a time; requests go on being answered."""
     from hostler_client import Until
@@ -83,10 +75,10 @@ def restart(
     def again(client: "HostlerClient", found: "Job") -> "Job":
         return client.jobs.restart(found.job_id, of_generation=found.generation)
 
-    flags = Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir)
-    _do(flags, job, project, again, Until.SETTLED if wait else None, timeout, output)
+    _do(job, project, again, Until.SETTLED if wait else None, timeout, output)
 
 
+@located
 def update(
     job: JobName,
     *,
@@ -134,9 +126,6 @@ def update(
     wait: Wait = False,
     timeout: Timeout = 1800.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Change a job. New arguments, variables or hardware replace its replicas one at a time; bounds and labels replace none."""
     from hostler_client import Until
@@ -162,12 +151,11 @@ def update(
             "labels": _named(label, "--label"),
         },
     )
-    flags = Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir)
 
     def change(client: "HostlerClient", found: "Job") -> "Job":
         return client.jobs.update(found.job_id, changes, revision=revision)
 
-    _do(flags, job, project, change, Until.SETTLED if wait else None, timeout, output)
+    _do(job, project, change, Until.SETTLED if wait else None, timeout, output)
 
 
 def register(jobs_app: typer.Typer) -> None:
@@ -177,7 +165,6 @@ def register(jobs_app: typer.Typer) -> None:
 
 
 def _do(
-    flags: Flags,
     job: str,
     project: str | None,
     act: "Callable[[HostlerClient, Job], Job]",
@@ -186,15 +173,12 @@ def _do(
     output: OutputFormat,
 ) -> None:
     """Find the job, act on it, wait where that was asked for, print it."""
-    connection = find(flags)
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = act(client, client.jobs.get(job, project=project))
     if until is not None:
         from hostler_cli.waits import wait_for
 
-        found = wait_for(connection, found, until, timeout_seconds)
+        found = wait_for(client.connection, found, until, timeout_seconds)
     print_jobs([found], output, single=True)
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import say
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 1.0
 
 
+@located
 def logs(
     job: Annotated[
         str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
@@ -29,15 +30,9 @@ def logs(
     tail: Annotated[int, typer.Option(min=0, max=10_000, help="How many of the last lines.")] = 200,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written.")] = False,
     project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show what a job's replicas wrote; by default of those that live, or of the last one that ended."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         reader = _Reader(client, client.jobs.get(job, project=project), replica, tail)
         reader.read_all()
         while follow and not reader.over:

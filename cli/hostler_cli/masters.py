@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.deploy import pairs
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import OutputFormat, print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -30,39 +30,30 @@ _STDIN = "-"
 
 
 @masters_app.command("list")
+@located
 def list_masters(
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List model masters by model."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print(list(client.masters.list()), output)
 
 
 @masters_app.command("get")
+@located
 def get_master(
     model: Model,
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one model master; with -o json as `put -f` takes it."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.masters.get(model)], output, single=True)
 
 
 @masters_app.command("put")
+@located
 def put_master(
     model: Annotated[
         str | None,
@@ -93,9 +84,6 @@ def put_master(
         int | None, typer.Option(min=1, metavar="TOKENS", help="Longest prompt and answer together.")
     ] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Add a model master or put another in its place, whole: from a file, or from options. Jobs that exist keep theirs."""
     described: dict[str, object] = {
@@ -114,31 +102,23 @@ def put_master(
         "context_length_tokens": context_length,
     }
     wanted = _wanted(model, file, described)
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.masters.put(wanted)], output, single=True)
 
 
 @masters_app.command("delete")
+@located
 def delete_master(
     model: Model,
     *,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Don't ask; nobody is asked off a terminal anyway.")
     ] = False,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Forget what is known about a model; jobs that exist keep what they were made from."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(f"Delete the model master {model}?", abort=True, err=True)
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         client.masters.delete(model)
     say(f"model master {model} is deleted")
 

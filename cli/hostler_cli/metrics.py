@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hostler_cli.completion import job_names
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
+from hostler_cli.located import located, open_client
 from hostler_cli.output import print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class MetricsFormat(StrEnum):
     CSV = "csv"
 
 
+@located
 def metrics(
     job: Annotated[
         str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
@@ -44,16 +45,10 @@ def metrics(
     output: Annotated[
         MetricsFormat, typer.Option("--output", "-o", help="How to print.")
     ] = MetricsFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is left blank."""
     back = span(since)
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         found = client.jobs.metrics(
             job,
             names=names or (),

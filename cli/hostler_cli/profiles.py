@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import OutputFormat, print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -32,39 +32,30 @@ _GIB = 2**30
 
 
 @profiles_app.command("list")
+@located
 def list_profiles(
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List hardware profiles by name."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print(list(client.profiles.list()), output)
 
 
 @profiles_app.command("get")
+@located
 def get_profile(
     name: Name,
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one hardware profile."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.profiles.get(name)], output, single=True)
 
 
 @profiles_app.command("create")
+@located
 def create_profile(
     name: Name,
     *,
@@ -74,13 +65,9 @@ def create_profile(
     device_name: Annotated[str | None, typer.Option(help=_DEVICE_HELP)] = None,
     price_per_hour: Annotated[float, typer.Option(min=0.0, help=_PRICE_HELP)] = 0.0,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Add a hardware profile."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, NewHardwareProfile
+    from hostler_client import NewHardwareProfile
 
     wanted = NewHardwareProfile(
         name=name,
@@ -90,11 +77,12 @@ def create_profile(
         memory_bytes=round(memory_gib * _GIB),
         price_per_hour=price_per_hour,
     )
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.profiles.create(wanted)], output, single=True)
 
 
 @profiles_app.command("update")
+@located
 def update_profile(
     name: Name,
     *,
@@ -104,9 +92,6 @@ def update_profile(
     device_name: Annotated[str | None, typer.Option(help=_DEVICE_HELP)] = None,
     price_per_hour: Annotated[float | None, typer.Option(min=0.0, help=_PRICE_HELP)] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Change a hardware profile; what is not named stays, and placed replicas keep what they hold."""
     given = {
@@ -119,10 +104,9 @@ def update_profile(
     changes = {field: value for field, value in given.items() if value is not None}
     if not changes:
         raise CliError("nothing to change: name at least one option", code=ExitCode.USAGE)
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, NewHardwareProfile
+    from hostler_client import NewHardwareProfile
 
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         present = client.profiles.get(name)
         fields = present.model_dump(include=set(NewHardwareProfile.model_fields)) | changes
         wanted = NewHardwareProfile.model_validate(fields)
@@ -130,23 +114,18 @@ def update_profile(
 
 
 @profiles_app.command("delete")
+@located
 def delete_profile(
     name: Name,
     *,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Don't ask; nobody is asked off a terminal anyway.")
     ] = False,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Take a hardware profile away that neither a job nor a model master names."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(f"Delete the hardware profile {name}?", abort=True, err=True)
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         client.profiles.delete(name)
     say(f"hardware profile {name} is deleted")
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.located import located, open_client
 from hostler_cli.output import OutputFormat, print_columns, print_json, say
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _NO_BOUND = "none"
 
 
 @projects_app.command("create")
+@located
 def create_project(
     name: Name,
     *,
@@ -37,53 +38,40 @@ def create_project(
         int | None, typer.Option(min=0, help="GPUs of all replicas; no bound by default.")
     ] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Make a project. Quota and limit are kept; the scheduler does not hold anyone to them yet."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, NewProject
+    from hostler_client import NewProject
 
     wanted = NewProject(name=name, description=description or "", gpu_quota=gpu_quota, gpu_limit=gpu_limit)
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.projects.create(wanted)], output, single=True)
 
 
 @projects_app.command("list")
+@located
 def list_projects(
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """List projects by name."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print(list(client.projects.list()), output)
 
 
 @projects_app.command("get")
+@located
 def get_project(
     name: Name,
     *,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Show one project."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.projects.get(name)], output, single=True)
 
 
 @projects_app.command("update")
+@located
 def update_project(
     name: Name,
     *,
@@ -93,13 +81,9 @@ def update_project(
     ] = None,
     gpu_limit: Annotated[str | None, typer.Option(metavar="GPUS|none", help="GPUs of all replicas.")] = None,
     output: Output = OutputFormat.TABLE,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Change a project; what is not named stays."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient, ProjectChanges
+    from hostler_client import ProjectChanges
 
     changes: dict[str, object] = {}
     if description is not None:
@@ -112,28 +96,23 @@ def update_project(
             changes[field] = _bound(given, flag)
     if not changes:
         raise CliError("nothing to change: name at least one option", code=ExitCode.USAGE)
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         _print([client.projects.update(name, ProjectChanges.model_validate(changes))], output, single=True)
 
 
 @projects_app.command("delete")
+@located
 def delete_project(
     name: Name,
     *,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Don't ask; nobody is asked off a terminal anyway.")
     ] = False,
-    api_url: ApiUrl = None,
-    api_key_file: ApiKeyFile = None,
-    data_dir: DataDir = None,
 ) -> None:
     """Take a project away that has no jobs and no working keys any more."""
-    connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
-    from hostler_client import HostlerClient
-
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(f"Delete the project {name}?", abort=True, err=True)
-    with HostlerClient.to(connection) as client:
+    with open_client() as client:
         client.projects.delete(name)
     say(f"project {name} is deleted")
 
