@@ -59,7 +59,8 @@ def deploy(
         int, typer.Option(metavar="SECONDS", help="A scale-down follows the highest need of this window.")
     ] = 300,
     initial_replicas: Annotated[
-        int | None, typer.Option(min=0, help="Replicas to begin with; the minimum by default, but one.")
+        int | None,
+        typer.Option(min=0, help="Replicas to begin with; by default the minimum, and at least one."),
     ] = None,
     activation_replicas: Annotated[
         int | None, typer.Option(min=1, help="Replicas that a request wakes a job with that has none.")

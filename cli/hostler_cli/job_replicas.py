@@ -5,7 +5,8 @@ Waiting follows the job's events, as everything that waits here does, and so sho
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,10 +15,15 @@ from hostler_cli.deploy import print_jobs
 from hostler_cli.located import located, open_client
 from hostler_cli.output import Output, OutputFormat, print_columns, print_json
 
+if TYPE_CHECKING:
+    from hostler_client import HostlerClient, Job  # for signatures; the client is loaded when a command runs
+
 JobName = Annotated[
     str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
 ]
 Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]
+
+_LOOKED_THROUGH_MAX = 500
 
 
 class WaitFor(StrEnum):
@@ -61,12 +67,18 @@ def wait(
     project: Project = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Return when a job is as wished; 1 when it failed. One that was deleted before is found by its id alone."""
+    """Return when a job is as wished; 1 when it failed."""
     from hostler_cli.waits import wait_for
-    from hostler_client import Until
+    from hostler_client import NotFound, Until
 
     with open_client() as client:
-        found = client.jobs.get(job, project=project)
+        try:
+            found = client.jobs.get(job, project=project)
+        except NotFound:
+            gone = _deleted(client, job, project) if wanted is WaitFor.DELETED else None
+            if gone is None:
+                raise
+            found = gone
     print_jobs([wait_for(client.connection, found, Until(wanted), timeout)], output, single=True)
 
 
@@ -101,3 +113,9 @@ def register(jobs_app: typer.Typer) -> None:
     """Add the commands to `hostler jobs`."""
     for command in (scale, wait, replicas):
         jobs_app.command(command.__name__)(command)
+
+
+def _deleted(client: "HostlerClient", name: str, project: str | None) -> "Job | None":
+    """The latest job that had the name: names are of living jobs, and a wait for its end may come after it."""
+    newest = islice(client.jobs.list(project=project, include_deleted=True), _LOOKED_THROUGH_MAX)
+    return next((each for each in newest if each.name == name), None)

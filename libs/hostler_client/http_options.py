@@ -1,6 +1,8 @@
 """How both clients set up httpx2 for an address."""
 
 import ssl
+import time
+from collections.abc import Iterator
 
 import httpx2
 
@@ -45,3 +47,21 @@ def unreachable_text(url: str, error: httpx2.HTTPError) -> str:
     """Why no answer came, for people."""
     why = str(error) or type(error).__name__
     return f"no answer from {url}: {why}"
+
+
+class UntilDeadline(httpx2.SyncByteStream):
+    """A body that ends in a timeout at the deadline even while keep-alives arrive."""
+
+    def __init__(self, body: httpx2.SyncByteStream, deadline: float) -> None:
+        self._body = body
+        self._deadline = deadline
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._body:
+            yield chunk
+            if time.monotonic() >= self._deadline:
+                raise httpx2.ReadTimeout("the deadline of the wait has passed")
+
+    def close(self) -> None:
+        """Close the body."""
+        self._body.close()

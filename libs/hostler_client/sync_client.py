@@ -120,7 +120,7 @@ class HostlerClient:
                     response.read()
                     raise jobs_api.problem(http_options.reply(response))
                 if deadline is not None and isinstance(response.stream, httpx2.SyncByteStream):
-                    response.stream = _UntilDeadline(response.stream, deadline)
+                    response.stream = http_options.UntilDeadline(response.stream, deadline)
                 for sent in httpx2.EventSource(response):
                     if sent.data:
                         yield jobs_api.read_event(sent.data)
@@ -351,23 +351,6 @@ class Jobs:
             except (Unreachable, Unavailable):
                 continue
             yield document
-
-
-class _UntilDeadline(httpx2.SyncByteStream):
-    """A body that ends in a timeout at the deadline even while keep-alives arrive."""
-
-    def __init__(self, body: httpx2.SyncByteStream, deadline: float) -> None:
-        self._body = body
-        self._deadline = deadline
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._body:
-            yield chunk
-            if time.monotonic() >= self._deadline:
-                raise httpx2.ReadTimeout("the deadline of the wait has passed")
-
-    def close(self) -> None:
-        self._body.close()
 
 
 class DeadLetters:

@@ -20,6 +20,7 @@ from hostler_client import (
     NotFound,
     PreconditionFailed,
 )
+from hostler_domain.changes import JobDeleted
 from tests.integration.api.conftest import ADMIN_KEY, READ_KEY, Site
 from tests.integration.api.test_tenancy_clients import typed
 from tests.support.builders import MODEL, ready, scheduled
@@ -60,6 +61,8 @@ async def test_the_asynchronous_client_keeps_the_catalogues(url: str) -> None:
         assert (await client.profiles.put(dearer, revision=profile.revision)).price_per_hour == 7
         with pytest.raises(Invalid):
             await client.profiles.put(PROFILE.model_copy(update={"cpu_cores": -1.0}))
+        with pytest.raises(PreconditionFailed):
+            await client.profiles.put(PROFILE, revision=profile.revision)
         with pytest.raises(PreconditionFailed):
             await client.profiles.delete(PROFILE.name, revision=profile.revision)
         await client.profiles.delete(PROFILE.name)
@@ -182,6 +185,19 @@ async def test_a_job_is_scaled_and_its_replicas_are_listed(site: Site, url: str)
     async with AsyncHostlerClient(api_url=url, api_key=ADMIN_KEY) as client:
         assert [each.replica_id for each in await client.jobs.replicas("one")] == ["r1"]
         assert (await client.jobs.scale("one", 2)).status.desired_replicas == 2
+
+
+async def test_a_wait_for_the_end_of_a_job_that_is_gone_is_over(site: Site, url: str) -> None:
+    job_id = (await typed(url, "deploy", MODEL, "--name", "one", "-o", "id")).stdout.strip()
+    assert (await typed(url, "jobs", "delete", "one")).exit_code == 0
+    entry = await site.log.find(job_id)
+    assert entry is not None
+    if not entry.job.deleted:
+        await site.log.append(entry, JobDeleted(entry.job.status.phase_since))
+    await eventually(lambda: (known := site.jobs.get(job_id)) is not None and known.job.deleted)
+    assert (await typed(url, "jobs", "wait", "one", "--for", "deleted", "-o", "id")).stdout == f"{job_id}\n"
+    for never in (["one", "--for", "ready"], ["two", "--for", "deleted"]):
+        assert (await typed(url, "jobs", "wait", *never)).exit_code == ExitCode.NOT_FOUND
 
 
 async def test_jobs_are_listed_by_model_and_by_all_of_their_labels(url: str) -> None:
