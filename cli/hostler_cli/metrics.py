@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from hostler_client import JobMetrics  # for signatures; the client is loaded when the command runs
 
 _BARS: Final = "\N{LOWER ONE EIGHTH BLOCK}\N{LOWER ONE QUARTER BLOCK}\N{LOWER THREE EIGHTHS BLOCK}\N{LOWER HALF BLOCK}\N{LOWER FIVE EIGHTHS BLOCK}\N{LOWER THREE QUARTERS BLOCK}\N{LOWER SEVEN EIGHTHS BLOCK}\N{FULL BLOCK}"
-_GAP: Final = " "
+_GAP: Final = "\N{MIDDLE DOT}"
+"""Not a space: cells of a table lose those."""
 
 
 class MetricsFormat(StrEnum):
@@ -45,7 +46,7 @@ def metrics(
     api_key_file: ApiKeyFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is left blank."""
+    """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is a dot."""
     back = span(since)
     connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from hostler_client import HostlerClient
@@ -103,7 +104,7 @@ def csv_rows(found: "JobMetrics") -> Iterator[Sequence[str]]:
 
 
 def chart(values: Iterable[float | None]) -> str:
-    """Bars as high as the values are, against the largest; a gap is blank."""
+    """Bars as high as the values are, against the largest; a gap is a dot."""
     listed = list(values)
     top = max((value for value in listed if value is not None), default=0.0)
     steps = len(_BARS) - 1
