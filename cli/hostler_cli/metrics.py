@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from hostler_client import JobMetrics  # for signatures; the client is loaded when the command runs
 
 _BARS: Final = "\N{LOWER ONE EIGHTH BLOCK}\N{LOWER ONE QUARTER BLOCK}\N{LOWER THREE EIGHTHS BLOCK}\N{LOWER HALF BLOCK}\N{LOWER FIVE EIGHTHS BLOCK}\N{LOWER THREE QUARTERS BLOCK}\N{LOWER SEVEN EIGHTHS BLOCK}\N{FULL BLOCK}"
-_GAP: Final = " "
+_GAP: Final = "\N{MIDDLE DOT}"
+"""Not a space: cells of a table lose those."""
 
 
 class MetricsFormat(StrEnum):
@@ -46,7 +47,7 @@ def metrics(
         MetricsFormat, typer.Option("--output", "-o", help="How to print.")
     ] = MetricsFormat.TABLE,
 ) -> None:
-    """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is left blank."""
+    """Show requests, errors, latencies, tokens and replicas over time. A time of which nothing is known is a dot."""
     back = span(since)
     with open_client() as client:
         found = client.jobs.metrics(
@@ -101,7 +102,7 @@ def csv_rows(found: "JobMetrics") -> Iterator[Sequence[str]]:
 
 
 def chart(values: Iterable[float | None]) -> str:
-    """Bars as high as the values are, against the largest; a gap is blank."""
+    """Bars as high as the values are, against the largest; a gap is a dot."""
     listed = list(values)
     top = max((value for value in listed if value is not None), default=0.0)
     steps = len(_BARS) - 1

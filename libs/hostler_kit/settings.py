@@ -36,6 +36,8 @@ class PlatformSettings(SettingsGroup):
     """How often what a service holds in memory of the log and the catalogues is held against what is stored there, give or take a fifth. `make bench-relist` shows what one time costs."""
     valkey_url: SecretStr | None = None
     """Address of Valkey or Redis (`unix://...`, `redis://...`, `rediss://...`), for what may be lost, such as metric history; without one there is none of that."""
+    valkey_url_file: Path | None = None
+    """File with that address, readable by its owner only; read where the variable above is not set."""
     secret_key_file: Path | None = None
     """File with the installation's secret key, 32 bytes in base64url, readable by its owner only. Needed by api, provisioner and router."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

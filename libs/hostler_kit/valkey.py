@@ -15,6 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from hostler_domain.errors import PermanentError, TemporaryError
+from hostler_kit.secret_key import read_private
+from hostler_kit.settings import PlatformSettings
 
 CALL_TIMEOUT_SECONDS = 2.0
 
@@ -55,6 +57,17 @@ class Valkey:
     async def close(self) -> None:
         """End its connections."""
         await self._client.aclose()
+
+
+def valkey_url(platform: PlatformSettings) -> SecretStr | None:
+    """The address from the environment, else the one from the file that the settings name; None without either.
+
+    Raises:
+        BadSecret: the file can't be used.
+    """
+    if platform.valkey_url is not None or platform.valkey_url_file is None:
+        return platform.valkey_url
+    return SecretStr(read_private(platform.valkey_url_file, "address of Valkey"))
 
 
 def open_valkey(url: SecretStr, *, timeout_seconds: float = CALL_TIMEOUT_SECONDS) -> Valkey:

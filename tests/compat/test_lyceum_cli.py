@@ -172,6 +172,13 @@ def test_chat_with_a_deployment_that_is_not_there_says_so(lyceum: Lyceum) -> Non
     assert "Org: default (team org)" in text
 
 
+def test_the_logs_of_a_replica_are_what_its_server_wrote(lyceum: Lyceum, deployment_id: str) -> None:
+    told = lyceum.json("infer", "status", deployment_id)
+    assert isinstance(told, dict)
+    (replica,) = told["replicas"]
+    assert "serving" in lyceum.said("infer", "replica", "logs", replica["replica_id"])
+
+
 def test_logs_of_a_replica_that_is_not_there_are_404(lyceum: Lyceum) -> None:
     text = lyceum.refused("infer", "replica", "logs", "no-such-replica")
     assert "Error: HTTP 404" in text

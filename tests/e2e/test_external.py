@@ -49,7 +49,9 @@ def start_servers(folder: Path, key: str, *, count: int) -> list[Server]:
             port = probe.getsockname()[1]
         launch = folder / f"launch-{number}.json"
         parameters = asdict(SimulatedParameters(first_token_seconds=0.01, completion_tokens=3))
-        launch.write_text(json.dumps({"served_name": "theirs", "port": port, **parameters}))
+        launch.write_text(
+            json.dumps({"served_name": "theirs", "host": "127.0.0.1", "port": port, **parameters})
+        )
         process = subprocess.Popen(
             [sys.executable, "-I", simulated_server.__file__, str(launch)],
             env={simulated_server.KEY_VARIABLE: key},

@@ -98,6 +98,8 @@ appendfsync everysec
 save ""
 maxmemory {_VALKEY_MEMORY_MAX}
 maxmemory-policy volatile-lru
+hash-max-listpack-entries 512
+hash-max-listpack-value 512
 """
 
 

@@ -3,7 +3,7 @@
 DIR has one folder per container, each of them a volume that this container alone mounts as its data folder later, so that a
 service sees its own password and no other's:
 
-    api                    admin.key, secret.key, nats.password
+    api                    admin.key, secret.key, nats.password, valkey.url (with the password in it)
     provisioner, router    secret.key, nats.password
     scheduler, autoscaler  nats.password
     nats                   nats.conf with all passwords, nats.password of the user `operator`, the log
@@ -36,6 +36,8 @@ NATS_MONITOR_PORT: Final = 8222
 VALKEY_PORT: Final = 6379
 VALKEY_PASSWORD_FILE: Final = "valkey.password"  # noqa: S105  # where it is, not what it is
 """Beside its configuration; compose.yaml's health check reads it."""
+VALKEY_URL_FILE: Final = "valkey.url"
+"""For services that use Valkey: its address under the name that it has among the containers."""
 _ANY_ADDRESS: Final = "0.0.0.0"  # the other containers come from outside of this one
 _SEALING: Final = ("api", "provisioner", "router")
 
@@ -71,6 +73,7 @@ def make_volumes(folder: Path, *, sync_interval: str = SYNC_ALWAYS) -> None:
         valkey.valkey_conf_file,
         valkey_conf(listens=ValkeyPort(VALKEY_PORT, password), store_dir=inside.valkey_dir),
     )
+    write_private(layouts["api"].data_dir / VALKEY_URL_FILE, f"redis://:{password}@valkey:{VALKEY_PORT}\n")
 
 
 def main() -> int:

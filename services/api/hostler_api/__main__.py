@@ -16,7 +16,7 @@ from hostler_kit.ops import caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
-from hostler_kit.valkey import open_valkey
+from hostler_kit.valkey import open_valkey, valkey_url
 
 
 def main() -> None:
@@ -85,9 +85,10 @@ async def _history(
     chassis: Chassis, bus: Bus, jobs: JobProjection, platform: PlatformSettings, settings: ApiSettings
 ) -> MetricHistory:
     """Metric history, recorded by whichever api holds the lease; none where there is no Valkey."""
-    if platform.valkey_url is None:
+    url = valkey_url(platform)
+    if url is None:
         return NoHistory()
-    valkey = open_valkey(platform.valkey_url)
+    valkey = open_valkey(url)
     chassis.on_stop("valkey", valkey.close)
     store = SlotStore(valkey)
     recorder = HistoryRecorder(

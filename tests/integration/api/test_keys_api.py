@@ -257,8 +257,8 @@ async def test_a_session_stands_for_its_key_until_the_key_is_revoked(site: Site)
     assert await works(site, token) == 200
     assert (await site.post({"model": MODEL}, token)).status_code == 403
     claim, _, signature = token.rpartition(".")
-    later = claim[:-10] + str(int(claim[-10:]) + 1000)
-    for forged in (f"{later}.{signature}", f"{claim}.{signature[:-1]}", f"{claim}.", "hss_", "hss_a.b.c"):
+    # What else can be forged: tests/unit/api/test_sessions.py.
+    for forged in (f"{claim}.{signature[:-1]}", f"{claim}.", "a.b.c", ".."):
         assert await works(site, forged) == 401
     await site.send("DELETE", f"{KEYS}/{key['key_id']}")
     assert await works(site, token) == 401

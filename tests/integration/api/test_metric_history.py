@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from hostler_api.history.reader import NoHistory, StoredHistory
 from hostler_api.history.recorder import HistoryRecorder
+from hostler_api.history.resolutions import RESOLUTIONS
 from hostler_api.history.shapes import SeriesName
 from hostler_api.history.store import SlotStore
 from hostler_bus.leases import Lease, hold
@@ -188,3 +189,18 @@ async def test_no_store_at_all_is_an_answer_too() -> None:
 
 def _later(now: datetime) -> datetime:
     return now + timedelta(minutes=1)
+
+
+async def test_what_is_recorded_goes_by_itself_when_its_time_is_over(
+    place: Place, valkey: ValkeyServer
+) -> None:
+    async with recording(place):
+        await place.publish()
+        await place.all_recorded(REPLICA)
+    with valkey.client() as client:
+        left = {key: client.ttl(key) for key in client.scan_iter("hostler:history:*")}
+    for resolution in RESOLUTIONS:
+        of_it = [seconds for key, seconds in left.items() if f":{resolution.name}:" in key]
+        assert len(of_it) == 2, "one for the job, one for the replica"
+        kept, chunk = resolution.kept_seconds, resolution.slot_seconds * resolution.slots_per_chunk
+        assert all(kept < seconds <= kept + chunk for seconds in of_it)

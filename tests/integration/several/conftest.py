@@ -100,7 +100,7 @@ class Witness:
 @pytest.fixture
 async def witness(services: Services) -> AsyncIterator[Witness]:
     bus = await services.operator()
-    await write_shipped_catalogue(bus)
+    await write_shipped_catalogue(bus, datetime.now(UTC))
     jobs = JobProjection()
     following = asyncio.create_task(jobs.run(bus))
     await until(lambda: jobs.caught_up, "the witness reads the log")

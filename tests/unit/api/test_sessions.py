@@ -108,4 +108,4 @@ FORGERIES = {
 
 @pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES.keys())
 def test_a_token_that_was_not_written_here_stands_for_nobody(token: str) -> None:
-    assert isinstance(whose(token), Refused)
+    assert isinstance(whose(token), Refusal)

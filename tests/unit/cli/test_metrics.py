@@ -28,11 +28,11 @@ FOUND = JobMetrics.model_validate(
 )
 
 
-def test_a_line_has_the_figures_and_a_chart_with_a_hole_for_a_gap() -> None:
+def test_a_line_has_the_figures_and_a_chart_with_a_dot_for_a_gap() -> None:
     first, second = table_rows(FOUND)
     assert first[:5] == ("requests", "8", "4", "6", "8")
     assert len(first[5]) == 3
-    assert first[5][1] == " "
+    assert first[5][1] == "\N{MIDDLE DOT}"
     assert second[:5] == ("queued", "-", "-", "-", "-")
 
 

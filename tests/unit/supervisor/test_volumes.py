@@ -8,6 +8,8 @@ import pytest
 
 from hostler_cli.supervisor.options import SERVICES
 from hostler_cli.supervisor.volumes import make_volumes
+from hostler_kit.settings import PlatformSettings
+from hostler_kit.valkey import valkey_url
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -20,6 +22,7 @@ def test_each_container_gets_what_it_needs_and_no_more(tmp_path: Path) -> None:
         "api/admin.key",
         "api/nats.password",
         "api/secret.key",
+        "api/valkey.url",
         "autoscaler/nats.password",
         "nats/nats.conf",
         "nats/nats.password",
@@ -78,3 +81,13 @@ def test_who_opens_sealed_secrets_has_the_key_of_who_seals_them(tmp_path: Path) 
 def test_the_servers_are_set_up_for_their_containers(tmp_path: Path, file: str, line: str) -> None:
     make_volumes(tmp_path, sync_interval="2m")
     assert line in contents(tmp_path)[file].splitlines()
+
+
+def test_the_api_finds_valkey_with_the_password_that_valkey_asks_for(tmp_path: Path) -> None:
+    make_volumes(tmp_path)
+    password = (tmp_path / "valkey" / "valkey.password").read_text().strip()
+    platform = PlatformSettings(valkey_url_file=tmp_path / "api" / "valkey.url")
+    found = valkey_url(platform)
+    assert found is not None
+    assert found.get_secret_value() == f"redis://:{password}@valkey:6379"
+    assert password not in repr(platform)

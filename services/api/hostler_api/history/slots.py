@@ -143,20 +143,22 @@ def window_ms(window: LoadWindow) -> int:
     return round(window.started_at.timestamp() * 1000)
 
 
-def encode_slot(slot: Slot) -> bytes:
-    """The stored form: short, since there are many, and most of them are of idle times."""
+def encode_slot(slot: Slot, start_ms: int) -> bytes:
+    """The stored form of the slot that begins at `start_ms`: short, since there are many, and most of them are of idle times."""
     numbers = [_rounded(getattr(slot, name)) for name in _NUMBERS]
     while numbers and not numbers[-1]:
         numbers.pop()
-    sources = {name: [each.latest_ms, _rounded(each.seconds)] for name, each in slot.sources.items()}
+    sources = {
+        name: [each.latest_ms - start_ms, _rounded(each.seconds)] for name, each in slot.sources.items()
+    }
     parts: list[object] = [sources, numbers, _pairs(slot.latency_ms), _pairs(slot.first_token_ms)]
     while len(parts) > 1 and not parts[-1]:
         parts.pop()
     return pydantic_core.to_json(parts)
 
 
-def decode_slot(data: bytes) -> Slot:
-    """The slot in `data`.
+def decode_slot(data: bytes, start_ms: int) -> Slot:
+    """The slot in `data`, which begins at `start_ms`.
 
     Raises:
         UnreadableSlot: there is none in it.
@@ -165,7 +167,9 @@ def decode_slot(data: bytes) -> Slot:
         sources, *rest = pydantic_core.from_json(data)
         numbers, latency, first_token = (*rest, [], [], [])[:3]
         slot = Slot(
-            sources={name: Source(int(at), float(seconds)) for name, (at, seconds) in sources.items()},
+            sources={
+                name: Source(start_ms + int(at), float(seconds)) for name, (at, seconds) in sources.items()
+            },
             latency_ms=_counts(latency),
             first_token_ms=_counts(first_token),
         )
@@ -177,7 +181,8 @@ def decode_slot(data: bytes) -> Slot:
 
 
 def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else round(value, 3)
+    rounded = round(value, 3)
+    return int(rounded) if rounded == int(rounded) else rounded
 
 
 def _pairs(histogram: dict[int, int]) -> list[int]:

@@ -53,6 +53,11 @@ class SlotKey:
         return f"{_PREFIX}:{self.resolution.name}:{self.job_id}:{self.replica_id}:{chunk}"
 
     @property
+    def start_ms(self) -> int:
+        """When it begins, in milliseconds since 1970."""
+        return self.number * self.resolution.slot_seconds * 1000
+
+    @property
     def field(self) -> str:
         """Its name in there."""
         return str(self.number)
@@ -86,7 +91,7 @@ class SlotStore:
                     pipe.hget(key.chunk, key.field)
                 answers = await pipe.execute()
             for key, answer in zip(some, answers, strict=True):
-                found[key] = _stored(answer or b"")
+                found[key] = _stored(answer or b"", key.start_ms)
         return found
 
     async def replace(self, slots: Mapping[SlotKey, StoredSlot]) -> dict[SlotKey, StoredSlot]:
@@ -98,7 +103,7 @@ class SlotStore:
         """
         written: dict[SlotKey, StoredSlot] = {}
         for some in _portions(slots.items()):
-            new = {key: encode_slot(stored.slot) for key, stored in some}
+            new = {key: encode_slot(stored.slot, key.start_ms) for key, stored in some}
             async with self._valkey.calls() as client:
                 pipe = client.pipeline(transaction=False)
                 for key, stored in some:
@@ -135,14 +140,15 @@ class SlotStore:
             chunks = await pipe.execute()
         for chunk in chunks:
             for field, data in chunk.items():
-                stored = _stored(data)
+                key = SlotKey(job_id, replica_id, resolution, int(field))
+                stored = _stored(data, key.start_ms)
                 if stored.slot.sources:
-                    yield int(field), stored.slot
+                    yield key.number, stored.slot
 
 
-def _stored(data: bytes) -> StoredSlot:
+def _stored(data: bytes, start_ms: int) -> StoredSlot:
     try:
-        return StoredSlot(decode_slot(data) if data else Slot(), data)
+        return StoredSlot(decode_slot(data, start_ms) if data else Slot(), data)
     except UnreadableSlot:
         # By a later version, or damaged: metric history may be lost, and a recorder that stops at it loses more.
         return StoredSlot(Slot(), data)
