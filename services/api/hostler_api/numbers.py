@@ -9,13 +9,19 @@ from pydantic import BeforeValidator, Strict
 from pydantic_core import PydanticCustomError
 
 
+def _whole(value: object) -> object:
+    if isinstance(value, bool | str | bytes):
+        raise PydanticCustomError("whole_number", "must be an integer")
+    return value
+
+
 def _number(value: object) -> object:
     if isinstance(value, bool | str | bytes):
         raise PydanticCustomError("number", "must be a number")
     return value
 
 
-Whole = Annotated[int, BeforeValidator(_number)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number; 3.0 is one, as in JSON Schema."""
 Number = Annotated[float, BeforeValidator(_number)]
 Flag = Annotated[bool, Strict()]

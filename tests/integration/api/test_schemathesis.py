@@ -1,0 +1,60 @@
+"""The api against its own description: schemathesis makes requests of everything that /openapi.json has, right and wrong ones.
+
+It runs as its users run it, as a command against a real port. What is left out is in schemathesis.toml, with the reasons. Each run makes
+the same requests; HOSTLER_SCHEMATHESIS_EXAMPLES (how many of each operation) and HOSTLER_SCHEMATHESIS_SEED make others.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.api.conftest import ADMIN_KEY
+from tests.support.builders import NOW
+from tests.support.served_api import served_api
+
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
+ROOT = Path(__file__).parents[3]
+EXAMPLES = int(os.environ.get("HOSTLER_SCHEMATHESIS_EXAMPLES", "3"))
+SEED = os.environ.get("HOSTLER_SCHEMATHESIS_SEED", "1")
+TIMEOUT_SECONDS = 240 + 20 * EXAMPLES
+
+
+def schemathesis(address: str, tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIGURATION), "run")
+    hooks = "tests.integration.api.schemathesis_hooks"
+    path = os.pathsep.join((str(ROOT), os.environ.get("PYTHONPATH", "")))
+    return subprocess.run(
+        (*command, f"{address}/openapi.json", "--no-color", "--seed", SEED, *arguments),
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "SCHEMATHESIS_ADMIN_KEY": ADMIN_KEY,
+            "SCHEMATHESIS_HOOKS": hooks,
+            "PYTHONPATH": path,
+        },
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(TIMEOUT_SECONDS + 60)
+def test_every_operation_answers_as_its_description_says(tmp_path: Path) -> None:
+    if importlib.util.find_spec("schemathesis") is None:
+        assert not os.environ.get("CI"), "schemathesis belongs to the development environment"
+        pytest.skip("schemathesis is not installed: make setup-dev")
+    with served_api(ADMIN_KEY, NOW) as address:
+        ran = schemathesis(
+            address,
+            tmp_path,
+            *("--phases", "coverage,fuzzing,stateful"),
+            *("--max-examples", str(EXAMPLES)),
+        )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:]
+    assert "No issues found" in ran.stdout
+    assert "Stateful" in ran.stdout
