@@ -6,6 +6,7 @@ the same requests; HOSTLER_SCHEMATHESIS_EXAMPLES (how many of each operation) an
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 ROOT = Path(__file__).parents[3]
 EXAMPLES = int(os.environ.get("HOSTLER_SCHEMATHESIS_EXAMPLES", "3"))
 SEED = os.environ.get("HOSTLER_SCHEMATHESIS_SEED", "1")
+LINKS_MIN = 15
+"""How many different links the sequences must have gone along: none would mean that nothing was ever made."""
 TIMEOUT_SECONDS = 240 + 20 * EXAMPLES
 
 
@@ -57,4 +60,13 @@ def test_every_operation_answers_as_its_description_says(tmp_path: Path) -> None
         )
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2_000:]
     assert "No issues found" in ran.stdout
-    assert "Stateful" in ran.stdout
+    selected, known = figures(r"Operations: +(\d+) selected / (\d+) total", ran.stdout)
+    assert selected == known > 100
+    (links,) = figures(r"API Links: +(\d+) covered", ran.stdout)
+    assert links > LINKS_MIN
+
+
+def figures(pattern: str, text: str) -> tuple[int, ...]:
+    found = re.search(pattern, text)
+    assert found is not None, text[-2_000:]
+    return tuple(int(each) for each in found.groups())
