@@ -1,6 +1,7 @@
 """The api as one ASGI application, put together from parts that are given in."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hostler_api import dead_letters as dead_letter_routes
 from hostler_api.access import Gate
+from hostler_api.allowed_methods import AllowedMethods, MethodCheck
 from hostler_api.audit import AuditLog
 from hostler_api.audit_routes import router as audit_router
 from hostler_api.body_cap import BodyCap
@@ -25,12 +27,13 @@ from hostler_api.jobs import JobService
 from hostler_api.key_routes import router as key_router
 from hostler_api.keys import KeyService
 from hostler_api.metric_routes import router as metric_router
-from hostler_api.problems import Render, add_problem_handlers, renderer
+from hostler_api.openapi import completed, operation_id
+from hostler_api.problems import FORM, Render, add_problem_handlers, renderer
 from hostler_api.project_routes import router as project_router
 from hostler_api.projects import ProjectService
 from hostler_api.record_routes import router as record_router
 from hostler_api.records import RecordService
-from hostler_api.route_access import is_for_admins, route_table
+from hostler_api.route_access import RouteAccess, is_for_admins, route_table
 from hostler_api.routes import router
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
@@ -46,6 +49,8 @@ DIALECTS: tuple[tuple[str, Render], ...] = (
     (runai.PREFIX, runai.error_answer),
 )
 """Prefixes of paths, each with the form of its errors."""
+FORMS = (lyceum.FORM, runai.FORM, FORM)
+"""The same for the description."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
@@ -142,6 +147,7 @@ def create_app(
         description="Open models as managed inference jobs.",
         docs_url="/docs",
         redoc_url=None,
+        generate_unique_id_function=operation_id,
     )
     for part in fields(parts):
         setattr(app.state, part.name, getattr(parts, part.name))
@@ -160,12 +166,12 @@ def create_app(
     ):
         app.include_router(each)
     answer = renderer(DIALECTS)
-    add_problem_handlers(app, answer)
+    allowed = AllowedMethods(app)
+    add_problem_handlers(app, answer, allowed)
+    app.add_middleware(MethodCheck, allowed=allowed, answer=answer)
     app.add_middleware(BodyCap, answer=answer)
     app.router.routes.extend(probe_routes(parts.readiness))
-    route_table(app)
-    if not serves_admin:
-        _hide_admin_routes(app)
+    _describe(app, route_table(app), serves_admin=serves_admin)
     app.add_middleware(RequestLog, logger=logger, clock=clock, requests=request_counter(registry))
     show_dead_letters(parts.dead_letters, registry)
     return app
@@ -189,15 +195,18 @@ def request_counter(registry: CollectorRegistry) -> Counter:
     return Counter(f"{name}_total", "Requests answered.", ("method", "code"), registry=registry)
 
 
-def _hide_admin_routes(app: FastAPI) -> None:
-    """Describe only what is served here."""
-    shown = [context for context in iter_route_contexts(app.routes) if not is_for_admins(context)]
+def _describe(app: FastAPI, rows: Sequence[RouteAccess], *, serves_admin: bool) -> None:
+    """Describe everything that is served here, and nothing else."""
+    shown = [
+        context for context in iter_route_contexts(app.routes) if serves_admin or not is_for_admins(context)
+    ]
 
     def describe() -> dict[str, object]:
         if app.openapi_schema is None:
-            app.openapi_schema = get_openapi(
+            document = get_openapi(
                 title=app.title, version=app.version, description=app.description, routes=shown
             )
+            app.openapi_schema = completed(document, rows, FORMS)
         return app.openapi_schema
 
     app.openapi = describe  # type: ignore[method-assign]  # FastAPI's own way of another description

@@ -6,15 +6,39 @@ api, without a gap or a repeat.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from datetime import datetime
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from hostler_bus.job_log import JobEntry
 from hostler_bus.port import Bus, CaughtUp, FromSequence, Message, Subscription
 from hostler_contracts import codec, subjects
 from hostler_contracts.envelope import CloudEvent
 from hostler_contracts.job_events import JobEvent
+
+
+class EventDocument(BaseModel):
+    """A CloudEvent with its place in the log; `data` holds the change and the whole job after it, as the event's schema says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sequence: int
+    specversion: str
+    id: str
+    source: str
+    type: str
+    time: datetime
+    data: Mapping[str, JsonValue]
+
+
+class EventPage(BaseModel):
+    """One page of events, oldest first; `next` goes into `after` for the page behind it."""
+
+    data: tuple[EventDocument, ...]
+    has_more: bool
+    next: int | None
 
 
 def event_json(seq: int, event: CloudEvent) -> dict[str, object]:

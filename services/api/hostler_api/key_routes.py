@@ -11,7 +11,8 @@ from hostler_api.access import Caller, KeyReader, KeyWriter
 from hostler_api.documents import Document
 from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamily, KeyStatus
 from hostler_api.keys import KeyService, Wanted
-from hostler_api.problems import described
+from hostler_api.numbers import Whole
+from hostler_api.problems import answered, described
 from hostler_api.requests import RequestBody
 from hostler_api.usage import UsageTotals
 from hostler_api.usage_times import Granularity, span
@@ -45,7 +46,7 @@ class KeyPatch(RequestBody):
 class RotateRequest(RequestBody):
     """How to give a key a new secret."""
 
-    overlap_seconds: int = Field(
+    overlap_seconds: Whole = Field(
         default=3600,
         ge=0,
         le=OVERLAP_SECONDS_MAX,
@@ -133,7 +134,11 @@ End = Annotated[AwareDatetime | None, Query(description="Now by default.")]
 _NO_STORE = "no-store"
 
 
-@router.post("", status_code=201, responses=described(400, 401, 403, 409, 503))
+@router.post(
+    "",
+    status_code=201,
+    responses=answered(201, "The key and its secret", "Location") | described(400, 401, 403, 409, 503),
+)
 async def create_key(
     request: Request,
     response: Response,

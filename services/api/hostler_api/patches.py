@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from hostler_api.numbers import Number, Whole
 from hostler_api.requests import Known, RequestBody, TargetRequest
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
@@ -30,13 +31,13 @@ Fixed = Annotated[None, BeforeValidator(_refuse), Field(description="Can't be ch
 class ScalingPatch(RequestBody):
     """Bounds and targets. `targets` is replaced as a whole."""
 
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    initial_replicas: int | None = None
-    activation_replicas: int | None = None
+    min_replicas: Whole | None = None
+    max_replicas: Whole | None = None
+    initial_replicas: Whole | None = None
+    activation_replicas: Whole | None = None
     targets: tuple[TargetRequest, ...] | None = None
-    stabilisation_window_seconds: int | None = None
-    scale_to_zero_after_seconds: int | None = None
+    stabilisation_window_seconds: Whole | None = None
+    scale_to_zero_after_seconds: Whole | None = None
 
 
 class ServingPatch(RequestBody):
@@ -49,22 +50,22 @@ class ServingPatch(RequestBody):
 class TimeoutsPatch(RequestBody):
     """How long to wait, in seconds."""
 
-    initialization_seconds: int | None = None
-    request_seconds: int | None = None
+    initialization_seconds: Whole | None = None
+    request_seconds: Whole | None = None
 
 
 class JobPatch(RequestBody):
     """What shall be different. A change of what replicas are made from replaces them one at a time; others replace none."""
 
     scaling: ScalingPatch | None = None
-    target_rps: float | None = None
-    target_latency_p95_ms: float | None = None
+    target_rps: Number | None = None
+    target_latency_p95_ms: Number | None = None
     serving: ServingPatch | None = None
     labels: Mapping[str, str | None] | None = Field(default=None, max_length=64)
-    priority: int | None = None
+    priority: Whole | None = None
     timeouts: TimeoutsPatch | None = None
     hardware_profile: str | None = Field(default=None, max_length=63)
-    gpu_count: int | None = None
+    gpu_count: Whole | None = None
     runtime_image: str | None = Field(default=None, max_length=500)
     endpoint_auth: EndpointAuth | None = None
     name: Fixed = None

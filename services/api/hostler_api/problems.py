@@ -10,11 +10,22 @@ from typing import Any
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from hostler_api.access import OpenToAll
-from hostler_api.problem_catalogue import BY_STATUS, CATALOGUE, INTERNAL, INVALID, Occurrence, occurrence_of
+from hostler_api.allowed_methods import AllowedMethods, not_allowed
+from hostler_api.openapi import ErrorForm, headers
+from hostler_api.problem_catalogue import (
+    BY_STATUS,
+    CATALOGUE,
+    INTERNAL,
+    INVALID,
+    METHOD_NOT_ALLOWED,
+    Occurrence,
+    occurrence_of,
+)
 from hostler_domain.errors import FieldError, HostlerError, NotFound
 from hostler_domain.redaction import redact
 
@@ -26,8 +37,41 @@ Render = Callable[[Request, Occurrence], Response]
 """How one surface says what went wrong."""
 
 
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    field: str
+    message: str
+    pointer: str = Field(description="The same field as a JSON pointer.")
+
+
+class ProblemDocument(BaseModel):
+    """What went wrong (RFC 9457)."""
+
+    type: str = Field(description="Address of a page about this kind of problem.")
+    title: str
+    status: int
+    detail: str
+    request_id: str | None
+    errors: list[FieldProblem] = Field(
+        default=[], description="Every field that is wrong, where it is about fields."
+    )
+
+
+class ProblemMeaning(BaseModel):
+    """What a kind of problem means and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    retry_after_seconds: float | None
+    meaning: str
+
+
+FORM = ErrorForm("/", MEDIA_TYPE, ProblemDocument, INVALID.status, ProblemDocument)
+"""Of everything that belongs to no dialect."""
 _ANSWERS = {
-    status: {"description": text, "content": {MEDIA_TYPE: {}}}
+    status: {"description": text, "content": FORM.content(status)}
     for status, text in (
         (400, "A field is wrong; each is named"),
         (401, "The API key is missing or not valid"),
@@ -45,6 +89,11 @@ _ANSWERS = {
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """What the description of a route says about these answers."""
     return {status: dict(_ANSWERS[status]) for status in statuses}
+
+
+def answered(status: int, description: str, *header_names: str) -> dict[int | str, dict[str, Any]]:
+    """What the description of a route says about the headers of its answer."""
+    return {status: {"description": description, "headers": headers(*header_names)}}
 
 
 def native_problem(request: Request, occurrence: Occurrence) -> JSONResponse:
@@ -77,7 +126,7 @@ def renderer(dialects: Sequence[tuple[str, Render]]) -> Render:
     return answer
 
 
-def add_problem_handlers(app: FastAPI, answer: Render) -> None:
+def add_problem_handlers(app: FastAPI, answer: Render, allowed: AllowedMethods) -> None:
     """Answer every error of `app` in the form that `answer` gives it."""
 
     async def domain_error(request: Request, error: Exception) -> Response:
@@ -93,27 +142,27 @@ def add_problem_handlers(app: FastAPI, answer: Render) -> None:
     async def http_error(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = f"{request.method} {request.url.path} is not a route of this API"
-        answered = answer(request, Occurrence(BY_STATUS.get(status, INTERNAL), detail))
-        if isinstance(error, HTTPException):
-            # With a 405 come the methods that are possible.
-            answered.headers.update(error.headers or {})
-        return answered
+        if status == INVALID.status:
+            detail = "the body can't be read"
+        if status == METHOD_NOT_ALLOWED.status:
+            return not_allowed(request, allowed.of(request.scope["path"]), answer)
+        return answer(request, Occurrence(BY_STATUS.get(status, INTERNAL), detail))
 
-    def about(slug: str) -> dict[str, object]:
+    def about_problem(slug: str) -> ProblemMeaning:
         """What a type of problem means."""
         problem = CATALOGUE.get(slug)
         if problem is None:
             raise NotFound(f"there is no type of problem {slug!r}")
-        return {
-            "type": TYPE_BASE + problem.slug,
-            "title": problem.title,
-            "status": problem.status,
-            "retry_after_seconds": problem.retry_after_seconds,
-            "meaning": problem.meaning,
-        }
+        return ProblemMeaning(
+            type=TYPE_BASE + problem.slug,
+            title=problem.title,
+            status=problem.status,
+            retry_after_seconds=problem.retry_after_seconds,
+            meaning=problem.meaning,
+        )
 
     open_to_all = Depends(OpenToAll("what the type of a problem leads to"))
-    app.add_api_route(TYPE_BASE + "{slug}", about, include_in_schema=False, dependencies=[open_to_all])
+    app.add_api_route(TYPE_BASE + "{slug}", about_problem, tags=["problems"], dependencies=[open_to_all])
     app.add_exception_handler(HostlerError, domain_error)
     app.add_exception_handler(RequestValidationError, body_error)
     app.add_exception_handler(HTTPException, http_error)

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from hostler_api.access import AdminCaller, Reader
 from hostler_api.documents import Document
-from hostler_api.problems import described
+from hostler_api.numbers import Whole
+from hostler_api.problems import answered, described
 from hostler_api.projects import ProjectService, with_changes
 from hostler_api.requests import RequestBody
 from hostler_domain.project_rules import DESCRIPTION_LENGTH_MAX
@@ -19,16 +20,16 @@ class NewProjectRequest(RequestBody):
 
     name: str = Field(max_length=63, examples=["team-a"])
     description: str = Field(default="", max_length=DESCRIPTION_LENGTH_MAX)
-    gpu_quota: int | None = None
-    gpu_limit: int | None = None
+    gpu_quota: Whole | None = None
+    gpu_limit: Whole | None = None
 
 
 class ProjectPatch(RequestBody):
     """What shall be different; null takes a bound or the description away."""
 
     description: str | None = Field(default=None, max_length=DESCRIPTION_LENGTH_MAX)
-    gpu_quota: int | None = None
-    gpu_limit: int | None = None
+    gpu_quota: Whole | None = None
+    gpu_limit: Whole | None = None
 
 
 class ProjectDocument(Document):
@@ -53,7 +54,11 @@ class ProjectList(Document):
 router = APIRouter(prefix="/v1/projects", tags=["projects"])
 
 
-@router.post("", status_code=201, responses=described(400, 401, 403, 409, 503))
+@router.post(
+    "",
+    status_code=201,
+    responses=answered(201, "The project", "Location") | described(400, 401, 403, 409, 503),
+)
 async def create_project(
     request: Request, response: Response, body: NewProjectRequest, caller: AdminCaller
 ) -> ProjectDocument:

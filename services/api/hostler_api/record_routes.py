@@ -9,7 +9,9 @@ from pydantic import Field
 from hostler_api.access import AdminCaller, Reader
 from hostler_api.catalogues import Catalogues
 from hostler_api.documents import Document
-from hostler_api.problems import described
+from hostler_api.numbers import Flag, Number, Whole
+from hostler_api.openapi import headers
+from hostler_api.problems import answered, described
 from hostler_api.records import RecordService
 from hostler_api.requests import RequestBody
 from hostler_api.routes import revision_of
@@ -31,13 +33,13 @@ class ParameterBody(RequestBody):
     """A serving parameter; a job may give another value for one that is tunable."""
 
     value: str = Field(max_length=4096)
-    tunable: bool = True
+    tunable: Flag = True
 
 
 class OverridesBody(RequestBody):
     """What is merged into every job of the model."""
 
-    root_disk_gb: int | None = None
+    root_disk_gb: Whole | None = None
     env: Mapping[str, str] = Field(default_factory=dict, max_length=100)
 
 
@@ -49,8 +51,8 @@ class MasterFields(RequestBody):
     parameters: Mapping[str, ParameterBody] = Field(default_factory=dict, max_length=100)
     overrides: OverridesBody = OverridesBody()
     hardware_profile: str | None = Field(default=None, max_length=63, description="Recommended.")
-    gpu_count: int = Field(default=0, description="Recommended, for each replica.")
-    context_length_tokens: int | None = None
+    gpu_count: Whole = Field(default=0, description="Recommended, for each replica.")
+    context_length_tokens: Whole | None = None
 
 
 class MasterBody(MasterFields):
@@ -91,9 +93,9 @@ class ProfileFields(RequestBody):
 
     gpu_model: str | None = Field(default=None, examples=["A100-SXM4-80GB"])
     device_name: str | None = Field(default=None, examples=["nvidia.com/GA100_A100_SXM4_80GB"])
-    cpu_cores: float
-    memory_bytes: int
-    price_per_hour: float = 0.0
+    cpu_cores: Number
+    memory_bytes: Whole
+    price_per_hour: Number = 0.0
 
 
 class ProfileBody(ProfileFields):
@@ -125,6 +127,7 @@ ModelPath = Annotated[str, Path(max_length=200, description="Hugging Face id; it
 ProfilePath = Annotated[str, Path(max_length=63)]
 
 router = APIRouter(prefix="/v1")
+FOUND = answered(200, "It, with its revision", "ETag")
 
 
 @router.get("/model-masters", tags=["model masters"], responses=described(400, 401, 403))
@@ -145,7 +148,7 @@ async def list_masters(
     "/model-masters",
     tags=["model masters"],
     status_code=201,
-    responses=described(400, 401, 403, 409, 503),
+    responses=answered(201, "It is made", "ETag", "Location") | described(400, 401, 403, 409, 503),
 )
 async def create_master(
     request: Request, response: Response, body: MasterBody, caller: AdminCaller
@@ -158,7 +161,9 @@ async def create_master(
 
 
 @router.get(
-    "/model-masters/{model:path}", tags=["model masters"], responses=described(400, 401, 403, 404, 503)
+    "/model-masters/{model:path}",
+    tags=["model masters"],
+    responses=FOUND | described(400, 401, 403, 404, 503),
 )
 async def get_master(
     request: Request, response: Response, model: ModelPath, caller: Reader
@@ -173,8 +178,9 @@ async def get_master(
     "/model-masters/{model:path}",
     tags=["model masters"],
     responses={
+        **answered(200, "It is replaced", "ETag"),
         **described(400, 401, 403, 412, 503),
-        201: {"model": MasterDocument, "description": "It is new"},
+        201: {"model": MasterDocument, "description": "It is new", "headers": headers("ETag")},
     },
 )
 async def put_master(
@@ -223,7 +229,7 @@ async def list_profiles(
     "/hardware-profiles",
     tags=["hardware profiles"],
     status_code=201,
-    responses=described(400, 401, 403, 409, 503),
+    responses=answered(201, "It is made", "ETag", "Location") | described(400, 401, 403, 409, 503),
 )
 async def create_profile(
     request: Request, response: Response, body: ProfileBody, caller: AdminCaller
@@ -235,7 +241,9 @@ async def create_profile(
 
 
 @router.get(
-    "/hardware-profiles/{name}", tags=["hardware profiles"], responses=described(400, 401, 403, 404, 503)
+    "/hardware-profiles/{name}",
+    tags=["hardware profiles"],
+    responses=FOUND | described(400, 401, 403, 404, 503),
 )
 async def get_profile(
     request: Request, response: Response, name: ProfilePath, caller: Reader
@@ -250,8 +258,9 @@ async def get_profile(
     "/hardware-profiles/{name}",
     tags=["hardware profiles"],
     responses={
+        **answered(200, "It is replaced", "ETag"),
         **described(400, 401, 403, 412, 503),
-        201: {"model": ProfileDocument, "description": "It is new"},
+        201: {"model": ProfileDocument, "description": "It is new", "headers": headers("ETag")},
     },
 )
 async def put_profile(

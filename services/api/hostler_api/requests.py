@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from hostler_api.numbers import Flag, Number, Whole
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.external import EXTERNAL, ExternalServers, base_address
@@ -31,20 +32,20 @@ class TargetRequest(RequestBody):
     """One scaling target."""
 
     metric: ScalingMetric
-    threshold: float
-    percentage: int = 100
+    threshold: Number
+    percentage: Whole = 100
 
 
 class ScalingRequest(RequestBody):
     """Bounds and targets; what is left out follows from `min_replicas`."""
 
-    min_replicas: int = 1
-    max_replicas: int | None = None
-    initial_replicas: int | None = None
-    activation_replicas: int | None = None
+    min_replicas: Whole = 1
+    max_replicas: Whole | None = None
+    initial_replicas: Whole | None = None
+    activation_replicas: Whole | None = None
     targets: tuple[TargetRequest, ...] = ()
-    stabilisation_window_seconds: int = 300
-    scale_to_zero_after_seconds: int | None = None
+    stabilisation_window_seconds: Whole = 300
+    scale_to_zero_after_seconds: Whole | None = None
 
 
 class ServingRequest(RequestBody):
@@ -57,8 +58,8 @@ class ServingRequest(RequestBody):
 class TimeoutsRequest(RequestBody):
     """How long to wait, in seconds."""
 
-    initialization_seconds: int = 1800
-    request_seconds: int = 600
+    initialization_seconds: Whole = 1800
+    request_seconds: Whole = 600
 
 
 class ExternalRequest(RequestBody):
@@ -83,15 +84,15 @@ class JobRequest(RequestBody):
     runtime_image: str | None = Field(default=None, max_length=500)
     serving: ServingRequest = ServingRequest()
     hardware_profile: str | None = Field(default=None, max_length=63)
-    gpu_count: int | None = None
-    root_disk_gb: int | None = None
+    gpu_count: Whole | None = None
+    root_disk_gb: Whole | None = None
     scaling: ScalingRequest = ScalingRequest()
-    target_rps: float | None = None
-    target_latency_p95_ms: float | None = None
+    target_rps: Number | None = None
+    target_latency_p95_ms: Number | None = None
     location: str | None = Field(default=None, max_length=63)
     labels: Mapping[str, str] = Field(default_factory=dict, max_length=64)
-    priority: int = 150
-    preemptible: bool = False
+    priority: Whole = 150
+    preemptible: Flag = False
     endpoint_auth: EndpointAuth = EndpointAuth.KEY
     timeouts: TimeoutsRequest = TimeoutsRequest()
     hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
@@ -101,7 +102,7 @@ class JobRequest(RequestBody):
 class ScaleRequest(RequestBody):
     """How many replicas a job shall have."""
 
-    replicas: int
+    replicas: Whole
 
 
 @dataclass(frozen=True, slots=True)

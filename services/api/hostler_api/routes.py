@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -10,11 +10,11 @@ from pydantic import Field
 
 from hostler_api.access import Caller, Gate, Reader, Writer
 from hostler_api.documents import JobDocument, JobList, ReplicaList, WaitDocument, job_document
-from hostler_api.events import EventFeed, event_json
+from hostler_api.events import EventFeed, EventPage, event_json
 from hostler_api.explain import Explanation, explanation
 from hostler_api.jobs import JobService
 from hostler_api.patches import JobPatch
-from hostler_api.problems import described
+from hostler_api.problems import answered, described
 from hostler_api.replica_logs import LogDocument
 from hostler_api.requests import JobRequest, ScaleRequest
 from hostler_api.waits import WAIT_SECONDS_MAX, JobWaits, WaitFor, is_reached
@@ -24,6 +24,14 @@ from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.phases import JobPhase
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
+ACCEPTED = answered(202, "The job as it is now", "ETag", "Location")
+
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A page; or, with `Accept: text/event-stream`, server-sent events whose ids are sequences",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    }
+}
 
 
 def _service(request: Request) -> JobService:
@@ -44,7 +52,7 @@ def _answer(entry: JobEntry, status: int) -> Response:
     "/jobs",
     status_code=202,
     response_model=JobDocument,
-    responses=described(400, 401, 403, 409, 422, 503),
+    responses=ACCEPTED | described(400, 401, 403, 409, 422, 503),
 )
 async def create_job(
     request: Request,
@@ -70,7 +78,7 @@ async def list_jobs(
     label: Annotated[
         tuple[Annotated[str, Field(max_length=4300)], ...],
         Query(
-            max_length=20, description="Only jobs with this label, as `name=value`; all of them, if several."
+            max_length=10, description="Only jobs with this label, as `name=value`; all of them, if several."
         ),
     ] = (),
     include_deleted: bool = False,
@@ -95,14 +103,21 @@ async def list_jobs(
     )
 
 
-@router.get("/jobs/{job}", response_model=JobDocument, responses=described(401, 403, 404))
+@router.get(
+    "/jobs/{job}",
+    response_model=JobDocument,
+    responses=answered(200, "The job", "ETag") | described(401, 403, 404),
+)
 async def get_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Response:
     """One job, by its id or by its name in the caller's project (or in `project`)."""
     return _answer(await _service(request).get(caller, job, project), 200)
 
 
 @router.delete(
-    "/jobs/{job}", status_code=202, response_model=JobDocument, responses=described(401, 403, 404, 503)
+    "/jobs/{job}",
+    status_code=202,
+    response_model=JobDocument,
+    responses=ACCEPTED | described(401, 403, 404, 503),
 )
 async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     """Take a job down with everything that belongs to it. Its history stays readable."""
@@ -113,7 +128,7 @@ async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}",
     status_code=202,
     response_model=JobDocument,
-    responses=described(400, 401, 403, 404, 409, 412, 503),
+    responses=ACCEPTED | described(400, 401, 403, 404, 409, 412, 503),
 )
 async def update_job(
     request: Request,
@@ -130,7 +145,7 @@ async def update_job(
     "/jobs/{job}/stop",
     status_code=202,
     response_model=JobDocument,
-    responses=described(401, 403, 404, 409, 503),
+    responses=ACCEPTED | described(401, 403, 404, 409, 503),
 )
 async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     """End all replicas and keep the job. Requests get 503 and do not wake it; resume does."""
@@ -141,7 +156,7 @@ async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/resume",
     status_code=202,
     response_model=JobDocument,
-    responses=described(401, 403, 404, 409, 503),
+    responses=ACCEPTED | described(401, 403, 404, 409, 503),
 )
 async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     """Start a stopped or failed job over."""
@@ -152,7 +167,7 @@ async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     "/jobs/{job}/restart",
     status_code=202,
     response_model=JobDocument,
-    responses=described(400, 401, 403, 404, 409, 503),
+    responses=ACCEPTED | described(400, 401, 403, 404, 409, 503),
 )
 async def restart_job(
     request: Request,
@@ -171,7 +186,7 @@ async def restart_job(
     "/jobs/{job}/scale",
     status_code=202,
     response_model=JobDocument,
-    responses=described(400, 401, 403, 404, 409, 503),
+    responses=ACCEPTED | described(400, 401, 403, 404, 409, 503),
 )
 async def scale_job(request: Request, job: str, body: ScaleRequest, caller: Writer) -> Response:
     """Have another number of replicas, within the job's bounds. A job with targets is scaled on from there as its load demands."""
@@ -233,7 +248,7 @@ async def replica_log(
     return await service.replica_log(entry, LogQuestion(replica_id=replica_id, tail_lines=tail, after=after))
 
 
-@router.get("/jobs/{job}/events", responses=described(400, 401, 403, 404))
+@router.get("/jobs/{job}/events", response_model=EventPage, responses=STREAM | described(400, 401, 403, 404))
 async def job_events(
     request: Request,
     job: str,

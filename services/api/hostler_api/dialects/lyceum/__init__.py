@@ -9,10 +9,11 @@ from fastapi import APIRouter
 
 from hostler_api.dialects.lyceum import account, deployments, later
 from hostler_api.dialects.lyceum.errors import lyceum_error
+from hostler_api.dialects.lyceum.refusals import FORM
 
 PREFIX = "/api/v2/external"
 router = APIRouter(prefix=PREFIX)
 for _each in (deployments.router, account.router, later.router):
     router.include_router(_each)
 
-__all__ = ["PREFIX", "lyceum_error", "router"]
+__all__ = ["FORM", "PREFIX", "lyceum_error", "router"]

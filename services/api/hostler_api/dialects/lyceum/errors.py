@@ -29,6 +29,8 @@ def lyceum_error(request: Request, occurrence: Occurrence) -> JSONResponse:
     problem = occurrence.problem
     if problem is not INVALID:
         return JSONResponse({"detail": occurrence.detail}, problem.status, occurrence.headers)
+    if not occurrence.errors:
+        return JSONResponse({"detail": occurrence.detail}, INVALID_STATUS)
     where = "query" if request.method == "GET" else "body"
     return JSONResponse({"detail": field_list(where, occurrence.errors)}, INVALID_STATUS)
 

@@ -37,6 +37,7 @@ NOT_OFFERED: Final = (
     ("POST", "/serverless/embeddings", _SHARED),
 )
 """Method, path, and what to do instead."""
+_AS_NAME: Final = str.maketrans({"/": "_", "-": "_", "{": None, "}": None})
 _IN_PATH: Final = re.compile(r"\{(\w+)\}")
 
 router = APIRouter(tags=["lyceum: not offered"])
@@ -66,7 +67,7 @@ for _method, _path, _instead in NOT_OFFERED:
         status_code=501,
         summary="Not offered",
         description=_instead,
-        name="not_offered",
+        name=f"not_offered_{_method}{_path}".lower().translate(_AS_NAME).rstrip("_"),
         responses=refusals(501),
         response_model=None,
         # The handlers do not take what is in the path, so the document has to be told of it.

@@ -1,6 +1,10 @@
 """What the OpenAPI document says about errors of this dialect's routes."""
 
+from typing import Final
+
 from pydantic import BaseModel
+
+from hostler_api.openapi import ErrorForm
 
 
 class Refusal(BaseModel):
@@ -23,6 +27,8 @@ class InvalidRequest(BaseModel):
     detail: list[FieldRefusal] | str
 
 
+FORM: Final = ErrorForm("/api/v2/external/", "application/json", Refusal, 422, InvalidRequest)
+"""How its errors are written down."""
 _MEANINGS = {
     401: "The API key is missing or not valid",
     403: "The API key may not do this",

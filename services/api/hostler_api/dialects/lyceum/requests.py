@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, SecretStr
 
+from hostler_api.numbers import Number, Whole
 from hostler_api.requests import (
     DEFAULT_HARDWARE_PROFILE,
     JobRequest,
@@ -35,8 +36,8 @@ _BETWEEN_ARGS: Final = re.compile(r",\s*(?=-{0,2}[A-Za-z])")
 _AFTER_NAME: Final = re.compile(r"\s*=\s*|\s+")
 _GPU_MEMORY: Final = re.compile(r"(\d+)GB\b", re.ASCII)
 
-Replicas = Annotated[int, Field(ge=1, le=REPLICAS_MAX)]
-Threshold = Annotated[float, Field(gt=0, lt=1e9, allow_inf_nan=False)]
+Replicas = Annotated[Whole, Field(ge=1, le=REPLICAS_MAX)]
+Threshold = Annotated[Number, Field(gt=0, lt=1e9, allow_inf_nan=False)]
 
 
 class CreateBody(RequestBody):
@@ -47,8 +48,8 @@ class CreateBody(RequestBody):
     gpu_type: str | None = Field(
         default=None, max_length=63, description="A hardware profile with or without `gpu.` before it."
     )
-    gpu_count: Annotated[int, Field(ge=1, le=64)] | None = None
-    gpu_vram_gb: Annotated[int, Field(ge=1)] | None = Field(
+    gpu_count: Annotated[Whole, Field(ge=1, le=64)] | None = None
+    gpu_vram_gb: Annotated[Whole, Field(ge=1)] | None = Field(
         default=None, description="What the GPU type must have; never chooses one."
     )
     vllm_args: str | None = Field(
@@ -61,7 +62,7 @@ class CreateBody(RequestBody):
     max_replicas: Replicas | None = None
     target_rps: Threshold | None = None
     target_latency_p95_ms: Threshold | None = None
-    stabilisation_window: Annotated[int, Field(ge=0, le=STABILISATION_WINDOW_SECONDS_MAX)] | None = None
+    stabilisation_window: Annotated[Whole, Field(ge=0, le=STABILISATION_WINDOW_SECONDS_MAX)] | None = None
     hf_token: Annotated[SecretStr, Field(max_length=512)] | None = Field(
         default=None, description="Kept sealed; never shown again."
     )
