@@ -40,7 +40,9 @@ def servers(tmp_path: Path) -> Iterator[list[Server]]:
             port = probe.getsockname()[1]
         launch = tmp_path / f"launch-{number}.json"
         parameters = asdict(SimulatedParameters(first_token_seconds=0.01, completion_tokens=3))
-        launch.write_text(json.dumps({"served_name": "theirs", "port": port, **parameters}))
+        launch.write_text(
+            json.dumps({"served_name": "theirs", "host": "127.0.0.1", "port": port, **parameters})
+        )
         process = subprocess.Popen(
             [sys.executable, "-I", simulated_server.__file__, str(launch)],
             env={simulated_server.KEY_VARIABLE: KEY},
