@@ -53,6 +53,8 @@ def rollout(job: Job, room: Room, new_ids: Callable[[], str], *, may_start: bool
     |                            | wanted                       |               |                                      |
     | serves                     | fewer than wanted, no surge  | some          | one more is started                  |
     | serves                     | all ready, nothing is ending | after its end | it ends first, one is started then   |
+    | serves, the last to do so  | none, and fewer active than  | after its end | it stays, and the job says why       |
+    |                            | wanted                       |               |                                      |
     | serves                     | all ready, nothing is ending | none at all   | it stays, and the job says why       |
     | serves                     | one starts, or one is ending | any           | it stays                             |
     """
@@ -85,7 +87,9 @@ def rollout(job: Job, room: Room, new_ids: Callable[[], str], *, may_start: bool
     if something_ends(job) or ending or len(ready_new) < len(new):
         return Rollout(tuple(actions))
     makes_room = next((each for each in serving if room.has_place_once_ended(job, each.placement)), None)
-    if makes_room is None or active > wanted:
+    # Its room may go to another job that waits; so the last that serves is given up only by a job that has all it wants.
+    expendable = active == wanted or (active < wanted and len(serving) + len(ready_new) > 1)
+    if makes_room is None or not expendable:
         return Rollout(tuple(actions), waits_for_room=True)
     return Rollout((*actions, _replaced(job, makes_room)))
 

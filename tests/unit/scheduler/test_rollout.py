@@ -62,6 +62,16 @@ STEPS: dict[str, tuple[Job, float, list[str]]] = {
         2,
         ["ScheduleReplica new-001"],
     ),
+    "the last that serves stays where the room of another was taken meanwhile": (
+        after(RESTARTED, draining("r1", 12), ReplicaTerminated(at(13), "r1")),
+        1,
+        ["HoldJob"],
+    ),
+    "of two that serve one may end though a third has lost its room": (
+        after(running_job(3, minimum=3), RESTART, draining("r1", 12), ReplicaTerminated(at(13), "r1")),
+        2,
+        ["DrainReplica r2"],
+    ),
     "an old one that does not serve ends at once": (
         after(RESTARTED, ReplicaUnhealthy(at(12), "r1", "slow")),
         8,
