@@ -16,7 +16,7 @@ from hostler_api.history.reader import NoHistory, StoredHistory
 from hostler_api.history.recorder import HistoryRecorder
 from hostler_api.history.resolutions import RESOLUTIONS
 from hostler_api.history.shapes import SeriesName
-from hostler_api.history.store import SlotStore
+from hostler_api.history.store import SlotKey, SlotStore, SlotTaken
 from hostler_bus.leases import Lease, hold
 from hostler_bus.memory import MemoryBus
 from hostler_bus.memory_server import MemoryServer
@@ -204,3 +204,15 @@ async def test_what_is_recorded_goes_by_itself_when_its_time_is_over(
         assert len(of_it) == 2, "one for the job, one for the replica"
         kept, chunk = resolution.kept_seconds, resolution.slot_seconds * resolution.slots_per_chunk
         assert all(kept < seconds <= kept + chunk for seconds in of_it)
+
+
+async def test_a_recorder_that_slept_can_not_take_back_what_its_successor_wrote(place: Place) -> None:
+    key = SlotKey(JOB, "", RESOLUTIONS[0], 178_000_000)
+    slept, successor = await place.store.load([key]), await place.store.load([key])
+    assert successor[key].slot.take_fleet(key.start_ms, 5, desired=2, ready=2)
+    await place.store.replace(successor)
+    assert slept[key].slot.take_fleet(key.start_ms, 5, desired=9, ready=9)
+    with pytest.raises(SlotTaken):
+        await place.store.replace(slept)
+    stored = await place.store.load([key])
+    assert stored[key].slot.desired_seconds == 10
