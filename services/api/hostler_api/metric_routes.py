@@ -9,6 +9,7 @@ from hostler_api.access import Reader
 from hostler_api.documents import Document
 from hostler_api.history.shapes import MetricHistory, SeriesName
 from hostler_api.jobs import JobService
+from hostler_api.moments import within_calendar
 from hostler_api.problems import described
 from hostler_domain.errors import FieldError, InvalidFields, NotFound
 from hostler_kit.clock import Clock
@@ -85,4 +86,4 @@ async def job_metrics(
 def _moment(field: str, value: datetime | None) -> datetime | None:
     if value is not None and value.tzinfo is None:
         raise InvalidFields(FieldError(field, "must have a time zone, such as 2026-11-21T12:00:00Z"))
-    return value.astimezone(UTC) if value else None
+    return within_calendar(field, value).astimezone(UTC) if value else None

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from hostler_api.moments import within_calendar
 from hostler_domain.errors import FieldError, InvalidFields
 
 _SPAN_DEFAULT = timedelta(days=30)
-_YEARS = (2000, 9000)
 
 
 class Granularity(StrEnum):
@@ -33,8 +33,8 @@ def span(start: datetime | None, end: datetime | None, now: datetime) -> tuple[d
         InvalidFields: it makes no sense.
     """
     for field, moment in (("start", start), ("end", end)):
-        if moment is not None and not _YEARS[0] <= moment.year <= _YEARS[1]:
-            raise InvalidFields(FieldError(field, f"must lie between the years {_YEARS[0]} and {_YEARS[1]}"))
+        if moment is not None:
+            within_calendar(field, moment)
     until = now if end is None else end
     since = until - _SPAN_DEFAULT if start is None else start
     if since >= until:

@@ -313,6 +313,9 @@ async def test_a_record_that_makes_no_sense_is_refused_by_its_field(
         ("/v1/jobs/{job}/metrics?names=vibes", "names.0"),
         ("/v1/jobs/{job}/metrics?start=yesterday", "start"),
         ("/v1/jobs/{job}/metrics?start=2026-01-01T00:00:00", "start"),
+        ("/v1/jobs/{job}/metrics?start=0001-01-01T00:00:00%2B14:00", "start"),
+        ("/v1/jobs/{job}/metrics?end=0001-01-01T00:00:00Z", "end"),
+        ("/v1/jobs/{job}/metrics?end=9999-12-31T23:59:59-14:00", "end"),
         ("/v1/jobs/{job}/metrics?start=2027-01-01T00:00:00Z&end=2026-01-01T00:00:00Z", "start"),
     ],
 )

@@ -120,3 +120,21 @@ def test_what_is_kept_is_what_is_promised() -> None:
         (60, 7 * 86400),
         (3600, 90 * 86400),
     ]
+
+
+class Asked(dict[int, Slot]):
+    """Slots that count how often they were asked for."""
+
+    times = 0
+
+    def get(self, key: int, default: Slot | None = None) -> Slot | None:  # type: ignore[override]  # narrower on purpose
+        self.times += 1
+        return super().get(key, default)
+
+
+def test_a_question_about_millennia_costs_no_more_than_what_was_recorded() -> None:
+    slots = Asked({FIRST: busy(4), FIRST + 2: busy(1)})
+    spans = Spans(0, 250 * 365 * DAY_MS, 3, NOW_MS + DAY_MS)
+    (series,) = read_series([SeriesName.REQUESTS], slots, FINE, spans)
+    assert [each.value for each in series.samples if each.value is not None] == [5]
+    assert slots.times <= 3 * 3

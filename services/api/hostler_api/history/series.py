@@ -61,7 +61,10 @@ def _reached(
 ) -> Weighted:
     length = resolution.slot_seconds * 1000
     found: list[tuple[Slot, float]] = []
-    for number in range(int(begin_ms // length), int(-(-end_ms // length))):
+    # Whatever the question spans, no more is walked through than was recorded.
+    first = max(int(begin_ms // length), min(slots, default=0))
+    last = min(int(-(-end_ms // length)), max(slots, default=-1) + 1)
+    for number in range(first, last):
         slot = slots.get(number)
         if slot is not None:
             # Of the slot under way only the time up to now is filled.

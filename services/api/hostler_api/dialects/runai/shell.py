@@ -18,6 +18,7 @@ from hostler_api.dialects.runai.metrics import Source, as_csv, measurements, par
 from hostler_api.dialects.runai.workloads import Names
 from hostler_api.history.shapes import History, MetricHistory
 from hostler_api.jobs import JobService
+from hostler_api.moments import within_calendar
 from hostler_bus.job_log import JobEntry
 from hostler_domain.errors import FieldError, InvalidFields, NotFound
 
@@ -139,7 +140,7 @@ async def metrics_answer(
         InvalidFields: a type is not known, or the time has no length.
     """
     wanted = parsed_types(types, known)
-    start, end = _aware(start), _aware(end)
+    start, end = (_aware(within_calendar(field, each)) for field, each in (("start", start), ("end", end)))
     if start >= end:
         raise InvalidFields(FieldError("end", "must be after start"))
     store: MetricHistory = request.app.state.history
