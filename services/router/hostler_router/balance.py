@@ -100,10 +100,9 @@ def _preferred(
 
 
 def _sample(eligible: Sequence[Endpoint], choices: int, rng: Rng) -> list[Endpoint]:
-    """So many different ones at random."""
+    """So many different ones at random (Floyd's way: one number each)."""
     chosen: list[int] = []
-    while len(chosen) < choices:
-        index = rng.randrange(len(eligible))
-        if index not in chosen:
-            chosen.append(index)
+    for last in range(len(eligible) - choices, len(eligible)):
+        index = rng.randrange(last + 1)
+        chosen.append(last if index in chosen else index)
     return [eligible[index] for index in chosen]
