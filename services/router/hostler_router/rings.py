@@ -8,13 +8,13 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, shake_128
+from itertools import chain, repeat
 from struct import unpack
 from typing import Final
 
-_DIGESTS: Final = 16
-_POINTS: Final = 8
-"""Eight points of eight bytes from each digest make 128 points a replica: shares then differ by about a tenth."""
+_POINTS: Final = 128
+"""For each replica; shares then differ by about a tenth."""
 _RINGS_KEPT: Final = 256
 
 
@@ -24,13 +24,14 @@ class Ring:
     __slots__ = ("_indexes", "_points")
 
     def __init__(self, replica_ids: Sequence[str]) -> None:
-        pairs = sorted(
-            (point, replica_id, index)
-            for index, replica_id in enumerate(replica_ids)
-            for point in _points_of(replica_id)
-        )
-        self._points = array("Q", [point for point, _, _ in pairs])
-        self._indexes = array("L", [index for _, _, index in pairs])
+        indexes: dict[int, int] = {}
+        for index, replica_id in enumerate(replica_ids):
+            digest = shake_128(replica_id.encode()).digest(8 * _POINTS)
+            indexes.update(zip(unpack(f">{_POINTS}Q", digest), repeat(index)))
+        points = sorted(indexes)
+        # Arrays take a quarter of the memory that lists would.
+        self._points = array("Q", points)
+        self._indexes = array("L", [indexes[point] for point in points])
 
     def owners(self, key: bytes) -> Iterator[int]:
         """Where among the replicas the key's owner is, then the owner if that one were not there, and so on: each once."""
@@ -41,7 +42,7 @@ class Ring:
         first = indexes[start]
         yield first
         met = {first}
-        for position in (*range(start + 1, len(points)), *range(start)):
+        for position in chain(range(start + 1, len(points)), range(start)):
             index = indexes[position]
             if index not in met:
                 met.add(index)
@@ -52,11 +53,3 @@ class Ring:
 def ring_of(replica_ids: tuple[str, ...]) -> Ring:
     """The ring of these replicas, made once."""
     return Ring(replica_ids)
-
-
-def _points_of(replica_id: str) -> Iterator[int]:
-    named = blake2b(replica_id.encode())
-    for number in range(_DIGESTS):
-        digest = named.copy()
-        digest.update(b"#%d" % number)
-        yield from unpack(f">{_POINTS}Q", digest.digest())
