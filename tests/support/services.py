@@ -126,6 +126,7 @@ class Services:
             "HOSTLER_SECRET_KEY_FILE": str(secret_key_file),
             "HOSTLER_DATA_DIR": str(self.folder / "data"),
             "HOSTLER_LOG_FORMAT": "json",
+            "HOSTLER_ROUTER_WORKERS": "1",
             _INSTANCE_VARIABLE: self.instance,
             f"{prefix}NAME": name,
             f"{prefix}OPS_PORT": str(ops_port),

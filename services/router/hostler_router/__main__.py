@@ -1,23 +1,38 @@
 """Runs a router: `python -m hostler_router`.
 
-Reads the settings, builds the adapters, and leaves the rest to the chassis. Several of these share one port.
+Reads the settings, builds the adapters, and leaves the rest to the chassis. Several of these share one port; with more than one
+worker this process only looks after them (`workers`).
 """
 
 import random
 
-from hostler_bus.connection import open_bus, resync
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
-from hostler_router.service import Router, Surroundings
 from hostler_router.settings import RouterSettings
+from hostler_router.worker_link import Report, upward
+from hostler_router.workers import run_workers, worker_count
 
 
 def main() -> None:
     """Run until told to stop."""
     platform, settings = PlatformSettings(), RouterSettings()
+    workers = worker_count(settings.workers)
+    if workers > 1:
+        run_workers(workers, platform, settings)
+    else:
+        _run_router(platform, settings)
+
+
+def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
+    # Late, because a parent starts its workers sooner without it, and has no use for it.
+    from hostler_bus.connection import open_bus, resync
+    from hostler_router.service import Router, Surroundings
 
     async def start(chassis: Chassis) -> None:
+        parent = upward(chassis.stopping.set)
+        if parent is not None:
+            parent.tell(Report(chassis.ops_port, serves=False))
         secret_key = require_secret_key(platform.secret_key_file)
         bus = await open_bus(chassis, platform)
         router = Router(
@@ -38,6 +53,8 @@ def main() -> None:
         chassis.on_stop("router", router.stop)
         await router.start(chassis.spawn)
         resync(chassis, bus, platform, jobs=router.jobs, keys=router.keys)
+        if parent is not None:
+            parent.tell(Report(chassis.ops_port, serves=True))
 
     run_service("router", platform, settings, start)
 

@@ -44,3 +44,6 @@ class RouterSettings(OpsSettings):
     """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""
+    workers: int = Field(default=0, ge=0)
+    """How many processes share the port, each a whole router; 0 is one for every core that this process may use. With more than
+    one the process that was started looks after the others, and answers for all of them on the ops port."""
