@@ -28,7 +28,7 @@ from hostler_router.openai_errors import (
 )
 from hostler_router.relay import Relay
 from hostler_router.running import Running
-from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown
+from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown, Waking
 from hostler_router.uploads import UploadLimits, upload
 from hostler_router.usage import UsageRecorder, finished
 from hostler_router.windows import WindowRecorder
@@ -144,7 +144,7 @@ class Inference:
                 raise Refused(unknown_model(asked.model))
             case Ambiguous():
                 raise Refused(ambiguous_model(asked.model, target.job_ids))
-            case NotServing():
+            case NotServing() | Waking():
                 exchange.job_id = target.entry.job_id
                 exchange.outcome = Outcome.REJECTED
                 self._recorder.rejected(target.entry.job_id)
@@ -229,7 +229,7 @@ class Inference:
             self._metrics.set_in_flight(job_id, self._recorder.in_flight(job_id))
 
 
-def _waiting(target: NotServing) -> ErrorReply:
+def _waiting(target: NotServing | Waking) -> ErrorReply:
     entry = target.entry
     why = f"{entry.phase}, {entry.reason}" if entry.reason else str(entry.phase)
     return not_serving(
