@@ -13,7 +13,7 @@ from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamil
 from hostler_api.keys import KeyService, Wanted
 from hostler_api.numbers import Whole
 from hostler_api.problems import answered, described
-from hostler_api.requests import RequestBody
+from hostler_api.request_body import RequestBody
 from hostler_api.usage import UsageTotals
 from hostler_api.usage_times import Granularity, span
 from hostler_contracts.catalogue import Scope

@@ -11,7 +11,7 @@ from hostler_api.documents import Document
 from hostler_api.numbers import Whole
 from hostler_api.problems import answered, described
 from hostler_api.projects import ProjectService, with_changes
-from hostler_api.requests import RequestBody
+from hostler_api.request_body import RequestBody
 from hostler_domain.project_rules import DESCRIPTION_LENGTH_MAX
 
 

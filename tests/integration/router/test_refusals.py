@@ -220,6 +220,11 @@ async def test_models_lists_the_callers_jobs(router: Harness, first: Replica) ->
                     "max_replicas": 3,
                     "healthy_replicas": 1,
                     "total_replicas": 1,
+                    "runtime": "llamacpp",
+                    "availability": "ready",
+                    "reason": None,
+                    "eta_seconds": None,
+                    "extra_routes": [],
                 },
             }
         ],
