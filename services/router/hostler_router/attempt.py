@@ -24,7 +24,7 @@ from hostler_router.openai_errors import (
 from hostler_router.outliers import Failure
 from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
-from hostler_router.replica_client import ReplicaUnreachable
+from hostler_router.replica_keys import KeyUnavailable
 from hostler_router.resume import Resume
 from hostler_router.table import Endpoint
 from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised
@@ -288,7 +288,7 @@ class Attempt:
     async def _fetch_key(self) -> None:
         try:
             await self._parts.replica_keys.fetch(self.endpoint)
-        except ReplicaUnreachable:
+        except KeyUnavailable:
             if self.stage is not Stage.OVER:
                 self._fail(REPLICAS_UNREACHABLE, Failure.CONNECT)
             return

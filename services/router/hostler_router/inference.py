@@ -6,20 +6,20 @@ callers with limits wait for a store. What a client gets is whole: an error of i
 ends with `[DONE]` or with one error event.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from hostler_domain.routing import Balancing
 from hostler_kit.ids import new_id
-from hostler_router.attempt import Attempt, Stage
+from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller, authenticate
 from hostler_router.balance import pick
 from hostler_router.bodies import Asked, Usage, read_request, with_model
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.forms import FormBody
-from hostler_router.limits import Verdict
+from hostler_router.limit_rules import Verdict, estimated_tokens
+from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
     INTERNAL,
     ROUTER_STOPPING,
@@ -43,7 +43,6 @@ from hostler_router.resume import Resume
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.usage import finished
 from hostler_router.waiting_line import Ticket
-from hostler_router.lines import Waiter
 from hostler_router.wire.addresses import Address
 from hostler_router.wire.heads import Head
 from hostler_router.wire.reply import Reply
@@ -52,6 +51,8 @@ from hostler_router.wishes import Wishes, read_wishes
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _RESUMED: Final = b": resumed\n\n"
 _NEVER: Final = float("inf")
+_BYTES_PER_AUDIO_SECOND: Final = 32_000
+"""Of speech as it is recorded for recognition, 16 kHz with 16 bits; compressed audio is taken for shorter than it is."""
 _BYTES_PER_TOKEN: Final = 4
 """What a prompt is taken to be, where nobody has counted its tokens."""
 
@@ -86,7 +87,6 @@ class InferenceRequest:
         self._tried: set[str] = set()
         self._ticket: Ticket[Waiter] | None = None
         self._verdict: Verdict | None = None
-        self._admitting: asyncio.Task[None] | None = None
         self._resume: Resume | None = None
         self._resumed = False
         self._spoke = False
@@ -178,8 +178,12 @@ class InferenceRequest:
         parts.budget.request(now)
         parts.wheel.arm(self, self._next_due())
         caller = self._caller
-        if isinstance(caller, Caller) and caller.limited:
-            self._admitting = asyncio.create_task(self._ask_limits(caller, asked))
+        project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
+        if isinstance(caller, Caller) and (caller.limits or project_limits):
+            tokens = estimated_tokens(self._size, asked.tokens_max, parts.settings.tokens_expected)
+            parts.limiter.submit(
+                caller.key_id, caller.limits, caller.project, project_limits, tokens, self._on_verdict
+            )
         else:
             self._place()
 
@@ -203,11 +207,8 @@ class InferenceRequest:
             raise Refused(_waiting(target))
         return entry
 
-    async def _ask_limits(self, caller: Caller, asked: Asked) -> None:
-        tokens = self._size // _BYTES_PER_TOKEN + (asked.tokens_max or self._parts.settings.tokens_expected)
-        verdict = await self._parts.limiter.admit(
-            caller.key_id, caller.limits, caller.project, caller.project_limits, tokens
-        )
+    def _on_verdict(self, verdict: Verdict) -> None:
+        """What the limits of the caller's key and project say."""
         if self._over:
             if verdict.lease is not None:
                 verdict.lease.settle(0)
@@ -243,7 +244,7 @@ class InferenceRequest:
     def _place(self) -> None:
         """Give the request to a replica; where there is none for it, let it wait."""
         parts = self._parts
-        standing = parts.table.standing(self._job.job_id)
+        standing = parts.table.target(self._job.job_id)
         if standing is None:
             self._turn_away(unknown_model(self._job.job_id))
             return
@@ -329,7 +330,7 @@ class InferenceRequest:
             self._turn_away(queue_full(entry.name, self._retry_after()))
             return
         self._exchange.queued_at = now
-        parts.metrics.queued(entry.job_id, parts.lines.waiting(entry.job_id))
+        parts.metrics.set_waiting(entry.job_id, parts.lines.waiting(entry.job_id))
         parts.wheel.arm(self, self._next_due())
 
     def _retry_after(self) -> int:
@@ -375,7 +376,7 @@ class InferenceRequest:
             head_of=self._head_of,
             body=body,
             strip_usage=asked.strip_usage,
-            hold=parts.outstanding.begin(endpoint.replica_id, asked.work),
+            hold=parts.outstanding.begin(endpoint.replica_id, _work(asked)),
             resume=resumed,
         )
         self._attempt.start()
@@ -480,7 +481,7 @@ class InferenceRequest:
         now = parts.clock.monotonic()
         replica_id = attempt.endpoint.replica_id
         if self._outliers.failed(replica_id, failure, now):
-            parts.metrics.ejected(self._job.job_id, failure)
+            parts.metrics.ejected(self._job.job_id, failure.value)
             parts.logger.warning(
                 "replica.ejected", job=self._job.job_id, replica=replica_id, reason=failure.value
             )
@@ -504,7 +505,7 @@ class InferenceRequest:
             body = self._resume.continuation(self._asked, self._job.runtime)
             if body is None:
                 return False
-        standing = parts.table.standing(self._job.job_id)
+        standing = parts.table.target(self._job.job_id)
         if not isinstance(standing, Route):
             return False
         self._entry = standing.entry
@@ -513,7 +514,7 @@ class InferenceRequest:
             return False
         if body is not None:
             self._resumed = exchange.resumed = True
-            parts.metrics.resumed()
+            parts.metrics.resumed(self._job.job_id)
         parts.metrics.retried(error.code or "")
         self._try(endpoint, body)
         return True
@@ -587,7 +588,7 @@ class InferenceRequest:
         elif self._ticket is not None and now >= self._queue_deadline:
             ticket, self._ticket = self._ticket, None
             self._parts.lines.leave(self._job.job_id, ticket)
-            self._give_up_waiting(self._parts.table.standing(self._job.job_id))
+            self._give_up_waiting(self._parts.table.target(self._job.job_id))
         else:
             if self._attempt is not None:
                 self._attempt.check(now)
@@ -660,8 +661,6 @@ class InferenceRequest:
         if self._ticket is not None:
             parts.lines.leave(self._job.job_id, self._ticket)
             self._ticket = None
-        if self._admitting is not None and self._admitting is not asyncio.current_task():
-            self._admitting.cancel()
         self._pieces = []
         self._let_go()
         ended = parts.clock.monotonic()
@@ -727,7 +726,7 @@ class InferenceRequest:
             recorder.used(job_id, exchange.replica_id, exchange.usage)
         if exchange.first_event_seconds is not None:
             recorder.first_token(job_id, exchange.replica_id, exchange.first_event_seconds * 1000)
-            metrics.first_event(exchange.first_event_seconds)
+            metrics.first_event(exchange.first_event_seconds, job_id)
         match exchange.outcome:
             case Outcome.ANSWERED:
                 recorder.completed(job_id, exchange.replica_id, seconds * 1000)
@@ -761,6 +760,11 @@ class InferenceRequest:
         self._stop_trying()
         self._exchange.outcome = Outcome.FAILED
         self._fail(INTERNAL)
+
+
+def _work(asked: Asked) -> float:
+    """How much a request is: seconds of audio, as far as its length tells, or simply one."""
+    return max(asked.body.length / _BYTES_PER_AUDIO_SECOND, 1.0) if isinstance(asked.body, FormBody) else 1.0
 
 
 def _traceparent(head: Head) -> bytes:

@@ -146,6 +146,48 @@ def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -
     )
 
 
+def queue_full(name: str, retry_after_seconds: int) -> ErrorReply:
+    """429: every replica has as much as it may have, and as many requests as may are waiting."""
+    return ErrorReply(
+        429,
+        f"The job {_short(name)} has as many requests waiting as it may have; try again shortly.",
+        type="rate_limit_error",
+        code="queue_full",
+        retry_after_seconds=retry_after_seconds,
+        should_retry=True,
+    )
+
+
+def queue_timed_out(name: str, retry_after_seconds: int) -> ErrorReply:
+    """503: the request waited for a replica for as long as it may."""
+    return ErrorReply(
+        503,
+        f"The request waited for a replica of the job {_short(name)} for as long as it may; try again shortly.",
+        type=SERVER_ERROR,
+        code="queue_timeout",
+        retry_after_seconds=retry_after_seconds,
+        should_retry=True,
+    )
+
+
+def route_not_allowed(route: str, name: str) -> ErrorReply:
+    """404: the job does not answer that route."""
+    return ErrorReply(
+        404,
+        f"The job {_short(name)} does not answer {route}; its owner can allow it (routing.extra_routes).",
+        code="route_not_allowed",
+    )
+
+
+def not_offered(route: str) -> ErrorReply:
+    """501: the service that owns the route is not installed."""
+    return ErrorReply(
+        501,
+        f"{route} is not offered here: the service that owns it is not installed.",
+        code="not_offered",
+    )
+
+
 # Nobody answered, so nothing was run and trying again is safe.
 REPLICAS_UNREACHABLE = not_serving(
     "No replica of this model could be reached; try again shortly.", retry_after_seconds=2, should_retry=True
@@ -180,6 +222,21 @@ TIMED_OUT = ErrorReply(
     "The request took longer than the job's request timeout, or X-Timeout-S, allows.",
     type="timeout_error",
     code="request_timeout",
+)
+# The replica may have been at work, and may be slow for everyone; another one is asked before a client hears this.
+TIMED_OUT_FIRST = ErrorReply(
+    504,
+    "The replica did not begin to answer in time.",
+    type="timeout_error",
+    code="first_byte_timeout",
+)
+OWNER_AWAY = ErrorReply(
+    503,
+    "The service that owns this route can't be reached; try again shortly.",
+    type=SERVER_ERROR,
+    code="service_unavailable",
+    retry_after_seconds=2,
+    should_retry=True,
 )
 ASYNC_NOT_OFFERED = ErrorReply(
     501,

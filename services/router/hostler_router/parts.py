@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hostler_contracts.catalogue import ApiKey
+from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_router.access_log import AccessLog
 from hostler_router.balance import Rng
+from hostler_router.exchange import Exchange
 from hostler_router.limits import Limiter
 from hostler_router.lines import Lines
 from hostler_router.metrics import RouterMetrics
@@ -27,6 +28,8 @@ from hostler_router.wire.replica_pool import ReplicaPool
 FindKey = Callable[[str], ApiKey | None]
 OnKey = Callable[[str], None]
 """Told of the id of every key that is used."""
+Ended = Callable[[Exchange, int, float], None]
+"""Told of a request, the status that its client got, 0 for none, and the seconds that it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class RouterParts:
         find_key: Gives a stored API key by its hash.
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
+        ended: Puts down what became of a request.
         wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
         choices: Replicas that are drawn to choose between; 0 looks at all of them.
     """
@@ -44,6 +48,7 @@ class RouterParts:
     settings: RouterSettings
     table: RouteTable
     find_key: FindKey
+    project_limits: Callable[[str], Limits | None]
     on_key: OnKey
     caught_up: Callable[[], bool]
     pool: ReplicaPool
@@ -58,8 +63,8 @@ class RouterParts:
     running: Running
     metrics: RouterMetrics
     wheel: TimerWheel
-    access_log: AccessLog
     tracer: Tracer | None
+    ended: Ended
     wake: Callable[[str], None]
     choices: int
     rng: Rng

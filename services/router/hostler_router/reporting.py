@@ -1,6 +1,7 @@
 """Publishes what the recorder counted: one window per living job and period, on the METRICS stream."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from hostler_bus.errors import BusError
@@ -16,6 +17,8 @@ from hostler_router.table import RouteTable
 from hostler_router.windows import WindowRecorder
 
 _AT_ONCE: Final = 64
+_SOON_SECONDS: Final = 0.25
+"""Between two windows that did not wait for the end of their period."""
 
 
 class WindowReporter:
@@ -27,6 +30,7 @@ class WindowReporter:
         table: RouteTable,
         recorder: WindowRecorder,
         outstanding: Outstanding,
+        waiting: Callable[[], Mapping[str, int]],
         *,
         name: str,
         period_seconds: float,
@@ -38,6 +42,8 @@ class WindowReporter:
         self._table = table
         self._recorder = recorder
         self._outstanding = outstanding
+        self._waiting = waiting
+        self._soon = asyncio.Event()
         self._name = name
         self._period_seconds = period_seconds
         self._clock = clock
@@ -47,10 +53,23 @@ class WindowReporter:
         self._started = clock.monotonic()
 
     async def run(self) -> None:
-        """Publish each period, until cancelled."""
+        """Publish each period, and at once when somebody begins to wait for a job that sleeps, until cancelled."""
         while True:
-            await self._clock.sleep(self._period_seconds)
+            period = asyncio.ensure_future(self._clock.sleep(self._period_seconds))
+            soon = asyncio.ensure_future(self._soon.wait())
+            try:
+                await asyncio.wait((period, soon), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                period.cancel()
+                soon.cancel()
             await self.publish()
+            if self._soon.is_set():
+                self._soon.clear()
+                await self._clock.sleep(_SOON_SECONDS)
+
+    def publish_soon(self) -> None:
+        """Don't wait for the end of the period: a job has to wake up."""
+        self._soon.set()
 
     async def publish(self) -> None:
         """Cut a window for every living job and publish it. A window that can't be published is lost, and that is logged."""
@@ -62,6 +81,7 @@ class WindowReporter:
             router=self._name,
             started_at=self._started_at,
             seconds=max(monotonic - self._started, 0.001),
+            waiting=self._waiting(),
         )
         self._started_at, self._started = now, monotonic
         while windows:

@@ -44,6 +44,41 @@ class RouterSettings(OpsSettings):
     """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""
+    first_byte_timeout_seconds: float = Field(default=0.0, ge=0)
+    """How long a replica may take to begin its answer before another one is tried; 0 leaves it to the job's request timeout, since
+    an answer that is not streamed begins when it is complete."""
+    head_timeout_seconds: float = Field(default=15.0, gt=0)
+    """How long the head of a request may take to arrive."""
+    keep_alive_seconds: float = Field(default=75.0, gt=0)
+    """How long a client's connection is kept that no request comes on."""
+    keep_alive_comment_seconds: float = Field(default=15.0, gt=0)
+    """How often a client that waits for a stream, or for the next event of one, is sent a comment, so that nothing between gives it
+    up."""
+    concurrency_per_replica: int = Field(default=512, ge=0)
+    """How many requests one replica is given at once by this process, where its job says nothing else; those beyond wait. 0 sets no
+    bound."""
+    queue_max: int = Field(default=1024, ge=0)
+    """How many requests for one job may wait for a replica in this process, where the job says nothing else."""
+    queue_timeout_seconds: float = Field(default=60.0, ge=0)
+    """How long one may wait, where its job says nothing else; 0 lets none wait."""
+    queue_retry_after_seconds: int = Field(default=2, ge=1)
+    """When a request that found no place should be tried again."""
+    tokens_expected: int = Field(default=256, ge=0)
+    """How many tokens of answer are set aside under a limit of tokens for a request that does not bound them itself."""
+    limits_timeout_seconds: float = Field(default=0.005, gt=0)
+    """How long a request may wait for Valkey to say whether its key may begin one more; then this router decides by its share."""
+    limits_lease_seconds: float = Field(default=30.0, gt=0)
+    """After how long Valkey forgets the requests of a router that died."""
+    idle_connections_max: int = Field(default=256, ge=0)
+    """How many unused connections are kept to each replica."""
+    owner_timeout_seconds: float = Field(default=600.0, gt=0)
+    """How long a request may take that is passed on to the service that owns its route."""
+    files_url: str | None = None
+    """Base address of the service that owns `/v1/files`; without one these routes answer 501."""
+    batches_url: str | None = None
+    """Base address of the service that owns `/v1/batches`; without one these routes answer 501."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of the web pages that may call from browsers, as a JSON list such as `["https://app.example"]`; `["*"]` for all."""
     workers: int = Field(default=0, ge=0)
     """How many processes share the port, each a whole router; 0 is one for every core that this process may use. With more than
     one the process that was started looks after the others, and answers for all of them on the ops port."""

@@ -63,6 +63,10 @@ class WindowRecorder:
         counts.arrivals += 1
         counts.rejected += 1
 
+    def turned_away(self, job_id: str) -> None:
+        """One that was under way, and was counted as arrived, was turned away after all."""
+        self._of(job_id).rejected += 1
+
     def first_token(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """The first event of a stream went out."""
         for counts in self._both(job_id, replica_id):
@@ -98,6 +102,7 @@ class WindowRecorder:
         router: str,
         started_at: datetime,
         seconds: float,
+        waiting: Mapping[str, int] | None = None,
     ) -> list[LoadWindow]:
         """A window for each of `jobs`, zeros included; counting starts anew.
 
@@ -109,6 +114,7 @@ class WindowRecorder:
             router: Who counts.
             started_at: Begin of the period.
             seconds: Its length.
+            waiting: Requests that wait for a replica, by job; None where nobody counts them.
         """
         counted, self._counts = self._counts, {}
         nothing = _Counts()
@@ -130,6 +136,7 @@ class WindowRecorder:
                 prompt_tokens=counts.prompt_tokens,
                 completion_tokens=counts.completion_tokens,
                 audio_seconds=counts.audio_seconds,
+                queued=None if waiting is None else waiting.get(job_id, 0),
                 replicas={
                     replica_id: _load(
                         counts.replicas.get(replica_id, nothing), outstanding.get(replica_id, 0)
