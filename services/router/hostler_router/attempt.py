@@ -290,7 +290,7 @@ class Attempt:
             await self._parts.replica_keys.fetch(self.endpoint)
         except KeyUnavailable:
             if self.stage is not Stage.OVER:
-                self._fail(REPLICAS_UNREACHABLE, Failure.CONNECT)
+                self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
             return
         if self.stage is not Stage.OVER:
             self.start()
@@ -307,7 +307,7 @@ class Attempt:
                 if made is not None:
                     self._parts.pool.put_back(made)
             elif made is None:
-                self._fail(REPLICAS_UNREACHABLE, Failure.CONNECT)
+                self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
             else:
                 self._send(made, key)
 
@@ -387,7 +387,7 @@ class Attempt:
             return
         content = b"".join(self._pieces)
         if self._status in TRY_ELSEWHERE:
-            self._fail(normalised(self._status, b""), Failure.STATUS)
+            self._fail(normalised(self._status, b""), Failure.ERROR)
             return
         if self._status != 200:
             self._end(keep=False)

@@ -42,6 +42,14 @@ class Usage:
     audio_seconds: int = 0
 
 
+class _Answer(msgspec.Struct, gc=False):
+    usage: dict[str, object] | None = None
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
 class Asked(msgspec.Struct, frozen=True, gc=False):
     """A request for inference. A struct of msgspec because one is made for every request, in a fifteenth of the time.
 
@@ -168,6 +176,20 @@ def read_usage(payload: JsonObject) -> Usage | None:
     if not _is_count(prompt) or not _is_count(completion):
         return None
     return Usage(prompt, completion)
+
+
+def read_usage_of(content: bytes) -> Usage | None:
+    """The usage of a whole answer, which is read only so far as to see that it is whole.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+    """
+    try:
+        answer = _ANSWER.decode(content)
+    except msgspec.ValidationError:
+        _ANY.decode(content)
+        return None
+    return None if answer.usage is None else read_usage({"usage": answer.usage})
 
 
 def read_audio_seconds(header: str) -> Usage | None:

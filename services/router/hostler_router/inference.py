@@ -360,11 +360,12 @@ class InferenceRequest:
         self._tried.add(endpoint.replica_id)
         exchange.replica_id = endpoint.replica_id
         exchange.tries += 1
-        if body is None:
-            body = asked.body
-        if endpoint.upstream is not None:
+        upstream = endpoint.upstream
+        if body is not None:
+            body = body if upstream is None else with_model(body, upstream.model)
+        else:
             # Our own runtimes take any name; others know the model by theirs alone.
-            body = with_model(body, endpoint.upstream.model)
+            body = asked.body if upstream is None else asked.body_naming(upstream.model)
         entry = self._job
         resumed = self._resume if self._resumed else None
         if self._resume is None and asked.resumable and self._may_resume(entry):
@@ -469,7 +470,7 @@ class InferenceRequest:
         """The replica answered with an error that is the client's to know."""
         self._left(attempt)
         if error.status >= 500:
-            self._outliers.failed(attempt.endpoint.replica_id, Failure.STATUS, self._parts.clock.monotonic())
+            self._outliers.failed(attempt.endpoint.replica_id, Failure.ERROR, self._parts.clock.monotonic())
         else:
             self._succeeded(attempt)
         self._fail(error)

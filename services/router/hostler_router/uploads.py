@@ -5,6 +5,7 @@ the file, and another replica can be sent the same when one fails. It lies in me
 without a name from then on, so the router's memory does not grow with what is uploaded.
 """
 
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 
 from hostler_router.bodies import Asked, read_form
@@ -46,7 +47,10 @@ class UploadRequest(InferenceRequest):
         reader = self._reader
         reader.close()
         body = FormBody(self._file, self._kept, reader.content_type, reader.model_at or (0, 0))
-        return read_form(reader.values, body, meant=self._wishes.model)
+        meant = self._wishes.model
+        if meant is None or reader.model_at is None:
+            return read_form(reader.values, body)
+        return read_form({**reader.values, b"model": meant.encode()}, replace(body, model=meant))
 
     def _let_go(self) -> None:
         if self._file is not None:

@@ -37,7 +37,7 @@ class UsageRecorder:
 
 
 def finished(
-    exchange: Exchange, entry: Entry, *, status: int, now: datetime, duration_seconds: float, usage_id: str
+    exchange: Exchange, entry: Entry, *, status: int, now: datetime, duration_seconds: float, usage_id: str, measured: bool = True
 ) -> FinishedRequest:
     """What is put down of a request that has just ended."""
     usage = exchange.usage

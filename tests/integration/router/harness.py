@@ -81,7 +81,7 @@ class Harness:
                 ),
                 drain_timeout_seconds=drain_timeout_seconds,
             ),
-            RouterSettings.model_validate({"port": 0, "stall_timeout_seconds": 5.0, **settings}),
+            RouterSettings.model_validate({"port": 0, "stall_timeout_seconds": 5.0, "queue_timeout_seconds": 0, **settings}),
         )
         self.url = f"http://127.0.0.1:{self.router.port}"
         self.client = aiohttp.ClientSession(self.url, headers={"authorization": f"Bearer {ALICE_KEY}"})

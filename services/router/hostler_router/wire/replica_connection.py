@@ -98,6 +98,11 @@ class ReplicaConnection(asyncio.Protocol):
         """Whether a request may be sent on it."""
         return self._transport is not None and not self._broken and not self._transport.is_closing()
 
+    @property
+    def paused(self) -> bool:
+        """Whether its answer waits for the client."""
+        return self._paused
+
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Send a request; its answer goes to `listener`."""
         self.open(listener, head)

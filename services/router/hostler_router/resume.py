@@ -1,0 +1,3 @@
+class Resume:
+    @staticmethod
+    def supports(runtime): return False
