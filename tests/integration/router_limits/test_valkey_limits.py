@@ -6,8 +6,9 @@ import time
 from hostler_domain.limits import Limits
 from hostler_router.limit_rules import Verdict
 from hostler_router.limits import Limiter
-from tests.integration.router_limits.conftest import KEY, PROJECT, MakeLimiter, first_verdict
+from tests.integration.router_limits.conftest import MakeLimiter
 from tests.support.eventually import eventually
+from tests.support.limits import KEY, PROJECT, first_verdict
 from tests.support.valkey_server import ValkeyServer
 
 RPM = Limits(requests_per_minute=10)
