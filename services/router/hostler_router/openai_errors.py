@@ -5,10 +5,12 @@ says it. The router's README lists the codes.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 from hostler_domain.errors import HostlerError
 from hostler_domain.redaction import redact
+from hostler_router.limit_rules import Bound, Refusal, Verdict, reset_text
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -132,6 +134,45 @@ def body_too_slow(body_timeout_seconds: float) -> ErrorReply:
     """408: the body did not arrive in time."""
     message = f"The request body did not arrive within {body_timeout_seconds:g} seconds."
     return ErrorReply(408, message, code="request_body_timeout")
+
+
+def rate_limited(verdict: Verdict) -> ErrorReply:
+    """429: a limit of the key or of its project has no room. Code, types and wording are OpenAI's, which clients read."""
+    refusal = verdict.refusal
+    wait_seconds = verdict.retry_after_seconds
+    # Without a wait it is larger than the whole limit, and trying the same again is in vain.
+    in_vain = refusal is not None and wait_seconds == 0
+    waits = () if in_vain else ((b"retry-after-ms", b"%d" % math.ceil(wait_seconds * 1000)),)
+    return ErrorReply(
+        429,
+        "A rate limit is reached." if refusal is None else _limit_message(refusal),
+        type="tokens" if refusal is not None and refusal.bound is Bound.TOKENS else "requests",
+        code="rate_limit_exceeded",
+        retry_after_seconds=None if in_vain else max(math.ceil(wait_seconds), 1),
+        should_retry=not in_vain,
+        headers=(*verdict.headers, *waits),
+    )
+
+
+def _limit_message(refusal: Refusal) -> str:
+    whose = "this API key" if refusal.subject.kind == "key" else "the project of this API key"
+    figures = f"Limit {refusal.limit}, Used {refusal.used}, Requested {refusal.wanted}."
+    if math.isinf(refusal.wait_seconds):
+        return (
+            f"Request too large for the limit of {whose} on tokens per min (TPM): Limit {refusal.limit}, "
+            f"Requested {refusal.wanted}. The prompt or the tokens asked for must be fewer."
+        )
+    match refusal.bound:
+        case Bound.REQUESTS:
+            reached = f"Rate limit reached for {whose} on requests per min (RPM): {figures}"
+        case Bound.TOKENS:
+            reached = f"Rate limit reached for {whose} on tokens per min (TPM): {figures}"
+        case Bound.CONCURRENCY:
+            return (
+                f"Rate limit reached for {whose} on requests at once: {figures} "
+                "Try again when one of them has ended."
+            )
+    return f"{reached} Please try again in {reset_text(refusal.wait_seconds)}."
 
 
 def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -> ErrorReply:
