@@ -81,7 +81,9 @@ class NatsBus:
         self.link = Link(options, self._equip)
         self._topology = topology
         self._declare = declare
-        self._appends = NatsAppends(self.link, lambda subject: topology.stream_of(subject).name, self._with_hint)
+        self._appends = NatsAppends(
+            self.link, lambda subject: topology.stream_of(subject).name, self._with_hint
+        )
         self._served: set[NatsServed] = set()
 
     @property
