@@ -1,5 +1,7 @@
 """Settings of the router, read once by `__main__` and passed down as values."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -41,7 +43,7 @@ class RouterSettings(OpsSettings):
     metrics_period_seconds: float = Field(default=5.0, gt=0)
     """Length of a load window; the autoscaler sees load at this grain."""
     usage_period_seconds: float = Field(default=1.0, gt=0)
-    """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
+    """How often finished requests that could not be stored for the usage in time are sent again."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""
     first_byte_timeout_seconds: float = Field(default=0.0, ge=0)
@@ -82,3 +84,20 @@ class RouterSettings(OpsSettings):
     workers: int = Field(default=0, ge=0)
     """How many processes share the port, each a whole router; 0 is one for every core that this process may use. With more than
     one the process that was started looks after the others, and answers for all of them on the ops port."""
+    usage_commit_timeout_seconds: float = Field(default=0.25, ge=0)
+    """How long the end of an answer is held back until its usage is stored; then it is kept in the folder below and stored later. 0 holds
+    nothing back: what ended less than 0.25 seconds before a router is killed is lost then."""
+    usage_batch_seconds: float = Field(default=0.002, ge=0)
+    """How long finished requests are collected while earlier ones of their job are being stored."""
+    data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
+    """Folder beneath which the folder below lies where it is not named."""
+    usage_spool_dir: Path | None = None
+    """Folder for usage that could not be stored yet, on a disk that outlives the process; several routers may share it. `usage-spool` in the
+    folder above where it is not set."""
+    usage_spool_bytes_max: int = Field(default=256 * 2**20, gt=0)
+    """How much usage each router process may keep there; a day without NATS takes about 700 bytes a request."""
+
+    @property
+    def usage_spool_folder(self) -> Path:
+        """Where usage is kept that could not be stored yet."""
+        return self.usage_spool_dir or self.data_dir / "usage-spool"
