@@ -49,23 +49,47 @@ def pick(
         affinity: What requests that should meet on one replica have in common; empty for none. Goes before `choices`.
         load_bound: How many times the mean load a replica may have before it passes its own requests on; no less than 1.
     """
-    if bound is None and not exclude:
-        eligible = candidates
-    else:
-        requests = outstanding if counts is None else counts
-        eligible = [
-            endpoint
-            for endpoint in candidates
-            if endpoint.replica_id not in exclude
-            and (bound is None or requests.get(endpoint.replica_id, 0) < bound)
-        ]
-    if len(eligible) < 2:
-        return eligible[0] if eligible else None
     if affinity:
-        return _preferred(candidates, eligible, outstanding, exclude, affinity, load_bound)
+        return _preferred(candidates, outstanding, exclude, bound, counts, affinity, load_bound)
+    if 0 < choices < len(candidates):
+        # Mostly all may take it, so it pays to look at the chosen ones alone first.
+        chosen = _sample(candidates, choices, rng)
+        if len(eligible := _eligible(chosen, outstanding, exclude, bound, counts)) == choices:
+            return _least(eligible, outstanding, rng)
+    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
     if 0 < choices < len(eligible):
         eligible = _sample(eligible, choices, rng)
-    loads = [outstanding.get(endpoint.replica_id, 0) for endpoint in eligible]
+    return _least(eligible, outstanding, rng)
+
+
+def _eligible(
+    candidates: Sequence[Endpoint],
+    outstanding: Mapping[str, int | float],
+    exclude: Collection[str],
+    bound: int | None,
+    counts: Mapping[str, int] | None,
+) -> Sequence[Endpoint]:
+    """Those that are neither excluded nor have their number of requests."""
+    if bound is None:
+        if not exclude:
+            return candidates
+        return [endpoint for endpoint in candidates if endpoint.replica_id not in exclude]
+    requests = (outstanding if counts is None else counts).get
+    if not exclude:
+        return [endpoint for endpoint in candidates if requests(endpoint.replica_id, 0) < bound]
+    return [
+        endpoint
+        for endpoint in candidates
+        if endpoint.replica_id not in exclude and requests(endpoint.replica_id, 0) < bound
+    ]
+
+
+def _least(eligible: Sequence[Endpoint], outstanding: Mapping[str, int | float], rng: Rng) -> Endpoint | None:
+    """The least busy one, one of them at random where there are several."""
+    if len(eligible) < 2:
+        return eligible[0] if eligible else None
+    load_of = outstanding.get
+    loads = [load_of(endpoint.replica_id, 0) for endpoint in eligible]
     least = min(loads)
     if loads.count(least) == 1:
         return eligible[loads.index(least)]
@@ -75,28 +99,39 @@ def pick(
 
 def _preferred(
     candidates: Sequence[Endpoint],
-    eligible: Sequence[Endpoint],
     outstanding: Mapping[str, int | float],
     exclude: Collection[str],
+    bound: int | None,
+    counts: Mapping[str, int] | None,
     affinity: bytes,
     load_bound: float,
-) -> Endpoint:
+) -> Endpoint | None:
     """Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam: arXiv 1608.01350).
 
-    The ring is that of all candidates, so that one that is left out for a moment moves nobody else's requests. The bound is
-    that of the mean with the new request, over those that aren't excluded: one of them is always below it.
+    The ring is that of all candidates, so that one that is left out for a moment moves nobody else's requests. A replica's load
+    is bounded by the mean with the new request over those that aren't excluded: one of them is always below that.
     """
     ids = tuple([endpoint.replica_id for endpoint in candidates])
     in_service = ids if not exclude else [replica_id for replica_id in ids if replica_id not in exclude]
-    total = 1 + sum([outstanding.get(replica_id, 0) for replica_id in in_service])
+    if not in_service:
+        return None
+    load_of = outstanding.get
+    requests_of = load_of if counts is None else counts.get
+    total = 1 + sum([load_of(replica_id, 0) for replica_id in in_service])
     capacity = ceil(load_bound * total / len(in_service))
-    may_take = ids if eligible is candidates else {endpoint.replica_id for endpoint in eligible}
     for owner in ring_of(ids).owners(affinity):
         replica_id = ids[owner]
-        if outstanding.get(replica_id, 0) < capacity and replica_id in may_take:
+        if (
+            load_of(replica_id, 0) < capacity
+            and replica_id not in exclude
+            and (bound is None or requests_of(replica_id, 0) < bound)
+        ):
             return candidates[owner]
-    # Those below the bound of work have their number of requests already.
-    return min(eligible, key=lambda endpoint: (outstanding.get(endpoint.replica_id, 0), endpoint.replica_id))
+    # All below the bound of load have their number of requests already: several of little work each.
+    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
+    return min(
+        eligible, key=lambda endpoint: (load_of(endpoint.replica_id, 0), endpoint.replica_id), default=None
+    )
 
 
 def _sample(eligible: Sequence[Endpoint], choices: int, rng: Rng) -> list[Endpoint]:
