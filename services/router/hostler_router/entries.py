@@ -143,8 +143,7 @@ def entry_of(job: Job) -> Entry:
         for replica in job.ready_replicas
         if replica.endpoint_url
     )
-    desired_running = status.desired_phase is DesiredPhase.RUNNING
-    waking = desired_running and not endpoints and status.phase in _WAKING
+    waking = not endpoints and status.phase in _WAKING
     eta_seconds, ready_expected_at = _expected(job) if waking else (None, None)
     return Entry(
         job_id=job.job_id,
@@ -164,7 +163,7 @@ def entry_of(job: Job) -> Entry:
         runtime=spec.runtime,
         routing=spec.routing,
         extra_routes=allowed_extra_routes(spec.routing, spec.runtime),
-        desired_running=desired_running,
+        desired_running=status.desired_phase is DesiredPhase.RUNNING,
         waking=waking,
         scaled_to_zero=waking and status.desired_replicas == 0,
         eta_seconds=eta_seconds,

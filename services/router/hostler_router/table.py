@@ -202,5 +202,5 @@ def _target(entry: Entry) -> Target:
         return Route(entry)
     if entry.waking:
         return Waking(entry, entry.eta_seconds or _NOT_BY_ITSELF_SECONDS)
-    patience = PATIENCE_SECONDS.get(entry.phase) if entry.desired_running else None
+    patience = PATIENCE_SECONDS.get(entry.phase)
     return NotServing(entry, patience or _NOT_BY_ITSELF_SECONDS, worth_waiting=patience is not None)

@@ -13,7 +13,7 @@ from hostler_contracts.load import LoadWindow
 from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobScaled
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
-from tests.integration.scheduler_autoscaler.site import Running, Site, now
+from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
 
@@ -173,6 +173,34 @@ async def test_a_sleeping_job_wakes_by_a_request_that_was_turned_away(site: Site
     change = await site.last_change(JobScaled)
     assert isinstance(change, JobScaled)
     assert change.reasons[0] == "awake with 1: a request came"
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"rejected": 1}, {"queued": 1}, {"in_flight": 1}, {"completed": 1}], ids=str
+)
+async def test_whoever_wants_a_sleeping_job_wakes_it_at_once_not_at_the_next_tick(
+    site: Site, wanted: dict[str, int]
+):
+    """After the one look that the test asks for, nothing but the window makes the autoscaler look."""
+    await site.report_here()
+    await site.append(created(minimum=0, initial=0))
+    await site.minute(rps=0)
+    never = SCALING.model_construct(tick_seconds=3600.0)
+    async with site.scheduler(), site.autoscaler(settings=never) as running:
+        await eventually(lambda: running.service.ready().detail == "leader")
+        running.service.loop.note()
+        await eventually(lambda: running.count("hostler_autoscaler_decisions_total", direction="stay") == 1)
+        window = {"arrivals": 1, "completed": 0, "failed": 0, "in_flight": 0, **wanted}
+        await site.load(
+            LoadWindow(
+                router="router-1",
+                job_id=JOB_ID,
+                started_at=now() - timedelta(seconds=0.2),
+                seconds=0.2,
+                **window,  # type: ignore[arg-type]  # counts, all of them
+            )
+        )
+        await site.until_active(1)
 
 
 async def test_a_message_that_is_no_window_is_passed_over(site: Site):

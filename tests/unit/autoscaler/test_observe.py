@@ -74,6 +74,23 @@ def test_in_flight_is_what_the_newest_window_of_each_fresh_router_says():
     assert load.in_flight == 5
 
 
+def test_what_waits_is_what_the_newest_window_of_each_fresh_router_says():
+    load = seen(
+        window(50, queued=9),
+        window(55, queued=3, in_flight=1),
+        window(55, queued=2, router="router-2"),
+        window(55, in_flight=4, router="without a queue"),
+        window(5, queued=70, router="gone"),
+    )
+    assert (load.queued, load.in_flight, load.demand) == (5, 5, 10)
+
+
+def test_a_short_window_does_not_make_a_router_with_long_periods_look_gone():
+    early = window(12, seconds=0.5, queued=1)
+    assert isinstance(observe([early], now=at(40)), NoData)
+    assert isinstance(observe([window(2, seconds=10), early], now=at(40)), Load)
+
+
 def test_windows_of_zeros_are_data():
     load = seen(*(window(start) for start in range(0, 60, 5)))
     assert (load.rps, load.in_flight, load.p95_ms, load.active_at) == (0.0, 0, None, None)
@@ -85,8 +102,9 @@ def test_windows_of_zeros_are_data():
         ([window(40, arrivals=1), window(55)], at(45)),
         ([window(40, arrivals=1, rejected=1), window(55)], at(45)),
         ([window(45, in_flight=1), window(55)], at(50)),
+        ([window(45, queued=1), window(55, queued=0)], at(50)),
     ],
-    ids=["came", "turned away", "under way"],
+    ids=["came", "turned away", "under way", "waited"],
 )
 def test_it_is_known_when_the_job_was_last_busy(windows, active_at):
     assert seen(*windows).active_at == active_at
