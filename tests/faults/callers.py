@@ -304,13 +304,17 @@ class Callers:
             "stream": stream,
             **fields,
         }
+        return await self.open_raw(json.dumps(body).encode(), stream=stream, headers=headers)
+
+    async def open_raw(self, body: bytes, *, stream: bool, headers: dict[str, str] | None = None) -> Call:
+        """Send a request whose body is written already."""
         url = f"{self.url}/v1/chat/completions"
 
         def made() -> Call:
             return Call(
                 url,
                 self.key,
-                json.dumps(body).encode(),
+                body,
                 stream=stream,
                 headers=headers or {},
                 request_id=f"call-{uuid.uuid4().hex}",
