@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,24 +110,37 @@ class Services:
         """The mark that the replicas of this place carry."""
         return f"test-{self.folder.name}-{self.nats.port}"
 
-    def start(self, kind: str, name: str, *, nats_url: str | None = None, **settings: str) -> Service:
-        """Start one; `settings` are of its own group, without the prefix."""
+    def secret_key_file(self) -> Path:
+        """The file with the installation's secret key, which all services of this place share."""
+        path = self.folder / "secret.key"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text("c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=")
+        return path
+
+    def start(
+        self,
+        kind: str,
+        name: str,
+        *,
+        nats_url: str | None = None,
+        platform: Mapping[str, str] | None = None,
+        **settings: str,
+    ) -> Service:
+        """Start one; `settings` are of its own group, without the prefix, and `platform` whole variables beside them."""
         ops_port = free_port()
         prefix = f"HOSTLER_{kind.upper()}_"
-        secret_key_file = self.folder / "secret.key"
-        if not secret_key_file.exists():
-            secret_key_file.touch(mode=0o600)
-            secret_key_file.write_text("c3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3M=")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HOSTLER_")}
         environment |= {
             "HOSTLER_NATS_URL": nats_url or self.nats.url,
             "HOSTLER_NATS_USER": kind,
             "HOSTLER_NATS_PASSWORD": PASSWORDS[kind],
-            "HOSTLER_SECRET_KEY_FILE": str(secret_key_file),
+            "HOSTLER_SECRET_KEY_FILE": str(self.secret_key_file()),
             "HOSTLER_DATA_DIR": str(self.folder / "data"),
             "HOSTLER_LOG_FORMAT": "json",
             "HOSTLER_ROUTER_WORKERS": "1",
             _INSTANCE_VARIABLE: self.instance,
+            **(platform or {}),
             f"{prefix}NAME": name,
             f"{prefix}OPS_PORT": str(ops_port),
             **{f"{prefix}{key.upper()}": value for key, value in settings.items()},
