@@ -5,6 +5,7 @@ held back until it is complete, a stream is passed on in whole events. Nothing h
 """
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 
@@ -293,7 +294,14 @@ class Attempt:
                 self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
             return
         if self.stage is not Stage.OVER:
-            self.start()
+            self._guarded(self.start)
+
+    def _guarded(self, act: Callable[[], None]) -> None:
+        """Do something that nobody waits for, so that a bug in it reaches the request."""
+        try:
+            act()
+        except Exception:  # noqa: BLE001  # logged by the request
+            self._bug()
 
     def _begin(self, key: str | None) -> None:
         connection = self._parts.pool.take(self.endpoint.url)
@@ -309,7 +317,7 @@ class Attempt:
             elif made is None:
                 self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
             else:
-                self._send(made, key)
+                self._guarded(lambda: self._send(made, key))
 
         self._call_off = self._parts.pool.connect(self.endpoint.url, connected)
 
@@ -415,7 +423,7 @@ class Attempt:
         if self._call_off is not None:
             self._call_off()
             self._call_off = None
-        if self._tasks is not None:
+        if self._tasks is not None and self._tasks is not asyncio.current_task():
             self._tasks.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:

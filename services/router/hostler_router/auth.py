@@ -78,7 +78,7 @@ def authenticate(
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
     viewer = _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip())
-    return Caller(found.key_id, viewer, found.project, getattr(found, 'limits', None))
+    return Caller(found.key_id, viewer, found.project, found.limits)
 
 
 def _viewer(key: ApiKey, org: str) -> Viewer:

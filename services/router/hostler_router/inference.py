@@ -214,8 +214,8 @@ class InferenceRequest:
                 verdict.lease.settle(0)
             return
         self._verdict = verdict
-        self._reply.extra.extend(verdict.headers)
         if verdict.admitted:
+            self._reply.extra.extend(verdict.headers)
             self._guard(self._place)
         else:
             self._exchange.outcome = Outcome.LIMITED
@@ -226,13 +226,13 @@ class InferenceRequest:
 
     def on_turn(self) -> None:
         """There may be room."""
-        self._ticket = None
+        self._leave_line()
         if not self._over:
             self._guard(self._place)
 
     def on_evicted(self) -> None:
         """Another request goes before."""
-        self._ticket = None
+        self._leave_line()
         if not self._over:
             self._turn_away(queue_full(self._job.name, self._retry_after()))
 
@@ -279,7 +279,7 @@ class InferenceRequest:
             rng=parts.rng,
             exclude=excluded,
             bound=None if by_work else bound,
-            choices=parts.choices,
+            choices=parts.choices(),
             affinity=self._affinity(entry),
         )
         if found is None and excluded is not self._tried:
@@ -330,8 +330,24 @@ class InferenceRequest:
             self._turn_away(queue_full(entry.name, self._retry_after()))
             return
         self._exchange.queued_at = now
+        parts.recorder.waits(entry.job_id)
         parts.metrics.set_waiting(entry.job_id, parts.lines.waiting(entry.job_id))
         parts.wheel.arm(self, self._next_due())
+
+    def _leave_line(self) -> None:
+        """Wait no more, be it for a turn or for nothing."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is None:
+            return
+        parts, exchange, job_id = self._parts, self._exchange, self._job.job_id
+        parts.lines.leave(job_id, ticket)
+        parts.recorder.waits_no_more(job_id)
+        parts.metrics.set_waiting(job_id, parts.lines.waiting(job_id))
+        if exchange.queued_at is not None:
+            waited = parts.clock.monotonic() - exchange.queued_at
+            exchange.queue_seconds += waited
+            exchange.queued_at = None
+            parts.metrics.waited(job_id, waited)
 
     def _retry_after(self) -> int:
         return self._parts.settings.queue_retry_after_seconds
@@ -352,11 +368,6 @@ class InferenceRequest:
     def _try(self, endpoint: Endpoint, body: bytes | FormBody | None = None) -> None:
         parts, asked, exchange = self._parts, self._asked, self._exchange
         assert asked is not None
-        now = parts.clock.monotonic()
-        if exchange.queued_at is not None:
-            exchange.queue_seconds += now - exchange.queued_at
-            parts.metrics.waited(self._job.job_id, now - exchange.queued_at)
-            exchange.queued_at = None
         self._tried.add(endpoint.replica_id)
         exchange.replica_id = endpoint.replica_id
         exchange.tries += 1
@@ -587,8 +598,7 @@ class InferenceRequest:
             self._stop_trying()
             self._fail(TIMED_OUT)
         elif self._ticket is not None and now >= self._queue_deadline:
-            ticket, self._ticket = self._ticket, None
-            self._parts.lines.leave(self._job.job_id, ticket)
+            self._leave_line()
             self._give_up_waiting(self._parts.table.target(self._job.job_id))
         else:
             if self._attempt is not None:
@@ -659,9 +669,7 @@ class InferenceRequest:
         self._over = True
         parts, exchange = self._parts, self._exchange
         parts.wheel.disarm(self)
-        if self._ticket is not None:
-            parts.lines.leave(self._job.job_id, self._ticket)
-            self._ticket = None
+        self._leave_line()
         self._pieces = []
         self._let_go()
         ended = parts.clock.monotonic()
@@ -756,7 +764,9 @@ class InferenceRequest:
 
     def _bug(self) -> None:
         self._parts.logger.exception("request.bug", request_id=self._exchange.request_id)
-        if self._over:
+        if self._over:  # within its end, which must come all the same
+            fail_reply(self._reply, INTERNAL)
+            self._parts.running.leave(self)
             return
         self._stop_trying()
         self._exchange.outcome = Outcome.FAILED

@@ -71,7 +71,7 @@ class Lines:
         if line is None:
             return
         line.leave(ticket)
-        if not len(line):
+        if not len(line) and job_id not in self._pumping:
             del self._lines[job_id]
 
     def pump(self, job_id: str) -> None:

@@ -35,13 +35,13 @@ class Notes:
             elsewhere = exchange.body_seconds + exchange.replica_seconds + exchange.queue_seconds
             metrics.overhead(seconds - elsewhere)
         self._access_log.note(
-            request_id=exchange.request_id,
-            route=exchange.route,
-            job=exchange.job_id or None,
-            replica=exchange.replica_id or None,
-            status=code,
-            outcome=exchange.outcome,
-            stream=exchange.stream,
-            tries=exchange.tries,
-            ms=round(seconds * 1000, 1),
+            exchange.request_id,
+            exchange.route,
+            exchange.job_id,
+            exchange.replica_id,
+            code,
+            exchange.outcome,
+            exchange.stream,
+            exchange.tries,
+            seconds,
         )

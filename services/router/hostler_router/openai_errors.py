@@ -187,9 +187,6 @@ def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -
     )
 
 
-def rate_limited(verdict): raise AssertionError
-
-
 def queue_full(name: str, retry_after_seconds: int) -> ErrorReply:
     """429: every replica has as much as it may have, and as many requests as may are waiting."""
     return ErrorReply(

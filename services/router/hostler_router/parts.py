@@ -42,7 +42,7 @@ class RouterParts:
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
         wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
-        choices: Replicas that are drawn to choose between; 0 looks at all of them.
+        choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
     """
 
     settings: RouterSettings
@@ -66,7 +66,7 @@ class RouterParts:
     tracer: Tracer | None
     ended: Ended
     wake: Callable[[str], None]
-    choices: int
+    choices: Callable[[], int]
     rng: Rng
     clock: Clock
     logger: Logger

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from prometheus_client import CollectorRegistry
 
@@ -23,11 +24,13 @@ from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, caught_up
 from hostler_kit.secret_key import SecretKey
+from hostler_kit.valkey import Valkey
 from hostler_router.access_log import AccessLog
 from hostler_router.app import RouterApp
 from hostler_router.balance import Rng
 from hostler_router.cors import Cors
 from hostler_router.limits import Limiter
+from hostler_router.limits_store import LimitStore
 from hostler_router.lines import Lines
 from hostler_router.metrics import RouterMetrics
 from hostler_router.notes import Notes
@@ -43,9 +46,8 @@ from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import Route, RouteTable, Waking
 from hostler_router.timer_wheel import TimerWheel
-from hostler_router.usage import UsageRecorder
-from hostler_router.usage_commit import UsageCommitter
 from hostler_router.usage_reporting import UsageReporter
+from hostler_router.usage_spool import UsageSpool
 from hostler_router.windows import WindowRecorder
 from hostler_router.wire.replica_pool import ReplicaPool
 from hostler_router.wire.server import Server
@@ -72,7 +74,10 @@ class Surroundings:
         rng: Decides between equal replicas.
         logger: For everything it says.
         drain_timeout_seconds: How long a stop waits for requests under way.
-        choices: Replicas that are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
+        valkey: Where limits are counted for all routers; None where each counts its share.
+        spool: Where usage is kept that could not be stored yet; None keeps it in memory alone.
+        writer: Name of this life of this process, the spool's.
+        log_stream: Takes lines in JSON; None where people read along.
     """
 
     name: str
@@ -84,7 +89,10 @@ class Surroundings:
     rng: Rng
     logger: Logger
     drain_timeout_seconds: float
-    choices: int = 0
+    valkey: Valkey | None = None
+    spool: UsageSpool | None = None
+    writer: str = ""
+    log_stream: BinaryIO | None = None
 
 
 class Router:
@@ -108,8 +116,7 @@ class Router:
         self._wheel = TimerWheel()
         self._outliers: dict[str, Outliers] = {}
         self._outstanding = Outstanding()
-        recorder = WindowRecorder()
-        usage = UsageRecorder()
+        recorder = WindowRecorder(queues=True)
         self._key_uses = KeyUses(given.bus, clock, logger)
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
         self._pool = ReplicaPool(
@@ -133,7 +140,6 @@ class Router:
             self._table,
             recorder,
             self._outstanding,
-            lambda: self._lines.lengths,
             name=given.name,
             period_seconds=settings.metrics_period_seconds,
             clock=clock,
@@ -142,14 +148,28 @@ class Router:
         )
         self._usage_reporter = UsageReporter(
             given.bus,
-            usage,
             name=given.name,
             period_seconds=settings.usage_period_seconds,
             clock=clock,
             metrics=self._metrics,
             logger=logger,
+            writer=given.writer,
+            spool=given.spool,
+            commit_timeout_seconds=settings.usage_commit_timeout_seconds,
+            batch_seconds=settings.usage_batch_seconds,
         )
-        notes = Notes(self._metrics, self._table, AccessLog(logger))
+        self._limiter = Limiter(
+            None
+            if given.valkey is None
+            else LimitStore(given.valkey, lease_seconds=settings.limits_lease_seconds),
+            clock=clock,
+            routers=lambda: self._presence.routers,
+            timeout_seconds=settings.limits_timeout_seconds,
+            lease_seconds=settings.limits_lease_seconds,
+            logger=logger,
+        )
+        self._access_log = AccessLog(logger, given.log_stream, service=given.name)
+        notes = Notes(self._metrics, self._table, self._access_log)
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
@@ -163,16 +183,16 @@ class Router:
             outliers=self._outliers,
             budget=RetryBudget(),
             lines=self._lines,
-            limiter=Limiter(),
-            committer=UsageCommitter(usage),
+            limiter=self._limiter,
+            committer=self._usage_reporter.committer,
             recorder=recorder,
             running=self._running,
             metrics=self._metrics,
             wheel=self._wheel,
             tracer=None,
             ended=notes.ended,
-            wake=lambda _: self._reporter.publish_soon(),
-            choices=given.choices,
+            wake=self._reporter.hurry,
+            choices=lambda: 2 if self._presence.routers > 1 else 0,
             rng=given.rng,
             clock=clock,
             logger=logger,
@@ -211,6 +231,7 @@ class Router:
         spawn("windows", self._reporter.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
+        spawn("limits", self._limiter.run())
         spawn("deadlines", self._look_at_deadlines())
         await self._catch_up()
         await self._server.start()
@@ -226,8 +247,10 @@ class Router:
         await self._server.close(_CLOSE_SECONDS)
         await self._pool.close()
         await self._reporter.publish()
-        await self._usage_reporter.publish()
+        await self._usage_reporter.close()
+        await self._limiter.close()
         await self._key_uses.flush()
+        self._access_log.flush()
         await self._presence.leave()
 
     async def _catch_up(self) -> None:
@@ -284,4 +307,4 @@ class Router:
 
     def _project_limits(self, project: str) -> Limits | None:
         found = self.projects.records.get(project)
-        return None if found is None else getattr(found, 'limits', None)
+        return None if found is None else found.limits

@@ -1,3 +1,0 @@
-class Resume:
-    @staticmethod
-    def supports(runtime): return False
