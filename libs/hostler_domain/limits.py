@@ -56,6 +56,12 @@ def wider_fields(limits: Limits | None, than: Limits | None) -> Iterator[str]:
             yield field
 
 
+def limits_text(limits: Limits | None) -> str:
+    """For the audit: `requests_per_minute=10 concurrency=3`, or `none`."""
+    bounds = (limits or NO_LIMITS).items()
+    return " ".join(f"{field}={value}" for field, value in bounds if value is not None) or "none"
+
+
 def merged_limits(present: Limits | None, changes: Mapping[str, int | None] | None) -> Limits | None:
     """`present` after a JSON merge patch; None for `changes` takes all bounds away, as None for a bound does for that one."""
     if changes is None:

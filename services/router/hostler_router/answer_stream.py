@@ -97,7 +97,11 @@ class AnswerStream:
             if data == DONE:
                 out.append(event)
                 return Passed(b"".join(out), speaks=True, events=spoken, done=True)
-            passed: bytes | None = event
+            passed: bytes | None = event if self._rewrite is None else self._rewrite(event)
+            if passed is None:
+                continue
+            if self._rewrite is not None:
+                data = data_of(passed) or data
             # Most events hold neither word, and need not be decoded. In a text they stand with escaped quotes.
             if b'"usage"' in data or b'"error"' in data:
                 payload = _decoded(data)
@@ -107,11 +111,8 @@ class AnswerStream:
                 self.usage = usage or self.usage
                 if usage and self._strip_usage and payload.get("choices") == []:
                     continue
-            if self._rewrite is not None:
-                passed = self._rewrite(event)
             spoken += 1
-            if passed:
-                out.append(passed)
+            out.append(passed)
         return Passed(b"".join(out), spoken > 0, spoken)
 
 

@@ -35,11 +35,15 @@ _PROMPTS: Final = ("messages", "prompt", "input")
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took, as the runtime counted it: tokens, or begun seconds of audio."""
+    """What one answer took, as the runtime counted it: tokens, or begun seconds of audio.
+
+    `cached_tokens` are those of the prompt that the runtime had at hand; None where it does not say.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     audio_seconds: int = 0
+    cached_tokens: int | None = None
 
 
 class _Answer(msgspec.Struct, gc=False):
@@ -175,7 +179,9 @@ def read_usage(payload: JsonObject) -> Usage | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not _is_count(prompt) or not _is_count(completion):
         return None
-    return Usage(prompt, completion)
+    details = as_object(usage.get("prompt_tokens_details"))
+    cached = None if details is None else details.get("cached_tokens")
+    return Usage(prompt, completion, cached_tokens=cached if _is_count(cached) else None)
 
 
 def read_usage_of(content: bytes) -> Usage | None:

@@ -15,6 +15,7 @@ from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller, authenticate
 from hostler_router.balance import pick
 from hostler_router.bodies import Asked, Usage, read_request, with_model
+from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.forms import FormBody
@@ -39,7 +40,7 @@ from hostler_router.openai_errors import (
 )
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
-from hostler_router.resume import Resume
+from hostler_router.resume import RESUMED_MARK, Resume
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.usage import finished
 from hostler_router.waiting_line import Ticket
@@ -49,7 +50,6 @@ from hostler_router.wire.reply import Reply
 from hostler_router.wishes import Wishes, read_wishes
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
-_RESUMED: Final = b": resumed\n\n"
 _NEVER: Final = float("inf")
 _BYTES_PER_AUDIO_SECOND: Final = 32_000
 """Of speech as it is recorded for recognition, 16 kHz with 16 bits; compressed audio is taken for shorter than it is."""
@@ -88,7 +88,6 @@ class InferenceRequest:
         self._ticket: Ticket[Waiter] | None = None
         self._verdict: Verdict | None = None
         self._resume: Resume | None = None
-        self._resumed = False
         self._spoke = False
         self._entered = False
         self._events = 0
@@ -378,9 +377,8 @@ class InferenceRequest:
             # Our own runtimes take any name; others know the model by theirs alone.
             body = asked.body if upstream is None else asked.body_naming(upstream.model)
         entry = self._job
-        resumed = self._resume if self._resumed else None
         if self._resume is None and asked.resumable and self._may_resume(entry):
-            self._resume = Resume(asked, entry.runtime)
+            self._resume = Resume()
         self._attempt = Attempt(
             self,
             parts,
@@ -389,14 +387,14 @@ class InferenceRequest:
             body=body,
             strip_usage=asked.strip_usage,
             hold=parts.outstanding.begin(endpoint.replica_id, _work(asked)),
-            resume=resumed,
+            resume=self._resume if exchange.resumed else None,
         )
         self._attempt.start()
         if not self._over:
             parts.wheel.arm(self, self._next_due())
 
     def _may_resume(self, entry: Entry) -> bool:
-        return entry.routing.resume_streams and self._wishes.resume and Resume.supports(entry.runtime)
+        return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
 
     def _head_of(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
         asked, exchange = self._asked, self._exchange
@@ -438,7 +436,7 @@ class InferenceRequest:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
             if not reply.started:
                 reply.open_events()
-        if self._resume is not None and not self._resumed:
+        if self._resume is not None:
             self._resume.passed(data)
         self._wrote = attempt.heard
         reply.write(data)
@@ -449,9 +447,9 @@ class InferenceRequest:
         """The stream is complete."""
         self._left(attempt)
         self._succeeded(attempt)
-        if self._resumed:
-            data = _RESUMED + data
         exchange = self._exchange
+        if exchange.resumed:
+            data = RESUMED_MARK + data
         if exchange.first_event_seconds is None:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
         self._finish(200, lambda: self._end_stream(data))
@@ -512,7 +510,7 @@ class InferenceRequest:
             return False
         body: bytes | None = None
         if self._spoke or (self._reply.started and not self._reply.events):
-            if self._resume is None or self._asked is None or self._resumed:
+            if self._resume is None or self._asked is None:
                 return False
             body = self._resume.continuation(self._asked, self._job.runtime)
             if body is None:
@@ -525,7 +523,7 @@ class InferenceRequest:
         if endpoint is None or not parts.budget.may_retry(now):
             return False
         if body is not None:
-            self._resumed = exchange.resumed = True
+            exchange.resumed = True
             parts.metrics.resumed(self._job.job_id)
         parts.metrics.retried(error.code or "")
         self._try(endpoint, body)
@@ -536,10 +534,7 @@ class InferenceRequest:
         exchange = self._exchange
         exchange.replica_seconds += self._parts.clock.monotonic() - attempt.began
         self._events += attempt.events
-        usage = attempt.usage
-        if usage is not None and self._resumed and self._resume is not None:
-            usage = self._resume.corrected(usage)
-        exchange.usage = usage or exchange.usage
+        exchange.usage = attempt.usage or exchange.usage
         self._attempt = None
 
     @property
