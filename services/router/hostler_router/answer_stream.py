@@ -11,7 +11,7 @@ import msgspec
 from hostler_router.bodies import JsonObject, Usage, as_object, read_usage
 from hostler_router.openai_errors import BROKEN_OFF, ErrorReply
 from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of
-from hostler_router.upstream_errors import in_stream
+from hostler_router.upstream_errors import in_stream, is_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class AnswerStream:
             # Most events hold neither word, and need not be decoded. In a text they stand with escaped quotes.
             if b'"usage"' in data or b'"error"' in data:
                 payload = _decoded(data)
-                if payload.get("error") and not payload.get("choices"):
+                if is_error(payload):
                     return Passed(b"".join(out), spoken > 0, spoken, error=in_stream(payload))
                 usage = read_usage(payload)
                 self.usage = usage or self.usage

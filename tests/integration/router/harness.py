@@ -138,11 +138,13 @@ class Harness:
         await eventually(lambda: self.router.jobs.seq >= entry.seq)
         return entry.seq
 
-    async def chat(self, model: str = "chat", *, key: str = ALICE_KEY, **fields: object) -> "Got":
-        """One chat completion, read to its end."""
+    async def chat(
+        self, model: str = "chat", *, key: str = ALICE_KEY, said: dict[str, str] | None = None, **fields: object
+    ) -> "Got":
+        """One chat completion, read to its end; `said` are further headers."""
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}], **fields})
         headers = {"authorization": f"Bearer {key}"} if key else {"authorization": ""}
-        return await self.post("/v1/chat/completions", body.encode(), headers)
+        return await self.post("/v1/chat/completions", body.encode(), headers | (said or {}))
 
     async def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> "Got":
         async with self.client.post(path, data=BytesIO(body), headers=headers) as response:
