@@ -116,6 +116,18 @@ def test_a_replica_that_goes_moves_only_its_own_keys(count: int, gone: int) -> N
             assert heir == next(ids[index] for index in before.owners(key) if ids[index] in left)
 
 
+@given(key=st.binary(min_size=1), exclude=SUBSETS)
+def test_who_is_left_out_for_a_moment_moves_nobody_elses_requests(key: bytes, exclude: set[str]) -> None:
+    candidates = endpoints(NAMES)
+    before = pick(candidates, outstanding={}, rng=Random(1), affinity=key)
+    during = pick(candidates, outstanding={}, rng=Random(1), affinity=key, exclude=exclude)
+    gone = pick(endpoints(sorted(set(NAMES) - exclude)), outstanding={}, rng=Random(1), affinity=key)
+    assert during == gone
+    assert before is not None
+    if before.replica_id not in exclude:
+        assert during == before
+
+
 @given(count=st.integers(1, 20), key=st.binary(min_size=1))
 def test_the_order_names_each_replica_once_whatever_order_they_come_in(count: int, key: bytes) -> None:
     ids = [f"replica-{number}" for number in range(count)]

@@ -28,6 +28,7 @@ _EJECTIONS_MAX: Final = int(EJECTION_SECONDS_MAX / EJECTION_SECONDS)
 RECOVERY_SECONDS: Final = 30.0
 """For so long a replica has to serve until one of its ejections is forgotten."""
 EJECTED_SHARE_MAX: Final = 0.5
+"""Rounded down, which leaves the only one in."""
 
 NOBODY: Final[frozenset[str]] = frozenset()
 
@@ -108,13 +109,13 @@ class Outliers:
         if not self._ejected_until:
             return NOBODY
         ejected = self._among(replica_ids, now)
-        return NOBODY if len(ejected) > _ejected_max(len(replica_ids)) else ejected
+        return NOBODY if len(ejected) > int(len(replica_ids) * EJECTED_SHARE_MAX) else ejected
 
     def panics(self, replica_ids: Collection[str], now: float) -> bool:
         """Whether nobody of these is left out because too many would be; not so for a single one."""
         if not self._ejected_until or len(replica_ids) < 2:
             return False
-        return len(self._among(replica_ids, now)) > _ejected_max(len(replica_ids))
+        return len(self._among(replica_ids, now)) > int(len(replica_ids) * EJECTED_SHARE_MAX)
 
     def forget(self, replica_ids: Collection[str]) -> None:
         """These replicas are gone."""
@@ -127,9 +128,3 @@ class Outliers:
         for replica_id in over:
             del self._ejected_until[replica_id]
         return frozenset([replica_id for replica_id in replica_ids if replica_id in self._ejected_until])
-
-
-def _ejected_max(replicas: int) -> int:
-    if replicas < 2:
-        return 0
-    return max(1, int(replicas * EJECTED_SHARE_MAX))

@@ -80,8 +80,8 @@ class TimerWheel:
             slot = slots[tick % len(slots)]
             if slot:
                 self._look_through(slot, now)
-            # Only now, so that a slot in which an item raised is looked through again.
-            self._advanced = tick
+        # Only now, so that after an item has raised the others are looked for again.
+        self._advanced = present
 
     def _look_through(self, slot: dict[Timed, float], now: float) -> None:
         for item, due in list(slot.items()):

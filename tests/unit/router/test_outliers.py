@@ -90,6 +90,7 @@ def test_a_replica_that_comes_back_and_serves_has_five_failures_free_again() -> 
     [
         pytest.param(RECOVERY_SECONDS - 1, 3, id="not long enough"),
         pytest.param(RECOVERY_SECONDS, 2, id="one forgotten"),
+        pytest.param(RECOVERY_SECONDS * 2 - 1, 2, id="not long enough for two"),
         pytest.param(RECOVERY_SECONDS * 2, 1, id="two forgotten"),
         pytest.param(RECOVERY_SECONDS * 9, 1, id="no more than there were"),
     ],
@@ -106,12 +107,15 @@ def test_who_serves_is_slowly_forgiven(served_seconds: float, expected: int) -> 
     assert ejection_seconds(outliers, "a", now) == expected * EJECTION_SECONDS
 
 
-def test_success_while_ejected_forgives_nothing() -> None:
-    outliers = Outliers()
-    outliers.failed("a", Failure.STALL, 0)
-    outliers.succeeded("a", 5)
-    assert outliers.ejected(PAIR, 5) == {"a"}
-    assert ejection_seconds(outliers, "a", 5) == 5
+def test_success_while_ejected_changes_nothing() -> None:
+    outliers, now = Outliers(), 0.0
+    for seconds in (10, 20, 30, 40):
+        outliers.failed("a", Failure.STALL, now)
+        outliers.succeeded("a", now + 5)
+        assert ejection_seconds(outliers, "a", now + 5) == seconds - 5
+        now += seconds
+    outliers.failed("a", Failure.STALL, now)
+    assert ejection_seconds(outliers, "a", now) == 50
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-from math import inf
+from math import ceil, inf, nextafter
 
 import pytest
 
@@ -141,3 +141,20 @@ def test_an_item_that_raises_costs_the_others_no_deadline() -> None:
     wheel.advance(1.5)
     assert broken not in wheel
     assert [len(item.asked) for item in (before, after, later)] == [1, 1, 1]
+
+
+def test_where_rounding_would_have_an_item_asked_early_it_comes_with_the_next_tick() -> None:
+    tick = 0.05
+    rounded = [
+        (nextafter(due, 0), due)
+        for due in (number * tick for number in range(1, 1000))
+        if int(nextafter(due, 0) / tick) >= ceil(due / tick)
+    ]
+    assert rounded
+    for early, due in rounded:
+        wheel, item = TimerWheel(tick), Deadline()
+        wheel.arm(item, due)
+        wheel.advance(early)
+        assert item.asked == []
+        wheel.advance(early + 1.5 * tick)
+        assert len(item.asked) == 1

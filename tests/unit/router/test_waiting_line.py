@@ -1,4 +1,5 @@
 from itertools import pairwise
+from random import Random
 
 import pytest
 
@@ -172,3 +173,18 @@ def test_who_has_left_is_not_remembered_for_ever(kind: str) -> None:
         line.leave(ticket)
     heaps = (line._interactive, line._batch, line._batch_last, line._deadlines)
     assert max(len(heap) for heap in heaps) < 100
+
+
+def test_the_order_holds_after_most_have_left() -> None:
+    line: WaitingLine[str] = WaitingLine(1000)
+    rng = Random(3)
+    stay = []
+    for number in range(1000):
+        priority = rng.randrange(10_000)
+        ticket = join(line, f"i{number}", priority=priority)
+        assert ticket is not None
+        if rng.randrange(10):
+            line.leave(ticket)
+        else:
+            stay.append((priority, number))
+    assert turns(line) == [f"i{number}" for _, number in sorted(stay)]
