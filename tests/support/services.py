@@ -127,6 +127,7 @@ class Services:
             "HOSTLER_DATA_DIR": str(self.folder / "data"),
             "HOSTLER_LOG_FORMAT": "json",
             "HOSTLER_ROUTER_WORKERS": "1",
+            "TMPDIR": str(self.folder),
             _INSTANCE_VARIABLE: self.instance,
             f"{prefix}NAME": name,
             f"{prefix}OPS_PORT": str(ops_port),
