@@ -46,6 +46,9 @@ class PlatformSettings(SettingsGroup):
     """`json` is one object a line; `auto` is `console` on a terminal and `json` elsewhere."""
     drain_timeout_seconds: float = 20.0
     """How long a service that was told to stop waits for what is under way."""
+    traces_sample: float | None = Field(default=None, ge=0, le=1)
+    """Share of the requests of which the router keeps a trace, where their caller did not decide; 0 keeps what callers ask for alone.
+    Without a value, or without `OTEL_EXPORTER_OTLP_ENDPOINT`, there are no traces, and they cost nothing."""
 
 
 class OpsSettings(SettingsGroup):

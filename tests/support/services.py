@@ -139,6 +139,7 @@ class Services:
             "HOSTLER_DATA_DIR": str(self.folder / "data"),
             "HOSTLER_LOG_FORMAT": "json",
             "HOSTLER_ROUTER_WORKERS": "1",
+            "TMPDIR": str(self.folder),
             _INSTANCE_VARIABLE: self.instance,
             **(platform or {}),
             f"{prefix}NAME": name,

@@ -9,7 +9,7 @@ import http.client
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.applications import Starlette
@@ -19,9 +19,28 @@ from starlette.routing import Route
 
 from hostler_kit.ops import Check, Readiness
 from hostler_router import merge
-from hostler_router.worker import Worker
+from hostler_router.worker_link import Report
 
 _TIMEOUT_SECONDS: Final = 2.0
+
+
+class Asked(Protocol):
+    """What is known of a worker: its name, what it said last, and how many processes of this name have ended."""
+
+    @property
+    def name(self) -> str:
+        """Of its process."""
+        ...
+
+    @property
+    def report(self) -> Report | None:
+        """Where it is; None where there is none."""
+        ...
+
+    @property
+    def ends(self) -> int:
+        """Grows whenever one ends."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +52,7 @@ class _Answer:
 class Gathered:
     """The answers of all workers."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Asked]) -> None:
         self._workers = workers
         self._last: dict[str, merge.Figures] = {}
         self._kept: merge.Figures = merge.NOTHING
@@ -51,9 +70,11 @@ class Gathered:
 
     async def metrics(self, own: bytes) -> bytes:
         """The figures of all workers and of this process together. A worker that does not answer counts as it did last."""
+        ends = [worker.ends for worker in self._workers]
         answers = await self._ask("/metrics")
-        for worker, answer in zip(self._workers, answers, strict=True):
-            if answer is not None and answer.status == 200:
+        for worker, before, answer in zip(self._workers, ends, answers, strict=True):
+            # Of a process that has ended meanwhile we keep what was seen before: this would be counted twice.
+            if answer is not None and answer.status == 200 and worker.ends == before:
                 self._last[worker.name] = merge.parse(answer.body.decode())
         living = merge.add_up((merge.parse(own.decode()), *self._last.values()))
         self._kept = merge.without_gone_jobs(self._kept, living)
@@ -88,7 +109,7 @@ def gathered_ops_app(gathered: Gathered, readiness: Readiness, registry: Collect
     )
 
 
-async def _ask(worker: Worker, path: str) -> _Answer | None:
+async def _ask(worker: Asked, path: str) -> _Answer | None:
     """None when it has no ops port yet, or does not answer."""
     report = worker.report
     return None if report is None else await asyncio.to_thread(_get, report.ops_port, path)

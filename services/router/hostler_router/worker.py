@@ -56,6 +56,7 @@ class Worker:
         report: What it said last; None while it has said nothing.
         restarts: How often it was started again.
         served: It has served at least once.
+        ends: How many processes of this name have ended.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Worker:
         self.report: Report | None = None
         self.restarts = 0
         self.served = False
+        self.ends = 0
         self._spec = spec
         self._clock = clock
         self._logger = logger
@@ -145,6 +147,7 @@ class Worker:
             self.report = None
             listening.cancel()
             writer.close()
+            self.ends += 1
             self._on_end(self.name)
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:

@@ -7,6 +7,7 @@ its death stops nobody's answer; the workers see it, take no more requests and f
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import socket
 import sys
@@ -42,10 +43,23 @@ class PortTaken(HostlerError):
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The name of a worker, held against every other process of this machine for as long as a process with this descriptor lives."""
+    """The name of a worker, held against every other process of this machine for as long as a process with this descriptor lives.
+
+    Attributes:
+        name: The name.
+        lock: The locked file and its descriptor; None where there is no place for locks.
+    """
 
     name: str
-    fd: int | None
+    lock: tuple[Path, int] | None
+
+    def give_up(self) -> None:
+        """Let others have the name; no process may have the descriptor any more."""
+        if self.lock is not None:
+            path, descriptor = self.lock
+            # First gone, then open: who opened the file meanwhile sees that it is no longer there, and makes its own.
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def worker_count(wanted: int) -> int:
@@ -67,12 +81,14 @@ def run_workers(workers: int, platform: PlatformSettings, settings: RouterSettin
         # Held to the end: a worker that is started again finds its port free.
         chassis.on_stop("port", lambda: _close(holder))
         port: int = holder.getsockname()[1]
-        for slot in islice(free_slots(chassis.name, _lock_folder()), workers):
+        slots = list(islice(free_slots(chassis.name, lock_folder(platform.nats_url)), workers))
+        chassis.on_stop("names", lambda: _give_up(slots))
+        for slot in slots:
             spec = WorkerSpec(
                 slot.name,
                 (sys.executable, *sys.orig_argv[1:]),
                 worker_environment(os.environ, slot.name, port),
-                () if slot.fd is None else (slot.fd,),
+                () if slot.lock is None else (slot.lock[1],),
             )
             worker = Worker(
                 spec,
@@ -82,7 +98,7 @@ def run_workers(workers: int, platform: PlatformSettings, settings: RouterSettin
                 on_end=gathered.ended,
             )
             started.append(worker)
-        chassis.registry.register(_WorkersCollector(started))
+        chassis.registry.register(WorkersCollector(started))
         chassis.on_stop("workers", lambda: _stop(started, platform.drain_timeout_seconds))
         for worker in started:
             chassis.spawn(worker.name, worker.run())
@@ -133,14 +149,46 @@ def free_slots(name: str, folder: Path | None) -> Iterator[Slot]:
         slot_name = f"{name}-w{number}"
         if folder is None:
             yield Slot(slot_name, None)
-            continue
-        descriptor = os.open(folder / f"{slot_name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        elif (descriptor := _locked(folder / f"{slot_name}.lock")) is not None:
+            yield Slot(slot_name, (folder / f"{slot_name}.lock", descriptor))
+
+
+def lock_folder(nats_url: str) -> Path | None:
+    """Where the locks of this user's routers at this NATS are, as a name concerns only those who meet there.
+
+    None where there is no place for them, as in a container, where no worker outlives its parent.
+    """
+    home = Path(tempfile.gettempdir()) / f"hostler-router-{os.getuid()}"
+    folder = home / hashlib.sha256(nats_url.encode()).hexdigest()[:16]
+    try:
+        home.mkdir(mode=0o700, exist_ok=True)
+        facts = home.lstat()
+        if facts.st_uid != os.getuid() or facts.st_mode & 0o077 or home.is_symlink():
+            return None
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock of this file; None where another process holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            continue
-        yield Slot(slot_name, descriptor)
+            return None
+        with suppress(FileNotFoundError):
+            if os.fstat(descriptor).st_ino == path.stat().st_ino:
+                return descriptor
+        os.close(descriptor)  # it was given up, and taken away, between the two calls
+
+
+async def _give_up(slots: list[Slot]) -> None:
+    for slot in slots:
+        slot.give_up()
 
 
 async def _stop(workers: list[Worker], drain_timeout_seconds: float) -> None:
@@ -163,13 +211,14 @@ def _lock_folder() -> Path | None:
     return None
 
 
-class _WorkersCollector(Collector):
+class WorkersCollector(Collector):
     """What the parent itself knows of its workers."""
 
     def __init__(self, workers: list[Worker]) -> None:
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
+        """The figures as they are now."""
         serving = GaugeMetricFamily(
             "hostler_router_worker_serving", "1 where a worker takes requests.", labels=["worker"]
         )

@@ -1,6 +1,8 @@
 """The router's figures: what is counted is what a scrape shows, cheaply, and nothing outlives its job."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -8,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hostler_router import figures
 from hostler_router.metrics import RouterMetrics
+from hostler_router.workers import WorkersCollector
 
 
 @pytest.fixture
@@ -171,3 +174,22 @@ def _seconds(metrics: RouterMetrics, times: int) -> float:
     for _ in range(times):
         metrics.next_event("job-1", 0.02)
     return time.process_time() - started
+
+
+def test_the_documented_figures_are_those_that_there_are(
+    registry: CollectorRegistry, metrics: RouterMetrics
+) -> None:
+    registry.register(WorkersCollector([]))
+    documented = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|",
+        (Path(__file__).parents[3] / "docs/observability.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    exposed = [
+        (
+            family.name.removeprefix("hostler_router_") + ("_total" if family.type == "counter" else ""),
+            family.type,
+        )
+        for family in registry.collect()
+    ]
+    assert sorted(documented) == sorted(exposed)

@@ -1,9 +1,11 @@
 """How a router of several processes begins: how many, under which names, on which port, and what they are told."""
 
+import fcntl
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +15,9 @@ from hostler_router.worker import restart_delay_seconds
 from hostler_router.worker_link import Report, read_report
 from hostler_router.workers import (
     PortTaken,
+    Slot,
     free_slots,
+    lock_folder,
     reserve_port,
     worker_count,
     worker_environment,
@@ -49,17 +53,50 @@ def test_a_name_is_given_to_one_living_process_at_a_time(tmp_path: Path) -> None
     first = list(islice(free_slots("router-1", tmp_path), 2))
     second = list(islice(free_slots("router-1", tmp_path), 2))
     assert [slot.name for slot in (*first, *second)] == [f"router-1-w{number}" for number in range(1, 5)]
-    # The parent is gone; a worker that inherited the descriptor still lives.
-    assert first[0].fd is not None
-    heir = os.dup(first[0].fd)
+    # The parent was killed; a worker that inherited the descriptor still lives.
+    heir = os.dup(_descriptor(first[0]))
     for slot in (*first, *second):
-        assert slot.fd is not None
-        os.close(slot.fd)
+        os.close(_descriptor(slot))
     third = list(islice(free_slots("router-1", tmp_path), 2))
     assert [slot.name for slot in third] == ["router-1-w2", "router-1-w3"]
-    for descriptor in (heir, *(slot.fd for slot in third)):
-        assert descriptor is not None
-        os.close(descriptor)
+    os.close(heir)
+    for slot in third:
+        slot.give_up()
+
+
+def test_names_that_are_given_up_leave_no_file_and_are_free_again(tmp_path: Path) -> None:
+    slots = list(islice(free_slots("router-1", tmp_path), 2))
+    # Another looks just then: what it has opened is not what the next will find.
+    late = os.open(tmp_path / "router-1-w1.lock", os.O_RDWR)
+    for slot in slots:
+        slot.give_up()
+    assert list(tmp_path.iterdir()) == []
+    (again,) = islice(free_slots("router-1", tmp_path), 1)
+    fcntl.flock(late, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert again.name == "router-1-w1"
+    (other,) = islice(free_slots("router-1", tmp_path), 1)
+    assert other.name == "router-1-w2"
+    os.close(late)
+    for slot in (again, other):
+        slot.give_up()
+
+
+def _descriptor(slot: Slot) -> int:
+    assert slot.lock is not None
+    return slot.lock[1]
+
+
+def test_names_concern_those_alone_who_meet_at_one_nats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    one, same, other = (lock_folder(url) for url in ("nats://a", "nats://a", "nats://b"))
+    assert one is not None
+    assert one == same
+    assert one != other
+    assert one.parent.stat().st_mode & 0o777 == 0o700
+    one.parent.chmod(0o777)
+    assert lock_folder("nats://a") is None, "others could hold our names there"
 
 
 def test_without_a_place_for_locks_the_names_are_simply_counted() -> None:
