@@ -247,7 +247,8 @@ def test_the_entry_has_the_owners_choices() -> None:
         ("llamacpp", "audio/transcriptions", True),
         ("llamacpp", "rerank", True),
         ("llamacpp", "score", False),
-        ("llamacpp", "responses", False),
+        ("llamacpp", "responses", True),
+        ("external", "responses", False),
         ("vllm", "responses", True),
         ("vllm", "tokenize", False),
         ("vllm", "/v1/chat/completions", True),
@@ -256,7 +257,7 @@ def test_the_entry_has_the_owners_choices() -> None:
         ("vllm", "/tokenize", False),
         ("llamacpp", "/v1/rerank", True),
         ("llamacpp", "/v1/score", False),
-        ("llamacpp", "/v1/responses/resp-1", False),
+        ("simulated", "/v1/responses/resp-1", False),
     ],
 )
 def test_standard_routes_are_allowed_and_others_by_choice_or_runtime(
