@@ -41,9 +41,9 @@ class ExtraRoute(StrEnum):
 
 EXTRA_ROUTES: tuple[str, ...] = tuple(route.value for route in ExtraRoute)
 _OF_RUNTIME: Mapping[str, frozenset[str]] = MappingProxyType(
-    {"vllm": frozenset({ExtraRoute.RESPONSES.value})}
+    {runtime: frozenset({ExtraRoute.RESPONSES.value}) for runtime in ("vllm", "llamacpp")}
 )
-"""What is allowed without being asked for: the responses of a runtime that is known to have them. Of servers that a job adopts
+"""What is allowed without being asked for: the responses, of runtimes that are known to answer them. Of servers that a job adopts
 nobody knows what they are, so their owner says it."""
 
 

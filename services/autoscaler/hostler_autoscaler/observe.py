@@ -12,6 +12,8 @@ from hostler_contracts.load import LoadWindow
 from hostler_domain.histogram import merged, quantile
 
 LOOK_BACK_SECONDS = 60.0
+RATE_SECONDS_MIN = 5.0
+"""One request in a window that was cut after 10 ms is no hundred a second."""
 STALE_SECONDS = 20.0
 STALE_PERIODS = 3
 
@@ -26,7 +28,8 @@ class Load:
         completions: How many requests `p95_ms` is made of.
         in_flight: Requests under way at the end of each router's newest window.
         newest_at: End of the newest window.
-        seconds_covered: How much of the look-back there are windows for; less than all of it soon after a start.
+        seconds_covered: How much of the look-back there are windows for; less than all of it soon after a start, but never so little
+            that a rate over it would be chance.
         active_at: End of the newest window in which a request came, was under way or waited; None where there is no such window.
         queued: Requests that waited for a replica at the end of each router's newest window.
     """
@@ -74,7 +77,7 @@ def observe(
     age_seconds = (now - ended_at(newest)).total_seconds()
     if age_seconds > stale_seconds:
         return NoData(f"the newest load window ended {age_seconds:.0f} s ago, over {stale_seconds:g} s")
-    covered = seconds_covered(recent)
+    covered = max(seconds_covered(recent), RATE_SECONDS_MIN)
     counted = [window for window in recent if latency_since is None or window.started_at >= latency_since]
     latencies = merged(window.latency_ms for window in counted)
     active = [ended_at(window) for window in recent if busy(window)]

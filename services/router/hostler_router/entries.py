@@ -121,8 +121,10 @@ class Entry:
     ready_expected_at: datetime | None
 
     def allows(self, route: str) -> bool:
-        """Whether the job answers at this route, named without its `/v1/`: `chat/completions`, `rerank`."""
-        return route not in _EXTRA_ROUTES or route in self.extra_routes
+        """Whether the job answers at this route, given as its path or without `/v1/`: `/v1/rerank`, `rerank`."""
+        # Whatever lies beneath a route is allowed with it.
+        name = route.removeprefix("/v1").lstrip("/").partition("/")[0]
+        return name not in _EXTRA_ROUTES or name in self.extra_routes
 
     def eta_at(self, now: datetime) -> int | None:
         """`eta_seconds` as of `now`; at least 1, since a start that is late may end at any moment."""

@@ -225,7 +225,7 @@ async def test_models_lists_the_callers_jobs(router: Harness, first: Replica) ->
                     "availability": "ready",
                     "reason": None,
                     "eta_seconds": None,
-                    "extra_routes": [],
+                    "extra_routes": ["responses"],
                 },
             }
         ],

@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
 from hostler_autoscaler.memory import SCALER_STATES
 from hostler_autoscaler.service import Autoscaler
@@ -13,7 +15,12 @@ from hostler_contracts.load import LoadWindow
 from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobScaled
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
-from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now
+from hostler_router.metrics import RouterMetrics
+from hostler_router.outstanding import Outstanding
+from hostler_router.reporting import WindowReporter
+from hostler_router.table import RouteTable
+from hostler_router.windows import WindowRecorder
+from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now, tasks
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
 
@@ -201,6 +208,34 @@ async def test_whoever_wants_a_sleeping_job_wakes_it_at_once_not_at_the_next_tic
             )
         )
         await site.until_active(1)
+
+
+async def test_a_request_that_begins_to_wait_at_a_router_wakes_the_job_without_any_period(site: Site):
+    """From the router's recorder to a placed replica, with periods and ticks of an hour."""
+    await site.report_here()
+    job = await site.append(created(minimum=0, initial=0))
+    recorder = WindowRecorder(queues=True)
+    reporter = WindowReporter(
+        site.bus,
+        RouteTable([job]),
+        recorder,
+        Outstanding(),
+        name="router-1",
+        period_seconds=3600,
+        clock=site.clock,
+        metrics=RouterMetrics(CollectorRegistry()),
+        logger=structlog.get_logger(),
+    )
+    never = SCALING.model_construct(tick_seconds=3600.0)
+    async with site.scheduler(), site.autoscaler(settings=never) as running, tasks(reporter.run()):
+        await eventually(lambda: running.service.ready().detail == "leader")
+        recorder.arrived(JOB_ID)
+        recorder.waits(JOB_ID)
+        reporter.hurry(JOB_ID)
+        await site.until_active(1)
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert change.reasons[0] == "awake with 1: a request came"
 
 
 async def test_a_message_that_is_no_window_is_passed_over(site: Site):

@@ -25,6 +25,11 @@ def test_soon_after_a_start_the_rate_is_over_what_there_is():
     assert (load.rps, load.seconds_covered) == (3.0, 10)
 
 
+def test_a_window_that_was_cut_early_is_no_burst():
+    load = seen(window(59.9, seconds=0.01, arrivals=1, queued=1))
+    assert (load.rps, load.seconds_covered) == (0.2, 5)
+
+
 def test_rates_of_routers_add_up():
     one = [window(start, arrivals=10) for start in range(0, 60, 5)]
     other = [window(start, arrivals=5, router="router-2") for start in range(0, 60, 5)]

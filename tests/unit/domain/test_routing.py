@@ -90,7 +90,8 @@ def test_another_routing_replaces_no_replica() -> None:
     [
         ("vllm", (), {"responses"}),
         ("vllm", ("rerank",), {"responses", "rerank"}),
-        ("llamacpp", (), set()),
+        ("llamacpp", ("score",), {"responses", "score"}),
+        ("simulated", (), set()),
         ("external", (), set()),
         ("external", ("responses", "score"), {"responses", "score"}),
         ("whisper", (), set()),

@@ -247,9 +247,17 @@ def test_the_entry_has_the_owners_choices() -> None:
         ("llamacpp", "audio/transcriptions", True),
         ("llamacpp", "rerank", True),
         ("llamacpp", "score", False),
-        ("llamacpp", "responses", False),
+        ("llamacpp", "responses", True),
+        ("external", "responses", False),
         ("vllm", "responses", True),
         ("vllm", "tokenize", False),
+        ("vllm", "/v1/chat/completions", True),
+        ("vllm", "/v1/responses", True),
+        ("vllm", "/v1/tokenize", False),
+        ("vllm", "/tokenize", False),
+        ("llamacpp", "/v1/rerank", True),
+        ("llamacpp", "/v1/score", False),
+        ("simulated", "/v1/responses/resp-1", False),
     ],
 )
 def test_standard_routes_are_allowed_and_others_by_choice_or_runtime(
