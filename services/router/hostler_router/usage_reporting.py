@@ -94,15 +94,20 @@ class UsageReporter:
 
     async def publish(self) -> None:
         """Have all that ended so far stored, and what is kept as well as far as that works; what is not stays kept."""
-        if not await self.committer.finish(_FINISH_SECONDS):
-            self.committer.keep_all()
+        await self._finish()
         await self._send_again()
 
     async def close(self) -> None:
         """Store or keep everything, and let go of the files; nothing may end any more."""
-        await self.publish()
+        await self._finish()
+        if self.committer.answering:  # else the process that comes next takes the files over
+            await self._send_again()
         await self._synchronise()
         self.backlog.close()
+
+    async def _finish(self) -> None:
+        if not await self.committer.finish(_FINISH_SECONDS):
+            self.committer.keep_all()
 
     async def _send_again(self) -> None:
         """Have stored what is kept, until something is not."""
