@@ -54,7 +54,7 @@ class _Alike:
             # The place is in the text. So each line is the inside of a JSON text, unless it ends that text itself: then there are
             # more texts than lines, as a line's end can't be within one.
             lines = bytes(self.between)[:-1].replace(b"\n", b'",\n"')
-            with suppress(msgspec.DecodeError):
+            with suppress(ValueError):  # msgspec's own, and that it is no UTF-8
                 texts = _TEXTS.decode(b'["' + lines + b'"]')
                 if len(texts) == self.between.count(b"\n"):
                     return texts
