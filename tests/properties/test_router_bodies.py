@@ -126,6 +126,11 @@ def test_another_model_changes_that_and_no_other_byte(body: bytes, model: str) -
     asked = read_request(body, may_stream=True)
     begin, end = asked.model_at
     assert json.loads(asked.body[begin:end]) == asked.model == before["model"]
+    begin_of_prompt, end_of_prompt = asked.prompt_at
+    written_prompt = asked.body[begin_of_prompt:end_of_prompt]
+    assert asked.prefix_of(10_000) == written_prompt
+    if "messages" in before:
+        assert json.loads(written_prompt, parse_float=Number, parse_int=Number) == before["messages"]
     assert asked.body_naming(model) == asked.body[:begin] + encoded + asked.body[end:]
 
 

@@ -29,7 +29,6 @@ _NO_MODEL: Final = invalid(
 )
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
-_NOTHING: Final = msgspec.Raw(b"")
 _PROMPTS: Final = ("messages", "prompt", "input")
 
 
@@ -68,7 +67,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         n: How many answers it wants.
         tokens_max: Longest answer, all `n` of them together; None where the client does not say.
         resumable: Another replica may go on where one broke off.
-        prompt: What is asked, as it is written; empty where it is not in the body.
+        prompt_at: Where what is asked stands in `body`; a view of it would keep the body alive as it came.
     """
 
     model: str
@@ -81,7 +80,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     n: int = 1
     tokens_max: int | None = None
     resumable: bool = False
-    prompt: msgspec.Raw = _NOTHING
+    prompt_at: tuple[int, int] = (0, 0)
 
     @property
     def content_type(self) -> str:
@@ -90,7 +89,8 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     def prefix_of(self, chars: int) -> bytes:
         """The beginning of what is asked, as it is written: a byte for a character, more where they are not ASCII."""
-        return bytes(memoryview(self.prompt)[:chars])
+        begin, end = self.prompt_at
+        return b"" if isinstance(self.body, FormBody) else self.body[begin : min(begin + chars, end)]
 
     def body_naming(self, model: str) -> bytes | FormBody:
         """The body, asking for `model` instead."""
@@ -120,28 +120,23 @@ def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, rou
         members = read_members(body)
     values = members.values
     model = _model(values.get("model"))
-    model_at = members.span("model")
     stream = may_stream and _stream(values.get("stream"))
     edit = _asking_for_usage(body, members) if stream else None
     if edit is not None:
         body = spliced(body, (edit,))
-        begin, end, instead = edit
-        if begin < model_at[0]:
-            longer = len(instead) - (end - begin)
-            model_at = model_at[0] + longer, model_at[1] + longer
     n = _integer(values.get("n")) or 1
     return Asked(
         model,
         stream=stream,
         strip_usage=edit is not None,
         body=body,
-        model_at=model_at,
+        model_at=_moved(members.span("model"), edit),
         priority=_integer(values.get("priority")) or 0,
         flex=_is(values.get("service_tier"), b'"flex"'),
         n=n,
         tokens_max=_tokens_max(values, n),
         resumable=stream and n == 1 and is_resumable(route, values),
-        prompt=_prompt(values),
+        prompt_at=_moved(_prompt_at(members), edit),
     )
 
 
@@ -281,11 +276,20 @@ def _tokens_max(values: Mapping[str, msgspec.Raw], n: int) -> int | None:
     return None if each is None else each * max(n, _integer(values.get("best_of")) or 1, 1)
 
 
-def _prompt(values: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
+def _prompt_at(members: Members) -> tuple[int, int]:
     for name in _PROMPTS:
-        if name in values:
-            return values[name]
-    return _NOTHING
+        if name in members.values:
+            return members.span(name)
+    return 0, 0
+
+
+def _moved(span: tuple[int, int], edit: Edit | None) -> tuple[int, int]:
+    """Where a span is after the edit of something else."""
+    if edit is None or span[0] <= edit[0]:
+        return span
+    begin, end, instead = edit
+    longer = len(instead) - (end - begin)
+    return span[0] + longer, span[1] + longer
 
 
 def _integer(given: msgspec.Raw | None) -> int | None:

@@ -5,25 +5,27 @@ comparison and a few bytes for each token. When the replica breaks off, `continu
 that one's events into the rest of the first answer. docs/internals/stream-resume.md tells what is promised and what is not.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from hostler_router.bodies import Asked, JsonObject, as_object
 from hostler_router.continuation import RUNTIMES, continued
-from hostler_router.sse import DONE, EventSplitter, data_of, event_of
+from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of, event_of
 
 KEPT_BYTES_MAX: Final = 1024 * 1024
 RESUMED_MARK: Final = b": resumed\n\n"
 """Stands before the end of a stream that was resumed. A comment: clients ignore it, people and tests can see it."""
 
-_NEVER: Final = b"\0"
 _BEFORE_TEXT: Final = (b'"content":"', b'"content": "', b'"text":"', b'"text": "')
 _OF_OTHER_KINDS: Final = frozenset(
     {"audio", "function_call", "reasoning", "reasoning_content", "refusal", "tool_calls"}
 )
 _UNREADABLE: Final = "\N{REPLACEMENT CHARACTER}"
+_EXAMPLE: Final = "\ue000\ue001"  # of private use: no text says this
+_TEXTS: Final = msgspec.json.Decoder(list[str])
 _PAYLOAD: Final = msgspec.json.Decoder(dict[str, object])
 
 
@@ -41,13 +43,22 @@ class _Alike:
         for between in bytes(self.between)[:-1].split(b"\n"):
             yield self.before + between + self.after
 
+    def texts(self, head: dict[str, object]) -> list[str] | None:
+        """What the events say; None where one of them is not text.
 
-class _SoFar(msgspec.Struct):
-    """What the client has: the text, where in it each chunk begins, and what every event of it says."""
-
-    text: str = ""
-    begins: list[int] = msgspec.field(default_factory=list)
-    head: dict[str, object] = msgspec.field(default_factory=dict)
+        Args:
+            head: Takes what the first event says of the answer as a whole.
+        """
+        example = _texts([self.before + _EXAMPLE.encode() + self.after], head)
+        if example == [_EXAMPLE]:
+            # The place is in the text. So each line is the inside of a JSON text, unless it ends that text itself: then there are
+            # more texts than lines, as a line's end can't be within one.
+            lines = bytes(self.between)[:-1].replace(b"\n", b'",\n"')
+            with suppress(ValueError):  # msgspec's own, and that it is no UTF-8
+                texts = _TEXTS.decode(b'["' + lines + b'"]')
+                if len(texts) == self.between.count(b"\n"):
+                    return texts
+        return _texts(self.events(), head)
 
 
 class Resume:
@@ -63,7 +74,7 @@ class Resume:
         """
         self._kept: list[_Alike] = []
         self._room = bytes_max
-        self._before = self._after = _NEVER
+        self._before = self._after = b""
         self._head: dict[str, object] = {}
         self._tokens = 0
         self._overlap = ""
@@ -77,7 +88,7 @@ class Resume:
     def passed(self, events: bytes) -> None:
         """The client got `events`: one or more, whole, and after a resumption as they were rewritten."""
         before, after = self._before, self._after
-        if events.startswith(before) and events.endswith(after):
+        if after and events.startswith(before) and events.endswith(after):
             between = events[len(before) : len(events) - len(after)]
             if b"\n" not in between and len(events) >= len(before) + len(after):
                 said = self._kept[-1].between
@@ -97,16 +108,23 @@ class Resume:
         how = RUNTIMES.get(runtime)
         if how is None or not asked.resumable or self._room < 0 or not isinstance(asked.body, bytes):
             return None
-        so_far = self._read()
-        if so_far is None or so_far.text.endswith(_UNREADABLE):
+        head: dict[str, object] = {}
+        texts: list[str] = []
+        for alike in self._kept:
+            more = alike.texts(head)
+            if more is None:
+                return None
+            texts += more
+        text = "".join(texts)
+        if text.endswith(_UNREADABLE):
             return None
         # Chat templates cut spaces off the end, and models rarely go on after one as they came to it. So the next replica is asked
         # from before them, and what it repeats of them is taken out.
-        said = so_far.text.rstrip()
-        tokens = sum(begin < len(said) for begin in so_far.begins)
+        said = text.rstrip()
+        tokens = _tokens(texts, len(said))
         body = continued(asked.body, said, tokens, how) if said else asked.body
         if body is not None:
-            self._head, self._tokens, self._overlap = so_far.head, tokens, so_far.text[len(said) :]
+            self._head, self._tokens, self._overlap = head, tokens, text[len(said) :]
             self._resumed = True
         return body
 
@@ -151,32 +169,13 @@ class Resume:
         self._room -= len(before) + len(between) + len(after) + 1
         self._kept.append(_Alike(before, between, after))
         # Events that have no text in them are not a pattern for others.
-        self._before, self._after = (before, after) if after else (_NEVER, _NEVER)
+        self._before, self._after = (before, after) if after else (b"", b"")
         if self._room < 0:
             self._give_up()
 
     def _give_up(self) -> None:
         self._kept.clear()
-        self._before = self._after = _NEVER
-
-    def _read(self) -> _SoFar | None:
-        """What has passed; None where something of it can't be gone on from."""
-        splitter = EventSplitter(KEPT_BYTES_MAX)
-        so_far = _SoFar()
-        texts: list[str] = []
-        length = 0
-        for alike in self._kept:
-            for events in alike.events():
-                for event in splitter.feed(events):
-                    text = _text_of(event, so_far.head)
-                    if text is None:
-                        return None
-                    if text:
-                        so_far.begins.append(length)
-                        texts.append(text)
-                        length += len(text)
-        so_far.text = "".join(texts)
-        return so_far
+        self._before = self._after = b""
 
     def _is_news(self, choice: dict[str, object]) -> bool:
         """Whether there is something new in it, after taking out what is not."""
@@ -215,6 +214,29 @@ class Resume:
         if details is not None and isinstance(cached, int):
             corrected["prompt_tokens_details"] = {**details, "cached_tokens": min(cached, prompt - moved)}
         return corrected
+
+
+def _texts(events: Iterable[bytes], head: dict[str, object]) -> list[str] | None:
+    splitter = EventSplitter(KEPT_BYTES_MAX)
+    texts: list[str] = []
+    with suppress(EventTooLong):
+        for several in events:
+            for event in splitter.feed(several):
+                text = _text_of(event, head)
+                if text is None:
+                    return None
+                texts.append(text)
+        return texts
+    return None
+
+
+def _tokens(texts: list[str], length: int) -> int:
+    """How many of the chunks it took to say the first `length` characters; most runtimes send one for each token."""
+    tokens = begin = 0
+    for text in texts:
+        tokens += bool(text) and begin < length
+        begin += len(text)
+    return tokens
 
 
 def _text_of(event: bytes, head: dict[str, object]) -> str | None:

@@ -253,3 +253,37 @@ def test_an_answer_goes_on_more_than_once():
 def test_asking_again_gives_the_same():
     request, resume = asked(), after(ROLE, said("a "))
     assert resume.continuation(request, "vllm") == resume.continuation(request, "vllm")
+
+
+def test_limits_may_stand_before_the_prompt():
+    body = {"max_tokens": 5, "model": "m", "stream": True, "messages": TALK, "min_tokens": 2}
+    request = read_request(json.dumps(body).encode(), may_stream=True, route=CHAT)
+    continued = continuation(after(said("a")), request)
+    assert (continued["max_tokens"], continued["min_tokens"]) == (4, 1)
+    assert continued["messages"] == [*TALK, {"role": "assistant", "content": "a"}]
+
+
+def test_events_may_pass_several_at_once():
+    resume = after(said("a"), said("b") + said("c"), said("d") + said("e"))
+    assert continuation(resume, asked())["messages"] == [*TALK, {"role": "assistant", "content": "abcde"}]
+
+
+@pytest.mark.parametrize(
+    "text", [b'b","c', b'b"', b"b\\", b'b\\","c', b"\xff"], ids=["two", "quote", "escape", "both", "no-utf-8"]
+)
+def test_an_event_that_is_no_json_is_not_taken_for_one_like_those_before_it(text):
+    odd = said("b").replace(b"b", text)
+    assert after(said("a"), odd, said("d")).continuation(asked(), "vllm") is None
+
+
+def test_an_event_cut_short_is_not_taken_for_one_like_those_before_it():
+    short = said("b").replace(b'"b"', b'"')
+    assert after(said("a"), short).continuation(asked(), "vllm") is None
+
+
+def test_an_event_with_more_in_it_than_those_before_it_is_read_as_it_is():
+    more = event({"index": 0, "delta": {"content": "b", "refusal": None, "more": "content"}})
+    like = event({"index": 0, "delta": {"content": "a", "refusal": None, "more": "content"}})
+    other = like.replace(b'"a", "refusal": null', b'"b\\"\\u00e4", "tool_calls": [], "refusal": null')
+    resume = after(like, more, other)
+    assert continuation(resume, asked())["messages"][-1]["content"] == 'abb"\u00e4'  # type: ignore[index]  # a list
