@@ -6,7 +6,7 @@ is the same server, so that differences are those of what is in front.
 | in the body                       | answer                                                     |
 | --------------------------------- | ---------------------------------------------------------- |
 | nothing of the below              | a chat completion of 1 KB                                  |
-| `"stream":true`                   | all events at once, one write each                              |
+| `"stream":true`                   | events without a pause, 16 to a packet                             |
 | and `"user":"pace-20"`            | events every 20 ms                                         |
 | and `"max_tokens":64`             | 64 of them; 64 as well where it does not say               |
 """
@@ -17,13 +17,13 @@ import sys
 
 import uvloop
 
+_BURST = 16
 _WORDS = "lorem ipsum dolor sit amet " * 40
 _ANSWER = (
     b'{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"served","choices":[{"index":0,'
     b'"message":{"role":"assistant","content":"%s"},"logprobs":null,"finish_reason":"stop"}],'
     b'"usage":{"prompt_tokens":200,"total_tokens":400,"completion_tokens":200}}'
 )
-_HEAD_BYTES = 205
 ANSWER = _ANSWER % _WORDS.encode()[: 1024 - len(_ANSWER) + 2]
 PLAIN = (
     b"HTTP/1.1 200 OK\r\nserver: uvicorn\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
@@ -112,9 +112,13 @@ class Upstream(asyncio.Protocol):
             self._transport.write(EVENT)
             self._loop.call_later(pace_seconds, self._next, left - 1, pace_seconds, ending)
             return
-        for _ in range(left):
+        now = min(left, _BURST)
+        for _ in range(now):
             self._transport.write(EVENT)
-        self._transport.write(ending)
+        if left > now:
+            self._loop.call_soon(self._next, left - now, 0.0, ending)
+        else:
+            self._transport.write(ending)
 
 
 async def _serve(port: int) -> None:
