@@ -25,7 +25,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels compose-test fmt lint lock lock-check check clean bench bench-relist bench-append storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels compose-test fmt lint lock lock-check check clean bench bench-relist bench-append bench-router storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-relist: setup ## What it costs to hold a projection of 10,000 jobs against
 
 bench-append: setup ## What it costs to have every append on disk before it is acknowledged.
 	@$(BIN)/python bench/append_rate.py $(ARGS)
+
+bench-router: setup ## What the router costs beside nginx: needs nginx and wrk (ARGS=--quick takes a minute).
+	@$(BIN)/python -m bench.router $(ARGS)
 
 storm: setup-dev ## Kill processes of a stack at random, 200 by default, and judge what is left (ARGS='--kills 50 --seed 3').
 	@$(BIN)/python -m tests.faults.storm $(ARGS)

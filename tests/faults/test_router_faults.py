@@ -146,7 +146,6 @@ async def test_row_11_who_hangs_up_frees_the_replica_and_is_put_down_once(
     freed_seconds = time.monotonic() - gone_at
     heard = await all_heard(calls)
     records = await site.usage_of(job, requests=10)
-    await asyncio.sleep(0)
 
     print(
         f"row 11: slots free {freed_seconds:.2f} s after {len(calls)} callers hung up, {len(records)} records"
