@@ -44,3 +44,9 @@ class RouterSettings(OpsSettings):
     """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""
+    limits_timeout_seconds: float = Field(default=0.005, gt=0)
+    """How long a request of a key or project with limits waits for Valkey; then this router's share of the limits decides."""
+    limits_lease_seconds: float = Field(default=30.0, ge=3.0)
+    """After how long the requests under way of a router that was killed stop counting against a limit on concurrency; renewed three times as often."""
+    limits_tokens_default: int = Field(default=1024, ge=0)
+    """How many tokens of an answer are set aside against a limit on tokens where the request does not say how many it wants at most."""
