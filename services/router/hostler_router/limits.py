@@ -20,7 +20,7 @@ from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.valkey import ScriptCall, ValkeyUnavailable
 from hostler_router.limit_rules import UNLIMITED, Asked, Outcome, Verdict, subjects_of, verdict
-from hostler_router.limits_held import Ask, Done, HeldLease, HeldSlots, LimitCounts
+from hostler_router.limits_held import Ask, Done, HeldLease, HeldSlots, LimitCounts, Owed
 from hostler_router.limits_local import LocalLimits
 from hostler_router.limits_store import LimitStore, outcome_of
 
@@ -76,7 +76,8 @@ class Limiter:
         self._prefix = new_id()
         self._number = 0
         self._asks: list[Ask] = []
-        self._corrections: list[ScriptCall] = []
+        self._owed: dict[tuple[str, ...], Owed] = {}
+        self._calls: list[ScriptCall] = []
         self._wake = asyncio.Event()
         self._wake_due = False
         self._late_counted_at = -timeout_seconds
@@ -153,10 +154,10 @@ class Limiter:
         if self._store is None:
             return
         try:
-            if self.store_trusted and self._corrections:
-                await self._store.run(self._corrections)
+            if self.store_trusted and self._owed:
+                await self._store.run(self._corrections(self._store))
         except ValkeyUnavailable:
-            self.counts.corrections_lost += len(self._corrections)
+            self._forget_corrections()
         await self._store.close()
 
     def _settled(self, lease: HeldLease) -> None:
@@ -209,20 +210,21 @@ class Limiter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._asks or self._corrections:
+            while self._asks or self._owed or self._calls:
                 await self._round_trip(store)
 
     async def _round_trip(self, store: LimitStore) -> None:
         asks = [ask for ask in self._asks[:_AT_ONCE_MAX] if not ask.answered]
         del self._asks[:_AT_ONCE_MAX]
         if self._breaker.state is not BreakerState.CLOSED:
-            self.counts.corrections_lost += len(self._corrections)
-            self._corrections.clear()
+            self._forget_corrections()
             for ask in asks:
                 self._answer_soon(ask, None)
             return
-        corrections = self._corrections[:_AT_ONCE_MAX]
-        del self._corrections[:_AT_ONCE_MAX]
+        corrections = self._corrections(store)
+        told = sum(owed.count for owed in self._owed.values())
+        self._calls.clear()
+        self._owed.clear()
         for ask in asks:
             ask.sent = True
         # Corrections first: the room that they make is for those who ask.
@@ -233,7 +235,7 @@ class Limiter:
             answers = await store.run(calls)
         except ValkeyUnavailable as error:
             self.counts.failures += 1
-            self.counts.corrections_lost += len(corrections)
+            self.counts.corrections_lost += told
             self._breaker.failed()
             self._log_state(str(error))
             for ask in asks:
@@ -283,18 +285,41 @@ class Limiter:
     def _correct(self, asked: Asked, tokens: int) -> None:
         if self._store is None:
             return
-        held = any(subject.limits.concurrency is not None for subject in asked.subjects)
-        if not held and (
-            tokens == 0 or all(subject.limits.tokens_per_minute is None for subject in asked.subjects)
-        ):
+        held = bounded = False
+        for subject in asked.subjects:
+            held = held or subject.limits.concurrency is not None
+            bounded = bounded or subject.limits.tokens_per_minute is not None
+        if not held and not (bounded and tokens):
             return
-        if not self.store_trusted or len(self._corrections) >= _CORRECTIONS_MAX:
+        if not self.store_trusted or len(self._owed) >= _CORRECTIONS_MAX:
             self.counts.corrections_lost += 1
             return
-        self._corrections.append(self._store.settle_call(asked, tokens))
+        name = tuple([subject.name for subject in asked.subjects])
+        owed = self._owed.get(name)
+        if owed is None:
+            owed = self._owed[name] = Owed(asked.subjects)
+        owed.tokens += tokens
+        owed.count += 1
+        if held:
+            owed.requests.append(asked.request)
+            if len(owed.requests) >= _AT_ONCE_MAX:
+                self._calls.append(self._store.settle_call(owed.subjects, owed.requests, owed.tokens))
+                del self._owed[name]
         if not self._wake_due:
             self._wake_due = True
             self._loop.call_later(_CORRECTION_DELAY_SECONDS, self._wake_now)
+
+    def _corrections(self, store: LimitStore) -> list[ScriptCall]:
+        settled = (
+            store.settle_call(owed.subjects, owed.requests, owed.tokens) for owed in self._owed.values()
+        )
+        # A renewal first: whatever it names had not ended then.
+        return [*self._calls, *settled]
+
+    def _forget_corrections(self) -> None:
+        self.counts.corrections_lost += sum(owed.count for owed in self._owed.values())
+        self._owed.clear()
+        self._calls.clear()
 
     def _wake_now(self) -> None:
         self._wake_due = False
@@ -340,7 +365,7 @@ class Limiter:
     def _renew(self, store: LimitStore) -> None:
         for name, requests in self._held.requests():
             for start in range(0, len(requests), _AT_ONCE_MAX):
-                self._corrections.append(store.renew_call(name, requests[start : start + _AT_ONCE_MAX]))
+                self._calls.append(store.renew_call(name, requests[start : start + _AT_ONCE_MAX]))
         self._wake.set()
 
     def _routers_alive(self) -> int:

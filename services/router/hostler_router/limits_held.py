@@ -70,6 +70,23 @@ class Ask:
     lease: HeldLease | None = None
 
 
+@dataclass(slots=True)
+class Owed:
+    """What Valkey is to be told of requests of the same subjects that ended, all in one.
+
+    Attributes:
+        subjects: Theirs.
+        tokens: Used beyond those set aside.
+        requests: That hold a slot there.
+        count: How many ended.
+    """
+
+    subjects: tuple[Subject, ...]
+    tokens: int = 0
+    requests: list[str] = field(default_factory=list)
+    count: int = 0
+
+
 class HeldSlots:
     """The leases of this router that hold a slot, by subject.
 
