@@ -19,6 +19,7 @@ from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.forms import FormBody
+from hostler_router.genai_names import Attributes
 from hostler_router.limit_rules import Verdict, estimated_tokens
 from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
@@ -42,6 +43,7 @@ from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
 from hostler_router.resume import RESUMED_MARK, Resume
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
+from hostler_router.tracing import Span
 from hostler_router.usage import finished
 from hostler_router.waiting_line import Ticket
 from hostler_router.wire.addresses import Address
@@ -96,7 +98,8 @@ class InferenceRequest:
         self._pieces: list[bytes] = []
         self._size = 0
         self._caller, self._wishes = self._admit()
-        self._span = parts.tracer.begin(head.headers, parts.clock.now()) if parts.tracer else None
+        self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
+        self._try_span: Span | None = None
         self._body_deadline = exchange.started + self._body_timeout_seconds
         parts.wheel.arm(self, self._next_due())
 
@@ -179,7 +182,7 @@ class InferenceRequest:
         caller = self._caller
         project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
         if isinstance(caller, Caller) and (caller.limits or project_limits):
-            tokens = estimated_tokens(self._size, asked.tokens_max, parts.settings.tokens_expected)
+            tokens = estimated_tokens(self._size, asked.tokens_max, parts.settings.limits_tokens_default)
             parts.limiter.submit(
                 caller.key_id, caller.limits, caller.project, project_limits, tokens, self._on_verdict
             )
@@ -379,6 +382,8 @@ class InferenceRequest:
         entry = self._job
         if self._resume is None and asked.resumable and self._may_resume(entry):
             self._resume = Resume()
+        if self._span is not None:
+            self._try_span = self._span.attempt(replica=endpoint.replica_id, model=asked.model)
         self._attempt = Attempt(
             self,
             parts,
@@ -417,7 +422,7 @@ class InferenceRequest:
         ]
         if key is not None:
             lines += (b"authorization: Bearer ", key.encode(), b"\r\n")
-        trace = self._span.header() if self._span is not None else _traceparent(self._head)
+        trace = self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
         if trace:
             lines += (b"traceparent: ", trace, b"\r\n")
         lines.append(b"\r\n")
@@ -536,6 +541,8 @@ class InferenceRequest:
         self._events += attempt.events
         exchange.usage = attempt.usage or exchange.usage
         self._attempt = None
+        if self._try_span is not None:
+            self._try_span.end()
 
     @property
     def _outliers(self) -> Outliers:
@@ -720,7 +727,7 @@ class InferenceRequest:
             self._record(entry.job_id, seconds)
         parts.ended(exchange, status, seconds)
         if self._span is not None:
-            self._span.end(exchange, entry, status)
+            self._span.end(**_spoken_of(exchange, entry, self._asked, status))
 
     def _record(self, job_id: str, seconds: float) -> None:
         recorder, metrics, exchange = self._parts.recorder, self._parts.metrics, self._exchange
@@ -773,8 +780,31 @@ def _work(asked: Asked) -> float:
     return max(asked.body.length / _BYTES_PER_AUDIO_SECOND, 1.0) if isinstance(asked.body, FormBody) else 1.0
 
 
-def _traceparent(head: Head) -> bytes:
-    return head.headers.get(b"traceparent", b"")
+def _spoken_of(exchange: Exchange, entry: Entry | None, asked: Asked | None, status: int) -> Attributes:
+    """What a trace says of a request that has ended."""
+    usage = exchange.usage
+    failed = exchange.outcome not in (Outcome.ANSWERED, Outcome.CLIENT_GONE) or status >= 500
+    return {
+        "operation": OPERATIONS.get(exchange.route),
+        "model": None if entry is None else entry.model,
+        "stream": exchange.stream,
+        "tokens_max": None if asked is None else asked.tokens_max,
+        "input_tokens": None if usage is None else usage.prompt_tokens,
+        "output_tokens": None if usage is None else usage.completion_tokens,
+        "cached_tokens": None if usage is None else usage.cached_tokens,
+        "first_chunk_seconds": exchange.first_event_seconds,
+        "method": "POST",
+        "route": exchange.route,
+        "status": status,
+        "error": exchange.outcome.value if failed else None,
+        "job": exchange.job_id or None,
+        "project": None if entry is None else entry.project,
+        "replica": exchange.replica_id or None,
+        "request_id": exchange.request_id,
+        "outcome": exchange.outcome.value,
+        "tries": exchange.tries,
+        "waited_seconds": exchange.queue_seconds or None,
+    }
 
 
 def _nothing() -> None:

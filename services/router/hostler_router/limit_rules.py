@@ -9,15 +9,27 @@ Where several routers count by themselves, `routers` says between how many a lim
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from hostler_domain.limits import Limits
 
 MINUTE_SECONDS: Final = 60.0
 BYTES_PER_TOKEN: Final = 4
+_REQUEST_HEADERS: Final = (
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-reset-requests",
+)
+_TOKEN_HEADERS: Final = (
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-reset-tokens",
+)
+_Left: TypeAlias = tuple[float, float, int]
+"""What is left of a bound, minutes until all of it is there again, as a negative number, and the bound: the least is the tightest."""
 _CONCURRENCY_WAIT_SECONDS: Final = 1.0
 """Nobody knows when one of the requests under way ends."""
 
@@ -227,17 +239,20 @@ def limit_headers(
     subjects: Sequence[Subject], levels: Sequence[Level], routers: int = 1
 ) -> tuple[tuple[bytes, bytes], ...]:
     """OpenAI's headers: of requests and of tokens each the bound with the least left."""
-    requests = (
-        _Left(rpm, max(rpm / routers, 1.0) - level.requests, level.requests * routers / rpm)
-        for subject, level in zip(subjects, levels, strict=True)
-        if (rpm := subject.limits.requests_per_minute) is not None
+    requests: _Left | None = None
+    tokens: _Left | None = None
+    for subject, level in zip(subjects, levels, strict=True):
+        rpm, tpm = subject.limits.requests_per_minute, subject.limits.tokens_per_minute
+        if rpm is not None:
+            left = (max(rpm / routers, 1.0) - level.requests, -level.requests * routers / rpm, rpm)
+            requests = left if requests is None else min(requests, left)
+        if tpm is not None:
+            left = (max(tpm / routers, 1.0) - level.tokens, -level.tokens * routers / tpm, tpm)
+            tokens = left if tokens is None else min(tokens, left)
+    return (
+        *(() if requests is None else _headers(_REQUEST_HEADERS, requests)),
+        *(() if tokens is None else _headers(_TOKEN_HEADERS, tokens)),
     )
-    tokens = (
-        _Left(tpm, max(tpm / routers, 1.0) - level.tokens, level.tokens * routers / tpm)
-        for subject, level in zip(subjects, levels, strict=True)
-        if (tpm := subject.limits.tokens_per_minute) is not None
-    )
-    return (*_headers(b"requests", requests), *_headers(b"tokens", tokens))
 
 
 def reset_text(seconds: float) -> str:
@@ -253,21 +268,14 @@ def reset_text(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-@dataclass(frozen=True, slots=True)
-class _Left:
-    limit: int
-    remaining: float
-    minutes: float
-
-
-def _headers(word: bytes, found: Iterable[_Left]) -> Iterator[tuple[bytes, bytes]]:
-    tightest = min(found, key=lambda each: (each.remaining, -each.minutes), default=None)
-    if tightest is None:
-        return
-    yield b"x-ratelimit-limit-" + word, b"%d" % tightest.limit
-    # What leaked by is a fraction; one that lacks a millionth of being whole is whole.
-    yield b"x-ratelimit-remaining-" + word, b"%d" % max(int(tightest.remaining + 1e-6), 0)
-    yield b"x-ratelimit-reset-" + word, reset_text(tightest.minutes * MINUTE_SECONDS).encode()
+def _headers(names: tuple[bytes, bytes, bytes], left: _Left) -> tuple[tuple[bytes, bytes], ...]:
+    remaining, minutes, limit = left
+    return (
+        (names[0], b"%d" % limit),
+        # What leaked by is a fraction; one that lacks a millionth of being whole is whole.
+        (names[1], b"%d" % max(int(remaining + 1e-6), 0)),
+        (names[2], reset_text(-minutes * MINUTE_SECONDS).encode()),
+    )
 
 
 def _whole(used: float) -> int:

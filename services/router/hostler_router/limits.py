@@ -11,9 +11,7 @@ request began, and given back where it did not.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
-from weakref import WeakSet
 
 from hostler_domain.limits import Limits
 from hostler_kit.breaker import Breaker, BreakerState
@@ -22,6 +20,7 @@ from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.valkey import ScriptCall, ValkeyUnavailable
 from hostler_router.limit_rules import UNLIMITED, Asked, Outcome, Verdict, subjects_of, verdict
+from hostler_router.limits_held import Ask, Done, HeldLease, HeldSlots, LimitCounts, Owed
 from hostler_router.limits_local import LocalLimits
 from hostler_router.limits_store import LimitStore, outcome_of
 
@@ -32,28 +31,6 @@ _CORRECTIONS_MAX: Final = 10_000
 _CORRECTION_DELAY_SECONDS: Final = 0.02
 """For company: nobody waits for a correction."""
 _LOOK_SECONDS: Final = 0.25
-Done = Callable[[Verdict], object]
-
-
-@dataclass(slots=True)
-class LimitCounts:
-    """What the limiter did, for the metrics: plain numbers that only grow.
-
-    Attributes:
-        by_store: Decided by Valkey.
-        by_share: Decided by this router's share, because Valkey was slow or gone.
-        late: Of these, where it had been asked and did not answer in time.
-        failures: Round trips that failed.
-        corrections_lost: What ended without Valkey being told; it forgets the slot and the tokens by itself.
-        refused: By bound, such as `key.tokens_per_minute`.
-    """
-
-    by_store: int = 0
-    by_share: int = 0
-    late: int = 0
-    failures: int = 0
-    corrections_lost: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
 
 
 class Limiter:
@@ -94,13 +71,13 @@ class Limiter:
         )
         self.counts = LimitCounts()
         self._loop = asyncio.get_running_loop()
-        self._local = LocalLimits(lambda subject: len(self._live.get(subject.name, ())))
-        # By subject. Weak: whoever loses a lease without settling it holds its slot for no longer than the lease lasts.
-        self._live: dict[str, WeakSet[_Lease]] = {}
+        self._held = HeldSlots()
+        self._local = LocalLimits(self._held.count)
         self._prefix = new_id()
         self._number = 0
-        self._asks: list[_Ask] = []
-        self._corrections: list[ScriptCall] = []
+        self._asks: list[Ask] = []
+        self._owed: dict[tuple[str, ...], Owed] = {}
+        self._calls: list[ScriptCall] = []
         self._wake = asyncio.Event()
         self._wake_due = False
         self._late_counted_at = -timeout_seconds
@@ -135,7 +112,7 @@ class Limiter:
             done(UNLIMITED)
             return
         self._number += 1
-        ask = _Ask(Asked(f"{self._prefix}.{self._number}", subjects, tokens), done)
+        ask = Ask(Asked(f"{self._prefix}.{self._number}", subjects, tokens), done)
         if not self.store_trusted:
             self._answer_by_share(ask)
             return
@@ -177,29 +154,24 @@ class Limiter:
         if self._store is None:
             return
         try:
-            if self.store_trusted and self._corrections:
-                await self._store.run(self._corrections)
+            if self.store_trusted and self._owed:
+                await self._store.run(self._corrections(self._store))
         except ValkeyUnavailable:
-            self.counts.corrections_lost += len(self._corrections)
+            self._forget_corrections()
         await self._store.close()
 
-    def settled(self, lease: "_Lease", tokens_used: int | None) -> None:
-        """A request ended; called by its lease, once."""
-        asked = lease.asked
-        for subject in asked.subjects:
-            held = self._live.get(subject.name)
-            if held is not None:
-                held.discard(lease)
-                if not held:
-                    del self._live[subject.name]
-        difference = 0 if tokens_used is None else max(tokens_used, 0) - asked.tokens
+    def _settled(self, lease: HeldLease) -> None:
+        """A request ended."""
+        self._held.discard(lease)
+        difference = lease.difference or 0
         if lease.by_share:
-            self._local.correct(asked, difference, now=self._clock.monotonic(), routers=self._routers_alive())
-        lease.difference = difference
+            self._local.correct(
+                lease.asked, difference, now=self._clock.monotonic(), routers=self._routers_alive()
+            )
         if not lease.awaited:
-            self._correct(asked, difference if lease.in_store else 0)
+            self._correct(lease.asked, difference if lease.in_store else 0)
 
-    def _late(self, ask: "_Ask") -> None:
+    def _late(self, ask: Ask) -> None:
         """Valkey did not answer in time."""
         ask.answered = True
         self.counts.late += 1
@@ -211,20 +183,24 @@ class Limiter:
             self._log_state()
         self._answer_by_share(ask)
 
-    def _answer_by_share(self, ask: "_Ask") -> None:
+    def _answer_by_share(self, ask: Ask) -> None:
         routers = self._routers_alive()
         outcome = self._local.decide(ask.asked, now=self._clock.monotonic(), routers=routers)
         self.counts.by_share += 1
         self._answer(ask, outcome, routers=routers, by_share=True)
 
-    def _answer(self, ask: "_Ask", outcome: Outcome, *, routers: int, by_share: bool) -> None:
+    def _answer(self, ask: Ask, outcome: Outcome, *, routers: int, by_share: bool) -> None:
         lease = None
         if outcome.admitted:
-            lease = _Lease(self, ask.asked, by_share=by_share, awaited=by_share and ask.sent)
+            lease = HeldLease(
+                self._settled,
+                ask.asked,
+                by_share=by_share,
+                awaited=by_share and ask.sent,
+                in_store=not by_share,
+            )
             ask.lease = lease
-            for subject in ask.asked.subjects:
-                if subject.limits.concurrency is not None:
-                    self._live.setdefault(subject.name, WeakSet()).add(lease)
+            self._held.add(lease)
         given = verdict(ask.asked, outcome, lease, routers)
         if given.refused_by is not None:
             self.counts.refused[given.refused_by] = self.counts.refused.get(given.refused_by, 0) + 1
@@ -234,20 +210,21 @@ class Limiter:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._asks or self._corrections:
+            while self._asks or self._owed or self._calls:
                 await self._round_trip(store)
 
     async def _round_trip(self, store: LimitStore) -> None:
         asks = [ask for ask in self._asks[:_AT_ONCE_MAX] if not ask.answered]
         del self._asks[:_AT_ONCE_MAX]
         if self._breaker.state is not BreakerState.CLOSED:
-            self.counts.corrections_lost += len(self._corrections)
-            self._corrections.clear()
+            self._forget_corrections()
             for ask in asks:
                 self._answer_soon(ask, None)
             return
-        corrections = self._corrections[:_AT_ONCE_MAX]
-        del self._corrections[:_AT_ONCE_MAX]
+        corrections = self._corrections(store)
+        told = sum(owed.count for owed in self._owed.values())
+        self._calls.clear()
+        self._owed.clear()
         for ask in asks:
             ask.sent = True
         # Corrections first: the room that they make is for those who ask.
@@ -258,7 +235,7 @@ class Limiter:
             answers = await store.run(calls)
         except ValkeyUnavailable as error:
             self.counts.failures += 1
-            self.counts.corrections_lost += len(corrections)
+            self.counts.corrections_lost += told
             self._breaker.failed()
             self._log_state(str(error))
             for ask in asks:
@@ -279,7 +256,7 @@ class Limiter:
         if in_time:
             self._breaker.succeeded()
 
-    def _answer_soon(self, ask: "_Ask", outcome: Outcome | None) -> None:
+    def _answer_soon(self, ask: Ask, outcome: Outcome | None) -> None:
         """Answer outside of the round trip: what one caller raises must not keep the others from their answers."""
         ask.answered = True
         if ask.timer is not None:
@@ -289,11 +266,11 @@ class Limiter:
         else:
             self._loop.call_soon(self._answer_by_store, ask, outcome)
 
-    def _answer_by_store(self, ask: "_Ask", outcome: Outcome) -> None:
+    def _answer_by_store(self, ask: Ask, outcome: Outcome) -> None:
         self.counts.by_store += 1
         self._answer(ask, outcome, routers=1, by_share=False)
 
-    def _reconcile(self, ask: "_Ask", *, in_store: bool) -> None:
+    def _reconcile(self, ask: Ask, *, in_store: bool) -> None:
         """It became known whether Valkey counted a request that was decided here meanwhile."""
         lease = ask.lease
         if lease is None:
@@ -308,18 +285,41 @@ class Limiter:
     def _correct(self, asked: Asked, tokens: int) -> None:
         if self._store is None:
             return
-        held = any(subject.limits.concurrency is not None for subject in asked.subjects)
-        if not held and (
-            tokens == 0 or all(subject.limits.tokens_per_minute is None for subject in asked.subjects)
-        ):
+        held = bounded = False
+        for subject in asked.subjects:
+            held = held or subject.limits.concurrency is not None
+            bounded = bounded or subject.limits.tokens_per_minute is not None
+        if not held and not (bounded and tokens):
             return
-        if not self.store_trusted or len(self._corrections) >= _CORRECTIONS_MAX:
+        if not self.store_trusted or len(self._owed) >= _CORRECTIONS_MAX:
             self.counts.corrections_lost += 1
             return
-        self._corrections.append(self._store.settle_call(asked, tokens))
+        name = tuple([subject.name for subject in asked.subjects])
+        owed = self._owed.get(name)
+        if owed is None:
+            owed = self._owed[name] = Owed(asked.subjects)
+        owed.tokens += tokens
+        owed.count += 1
+        if held:
+            owed.requests.append(asked.request)
+            if len(owed.requests) >= _AT_ONCE_MAX:
+                self._calls.append(self._store.settle_call(owed.subjects, owed.requests, owed.tokens))
+                del self._owed[name]
         if not self._wake_due:
             self._wake_due = True
             self._loop.call_later(_CORRECTION_DELAY_SECONDS, self._wake_now)
+
+    def _corrections(self, store: LimitStore) -> list[ScriptCall]:
+        settled = (
+            store.settle_call(owed.subjects, owed.requests, owed.tokens) for owed in self._owed.values()
+        )
+        # A renewal first: whatever it names had not ended then.
+        return [*self._calls, *settled]
+
+    def _forget_corrections(self) -> None:
+        self.counts.corrections_lost += sum(owed.count for owed in self._owed.values())
+        self._owed.clear()
+        self._calls.clear()
 
     def _wake_now(self) -> None:
         self._wake_due = False
@@ -363,12 +363,9 @@ class Limiter:
         return True
 
     def _renew(self, store: LimitStore) -> None:
-        for name, leases in list(self._live.items()):
-            requests = [lease.asked.request for lease in leases]
-            if not requests:
-                del self._live[name]
+        for name, requests in self._held.requests():
             for start in range(0, len(requests), _AT_ONCE_MAX):
-                self._corrections.append(store.renew_call(name, requests[start : start + _AT_ONCE_MAX]))
+                self._calls.append(store.renew_call(name, requests[start : start + _AT_ONCE_MAX]))
         self._wake.set()
 
     def _routers_alive(self) -> int:
@@ -379,44 +376,3 @@ class Limiter:
         if state is not self._state_logged:
             self._state_logged = state
             self._logger.warning("limits.breaker", state=str(state), reason=reason or None)
-
-
-@dataclass(slots=True, eq=False)
-class _Ask:
-    """A request that waits for its verdict, and what became of it."""
-
-    asked: Asked
-    done: Done
-    timer: asyncio.TimerHandle | None = None
-    sent: bool = False
-    answered: bool = False
-    lease: "_Lease | None" = None
-
-
-@dataclass(slots=True, eq=False, weakref_slot=True)
-class _Lease:
-    """What an admitted request holds.
-
-    Attributes:
-        limiter: Whose.
-        asked: What was asked for.
-        by_share: This router counted it by itself.
-        awaited: Valkey was asked too, and may answer yet.
-        in_store: Valkey counted it.
-        difference: Tokens used beyond those set aside, once it is settled.
-    """
-
-    limiter: Limiter
-    asked: Asked
-    by_share: bool
-    awaited: bool
-    in_store: bool = False
-    difference: int | None = None
-
-    def __post_init__(self) -> None:
-        self.in_store = not self.by_share
-
-    def settle(self, tokens_used: int | None) -> None:
-        """The request ended: give its slot back and count what it used, where that is known. Again is harmless."""
-        if self.difference is None:
-            self.limiter.settled(self, tokens_used)

@@ -82,12 +82,12 @@ end
 return answer
 """
 
-# KEYS: as above. ARGV: request, tokens used beyond those set aside; then of each subject its limits on requests and tokens.
+# KEYS: as above. ARGV: tokens used beyond those set aside; then of each subject its limits on requests and tokens; then requests.
 _SETTLE: Final = """
-local request, tokens = ARGV[1], tonumber(ARGV[2])
+local tokens, first = tonumber(ARGV[1]), 2 + #KEYS
 for i = 1, #KEYS, 2 do
-  local rpm, tpm = tonumber(ARGV[2 + i]), tonumber(ARGV[3 + i])
-  redis.call('ZREM', KEYS[i + 1], request)
+  local rpm, tpm = tonumber(ARGV[1 + i]), tonumber(ARGV[2 + i])
+  if #ARGV >= first then redis.call('ZREM', KEYS[i + 1], unpack(ARGV, first)) end
   if tpm > 0 and tokens ~= 0 then
     local level = load(KEYS[i], rpm, tpm)
     level.tokens = math.min(math.max(level.tokens + tokens, 0), 2 * tpm)
@@ -125,13 +125,13 @@ class LimitStore:
             args.extend(value or 0 for _, value in subject.limits.items())
         return ScriptCall(self._admit, _keys(asked.subjects), tuple(args))
 
-    def settle_call(self, asked: Asked, tokens: int) -> ScriptCall:
-        """Give the slot back, and count `tokens` more than were set aside."""
-        args: list[Argument] = [asked.request, tokens]
-        for subject in asked.subjects:
+    def settle_call(self, subjects: Sequence[Subject], requests: Sequence[str], tokens: int) -> ScriptCall:
+        """Give slots of requests back, of some hundreds at most, and count `tokens` more than were set aside."""
+        args: list[Argument] = [tokens]
+        for subject in subjects:
             limits = subject.limits
             args.extend((limits.requests_per_minute or 0, limits.tokens_per_minute or 0))
-        return ScriptCall(self._settle, _keys(asked.subjects), tuple(args))
+        return ScriptCall(self._settle, _keys(subjects), (*args, *requests))
 
     def renew_call(self, subject: str, requests: Sequence[str]) -> ScriptCall:
         """Keep the slots of requests under way."""

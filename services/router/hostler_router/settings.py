@@ -65,12 +65,6 @@ class RouterSettings(OpsSettings):
     """How long one may wait, where its job says nothing else; 0 lets none wait."""
     queue_retry_after_seconds: int = Field(default=2, ge=1)
     """When a request that found no place should be tried again."""
-    tokens_expected: int = Field(default=256, ge=0)
-    """How many tokens of answer are set aside under a limit of tokens for a request that does not bound them itself."""
-    limits_timeout_seconds: float = Field(default=0.005, gt=0)
-    """How long a request may wait for Valkey to say whether its key may begin one more; then this router decides by its share."""
-    limits_lease_seconds: float = Field(default=30.0, gt=0)
-    """After how long Valkey forgets the requests of a router that died."""
     idle_connections_max: int = Field(default=256, ge=0)
     """How many unused connections are kept to each replica."""
     owner_timeout_seconds: float = Field(default=600.0, gt=0)
@@ -96,6 +90,12 @@ class RouterSettings(OpsSettings):
     folder above where it is not set."""
     usage_spool_bytes_max: int = Field(default=256 * 2**20, gt=0)
     """How much usage each router process may keep there; a day without NATS takes about 700 bytes a request."""
+    limits_timeout_seconds: float = Field(default=0.005, gt=0)
+    """How long a request of a key or project with limits waits for Valkey; then this router's share of the limits decides."""
+    limits_lease_seconds: float = Field(default=30.0, ge=3.0)
+    """After how long the requests under way of a router that was killed stop counting against a limit on concurrency; renewed three times as often."""
+    limits_tokens_default: int = Field(default=1024, ge=0)
+    """How many tokens of an answer are set aside against a limit on tokens where the request does not say how many it wants at most."""
 
     @property
     def usage_spool_folder(self) -> Path:

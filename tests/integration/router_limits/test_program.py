@@ -139,7 +139,7 @@ def test_the_program_decides_as_the_model_does(
                             if index < len(begun):
                                 asked = begun.pop(index)
                                 tokens = 0 if used is None else used - asked.tokens
-                                await store.run([store.settle_call(asked, tokens)])
+                                await store.run([store.settle_call(subjects, [asked.request], tokens)])
                                 model.end(asked, tokens)
                     # Lifetimes go by the real clock, which is not the test's.
                     for subject in subjects:
