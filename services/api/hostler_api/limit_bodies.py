@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from hostler_api.numbers import Whole
-from hostler_api.requests import RequestBody
+from hostler_api.request_body import RequestBody
 from hostler_domain.limits import LIMIT_MAX, Limits
 
 _Bound = Annotated[Whole, Field(ge=1, le=LIMIT_MAX)]

@@ -93,7 +93,7 @@ class RouterApp:
         except Refused as refused:
             exchange.outcome = Outcome.REFUSED if exchange.outcome is Outcome.ANSWERED else exchange.outcome
             self._answer_error(refused.reply, exchange, reply)
-        except Exception:  # noqa: BLE001  # the outermost frame: a bug in one request must not look like anything but a 500
+        except Exception:  # the outermost frame: a bug in one request must not look like anything but a 500
             self._parts.logger.exception("request.bug", request_id=request_id)
             exchange.outcome = Outcome.FAILED
             self._answer_error(INTERNAL, exchange, reply)
@@ -123,7 +123,9 @@ class RouterApp:
         exchange.route = owned.route
         if owned.url is None:
             raise Refused(not_offered(owned.route))
-        return ProxiedRequest(self._parts, head, reply, exchange, owned.url, target=_target(head.target, path))
+        return ProxiedRequest(
+            self._parts, head, reply, exchange, owned.url, target=_target(head.target, path)
+        )
 
     def _models(self, head: Head, path: str) -> bytes:
         parts = self._parts

@@ -156,9 +156,9 @@ class Attempt:
             rewrite=None if resume is None else resume.rewrite,
         )
         self._connection: ReplicaConnection | None = None
-        self._call_off = None
+        self._call_off: Callable[[], None] | None = None
         self._tasks: asyncio.Task[None] | None = None
-        self._upload = None
+        self._upload: Callable[[], None] | None = None
         self._stale = 0
         self._status = 0
         self._pieces: list[bytes] = []
@@ -227,7 +227,7 @@ class Attempt:
         self.audio_seconds = headers.get(b"x-audio-seconds", b"")
         retry_after = headers.get(b"retry-after")
         self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
-        if status != 200 or not self.content_type[:17].lower() == b"text/event-stream":
+        if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
             self.stage = Stage.TALKING
 
     def on_data(self, data: bytes) -> None:

@@ -9,17 +9,15 @@ ends with `[DONE]` or with one error event.
 from collections.abc import Callable
 from typing import Final
 
-from hostler_domain.routing import Balancing
 from hostler_kit.ids import new_id
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller, authenticate
-from hostler_router.balance import pick
 from hostler_router.bodies import Asked, Usage, read_request, with_model
+from hostler_router.closing import put_down, show_in_flight
 from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.forms import FormBody
-from hostler_router.genai_names import Attributes
 from hostler_router.limit_rules import Verdict, estimated_tokens
 from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
@@ -41,9 +39,11 @@ from hostler_router.openai_errors import (
 )
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
+from hostler_router.placement import choose, work_of
 from hostler_router.resume import RESUMED_MARK, Resume
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
+from hostler_router.upstream_head import upstream_head
 from hostler_router.usage import finished
 from hostler_router.waiting_line import Ticket
 from hostler_router.wire.addresses import Address
@@ -53,8 +53,6 @@ from hostler_router.wishes import Wishes, read_wishes
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _NEVER: Final = float("inf")
-_BYTES_PER_AUDIO_SECOND: Final = 32_000
-"""Of speech as it is recorded for recognition, 16 kHz with 16 bits; compressed audio is taken for shorter than it is."""
 _BYTES_PER_TOKEN: Final = 4
 """What a prompt is taken to be, where nobody has counted its tokens."""
 
@@ -176,7 +174,7 @@ class InferenceRequest:
         parts.recorder.arrived(entry.job_id)
         parts.running.enter(self)
         self._entered = True
-        self._show_in_flight()
+        show_in_flight(parts, entry.job_id)
         parts.budget.request(now)
         parts.wheel.arm(self, self._next_due())
         caller = self._caller
@@ -239,8 +237,15 @@ class InferenceRequest:
             self._turn_away(queue_full(self._job.name, self._retry_after()))
 
     @property
+    def _wanted(self) -> Asked:
+        if self._asked is None:
+            raise RuntimeError("the body has not been read")
+        return self._asked
+
+    @property
     def _job(self) -> Entry:
-        assert self._entry is not None
+        if self._entry is None:
+            raise RuntimeError("the job has not been found")
         return self._entry
 
     def _place(self) -> None:
@@ -256,52 +261,11 @@ class InferenceRequest:
             return
         came_from_line = self._queue_deadline != _NEVER
         if isinstance(standing, Route) and (came_from_line or not parts.lines.waiting(entry.job_id)):
-            endpoint = self._pick(entry, bound=self._bound(entry))
+            endpoint = choose(parts, entry, self._wanted, self._head, self._tried)
             if endpoint is not None:
                 self._try(endpoint)
                 return
         self._wait(entry, standing)
-
-    def _bound(self, entry: Entry) -> int | None:
-        return entry.routing.concurrency_per_replica or self._parts.settings.concurrency_per_replica or None
-
-    def _pick(self, entry: Entry, *, bound: int | None) -> Endpoint | None:
-        parts = self._parts
-        candidates = entry.endpoints
-        excluded: set[str] | frozenset[str] = self._tried
-        outliers = parts.outliers.get(entry.job_id)
-        if outliers is not None:
-            ejected = outliers.ejected([each.replica_id for each in candidates], parts.clock.monotonic())
-            if ejected:
-                excluded = self._tried | ejected
-        by_work = isinstance(self._asked, Asked) and isinstance(self._asked.body, FormBody)
-        found = pick(
-            candidates,
-            outstanding=parts.outstanding.work if by_work else parts.outstanding.counts,
-            rng=parts.rng,
-            exclude=excluded,
-            bound=None if by_work else bound,
-            choices=parts.choices(),
-            affinity=self._affinity(entry),
-        )
-        if found is None and excluded is not self._tried:
-            # Better one that failed of late than none.
-            found = pick(
-                candidates,
-                outstanding=parts.outstanding.counts,
-                rng=parts.rng,
-                exclude=self._tried,
-                bound=bound,
-            )
-        return found
-
-    def _affinity(self, entry: Entry) -> bytes:
-        routing = entry.routing
-        if routing.balancing is Balancing.SESSION:
-            return self._head.headers.get(routing.session_header.encode(), b"")
-        if routing.balancing is Balancing.PREFIX and self._asked is not None:
-            return self._asked.prefix_of(routing.prefix_chars)
-        return b""
 
     def _wait(self, entry: Entry, standing: Route | Waking) -> None:
         parts, settings = self._parts, self._parts.settings
@@ -324,8 +288,8 @@ class InferenceRequest:
             entry.job_id,
             self,
             places_max=settings.queue_max if routing.queue_max is None else routing.queue_max,
-            batch=self._wishes.batch or self._asked is not None and self._asked.flex,
-            priority=0 if self._asked is None else self._asked.priority,
+            batch=self._wishes.batch or self._wanted.flex,
+            priority=self._wanted.priority,
             deadline=_NEVER,  # the request looks after its own
         )
         if self._ticket is None:
@@ -368,8 +332,7 @@ class InferenceRequest:
     # On a replica.
 
     def _try(self, endpoint: Endpoint, body: bytes | FormBody | None = None) -> None:
-        parts, asked, exchange = self._parts, self._asked, self._exchange
-        assert asked is not None
+        parts, asked, exchange = self._parts, self._wanted, self._exchange
         self._tried.add(endpoint.replica_id)
         exchange.replica_id = endpoint.replica_id
         exchange.tries += 1
@@ -388,10 +351,10 @@ class InferenceRequest:
             self,
             parts,
             endpoint,
-            head_of=self._head_of,
+            head_of=self._head_for,
             body=body,
             strip_usage=asked.strip_usage,
-            hold=parts.outstanding.begin(endpoint.replica_id, _work(asked)),
+            hold=parts.outstanding.begin(endpoint.replica_id, work_of(asked)),
             resume=self._resume if exchange.resumed else None,
         )
         self._attempt.start()
@@ -401,32 +364,11 @@ class InferenceRequest:
     def _may_resume(self, entry: Entry) -> bool:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
 
-    def _head_of(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
-        asked, exchange = self._asked, self._exchange
-        assert asked is not None
-        length = body.length if isinstance(body, FormBody) else len(body)
-        accept = b"text/event-stream" if asked.stream else b"*/*" if isinstance(body, FormBody) else b"application/json"
-        lines = [
-            b"POST ",
-            address.base,
-            exchange.route.encode(),
-            b" HTTP/1.1\r\n",
-            address.host_line,
-            b"content-type: ",
-            asked.content_type.encode("latin-1"),
-            b"\r\ncontent-length: %d\r\naccept: " % length,
-            accept,
-            b"\r\naccept-encoding: identity\r\nuser-agent: hostler-router\r\nx-request-id: ",
-            exchange.request_id.encode(),
-            b"\r\n",
-        ]
-        if key is not None:
-            lines += (b"authorization: Bearer ", key.encode(), b"\r\n")
-        trace = self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
-        if trace:
-            lines += (b"traceparent: ", trace, b"\r\n")
-        lines.append(b"\r\n")
-        return b"".join(lines)
+    def _head_for(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
+        trace = (
+            self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
+        )
+        return upstream_head(self._wanted, self._exchange, address, key=key, body=body, trace=trace)
 
     # What the try says.
 
@@ -515,16 +457,16 @@ class InferenceRequest:
             return False
         body: bytes | None = None
         if self._spoke or (self._reply.started and not self._reply.events):
-            if self._resume is None or self._asked is None:
+            if self._resume is None:
                 return False
-            body = self._resume.continuation(self._asked, self._job.runtime)
+            body = self._resume.continuation(self._wanted, self._job.runtime)
             if body is None:
                 return False
         standing = parts.table.target(self._job.job_id)
         if not isinstance(standing, Route):
             return False
         self._entry = standing.entry
-        endpoint = self._pick(standing.entry, bound=None)
+        endpoint = choose(parts, standing.entry, self._wanted, self._head, self._tried, bounded=False)
         if endpoint is None or not parts.budget.may_retry(now):
             return False
         if body is not None:
@@ -580,9 +522,11 @@ class InferenceRequest:
         if self._over:
             return None
         self._guard(lambda: self._look(now))
-        return None if self._over else self._next_due()
+        return self._next_due()
 
     def _next_due(self) -> float:
+        if self._over:
+            return _NEVER
         due = min(self._body_deadline, self._deadline)
         if self._ticket is not None:
             due = min(due, self._queue_deadline)
@@ -678,7 +622,16 @@ class InferenceRequest:
 
         def end() -> None:
             try:
-                self._note(status, ended)
+                put_down(
+                    parts,
+                    exchange,
+                    self._entry if self._entered else None,
+                    self._asked,
+                    lease=None if self._verdict is None else self._verdict.lease,
+                    span=self._span,
+                    status=status,
+                    seconds=ended - exchange.started,
+                )
             finally:
                 try:
                     send()
@@ -711,47 +664,10 @@ class InferenceRequest:
         """Say what was taken where the runtime has not; gives whether it has."""
         exchange = self._exchange
         if exchange.usage is not None:
-            return True
+            return not exchange.resumed  # of a resumed one the sum is measured, but not how it is split
         if self._events and self._spoke:
             exchange.usage = Usage(self._size // _BYTES_PER_TOKEN, self._events)
         return False
-
-    def _note(self, status: int, ended: float) -> None:
-        parts, exchange, entry = self._parts, self._exchange, self._entry
-        seconds = ended - exchange.started
-        if self._verdict is not None and self._verdict.lease is not None:
-            usage = exchange.usage
-            used = 0 if usage is None else usage.prompt_tokens + usage.completion_tokens
-            self._verdict.lease.settle(used)
-        if self._entered and entry is not None:
-            self._record(entry.job_id, seconds)
-        parts.ended(exchange, status, seconds)
-        if self._span is not None:
-            self._span.end(**_spoken_of(exchange, entry, self._asked, status))
-
-    def _record(self, job_id: str, seconds: float) -> None:
-        recorder, metrics, exchange = self._parts.recorder, self._parts.metrics, self._exchange
-        recorder.left(job_id)
-        self._show_in_flight()
-        if exchange.usage is not None:
-            recorder.used(job_id, exchange.replica_id, exchange.usage)
-        if exchange.first_event_seconds is not None:
-            recorder.first_token(job_id, exchange.replica_id, exchange.first_event_seconds * 1000)
-            metrics.first_event(exchange.first_event_seconds, job_id)
-        match exchange.outcome:
-            case Outcome.ANSWERED:
-                recorder.completed(job_id, exchange.replica_id, seconds * 1000)
-            case Outcome.FAILED | Outcome.BROKEN | Outcome.CUT:
-                recorder.failed(job_id, exchange.replica_id)
-            case Outcome.REJECTED | Outcome.LIMITED:
-                recorder.turned_away(job_id)
-            case _:  # its client hung up; the others end before they get here
-                metrics.client_gone()
-
-    def _show_in_flight(self) -> None:
-        job_id = self._exchange.job_id
-        if self._parts.table.get(job_id) is not None:  # a figure for a job that is gone would stay for ever
-            self._parts.metrics.set_in_flight(job_id, self._parts.recorder.in_flight(job_id))
 
     # Whatever nobody expected.
 
@@ -761,11 +677,11 @@ class InferenceRequest:
             act()
         except Refused as refused:
             self._refuse(refused.reply)
-        except Exception:  # noqa: BLE001  # logged there
+        except Exception:
             self._bug()
 
     def _bug(self) -> None:
-        self._parts.logger.exception("request.bug", request_id=self._exchange.request_id)
+        self._parts.logger.error("request.bug", exc_info=True, request_id=self._exchange.request_id)
         if self._over:  # within its end, which must come all the same
             fail_reply(self._reply, INTERNAL)
             self._parts.running.leave(self)
@@ -773,38 +689,6 @@ class InferenceRequest:
         self._stop_trying()
         self._exchange.outcome = Outcome.FAILED
         self._fail(INTERNAL)
-
-
-def _work(asked: Asked) -> float:
-    """How much a request is: seconds of audio, as far as its length tells, or simply one."""
-    return max(asked.body.length / _BYTES_PER_AUDIO_SECOND, 1.0) if isinstance(asked.body, FormBody) else 1.0
-
-
-def _spoken_of(exchange: Exchange, entry: Entry | None, asked: Asked | None, status: int) -> Attributes:
-    """What a trace says of a request that has ended."""
-    usage = exchange.usage
-    failed = exchange.outcome not in (Outcome.ANSWERED, Outcome.CLIENT_GONE) or status >= 500
-    return {
-        "operation": OPERATIONS.get(exchange.route),
-        "model": None if entry is None else entry.model,
-        "stream": exchange.stream,
-        "tokens_max": None if asked is None else asked.tokens_max,
-        "input_tokens": None if usage is None else usage.prompt_tokens,
-        "output_tokens": None if usage is None else usage.completion_tokens,
-        "cached_tokens": None if usage is None else usage.cached_tokens,
-        "first_chunk_seconds": exchange.first_event_seconds,
-        "method": "POST",
-        "route": exchange.route,
-        "status": status,
-        "error": exchange.outcome.value if failed else None,
-        "job": exchange.job_id or None,
-        "project": None if entry is None else entry.project,
-        "replica": exchange.replica_id or None,
-        "request_id": exchange.request_id,
-        "outcome": exchange.outcome.value,
-        "tries": exchange.tries,
-        "waited_seconds": exchange.queue_seconds or None,
-    }
 
 
 def _nothing() -> None:

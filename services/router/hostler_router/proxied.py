@@ -9,7 +9,14 @@ from typing import Final
 
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
-from hostler_router.openai_errors import BROKEN_OFF, OWNER_AWAY, ROUTER_STOPPING, TIMED_OUT, ErrorReply, Refused
+from hostler_router.openai_errors import (
+    BROKEN_OFF,
+    OWNER_AWAY,
+    ROUTER_STOPPING,
+    TIMED_OUT,
+    ErrorReply,
+    Refused,
+)
 from hostler_router.parts import RouterParts
 from hostler_router.wire.heads import Head
 from hostler_router.wire.replica_connection import ReplicaConnection
@@ -208,7 +215,7 @@ class ProxiedRequest:
         """The connection broke."""
         self._connection = None
         if not self._over:
-            self._fail(BROKEN_OFF if self._reply.started else OWNER_AWAY)
+            self._fail(BROKEN_OFF if answered and self._reply.started else OWNER_AWAY)
 
     def on_writable(self) -> None:
         """The owner can take more of the body."""
@@ -218,9 +225,9 @@ class ProxiedRequest:
 
     def due_again(self, now: float) -> float | None:
         """It has taken too long."""
-        if not self._over:
+        if not self._over and now >= self._deadline:
             self._fail(TIMED_OUT)
-        return None
+        return None if self._over else self._deadline
 
     def cut(self) -> None:
         """The router can't wait any longer."""

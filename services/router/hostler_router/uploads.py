@@ -38,12 +38,14 @@ class UploadRequest(InferenceRequest):
         return self._parts.settings.upload_timeout_seconds
 
     def _keep(self, data: bytes) -> None:
-        assert self._file is not None
+        if self._file is None:
+            return
         # A piece goes to the kernel's memory, quicker than a thread would be asked to do it.
         self._kept += self._file.write(self._reader.feed(data))
 
     def _read(self) -> Asked:
-        assert self._file is not None
+        if self._file is None:
+            raise RuntimeError("the request is over")
         reader = self._reader
         reader.close()
         body = FormBody(self._file, self._kept, reader.content_type, reader.model_at or (0, 0))

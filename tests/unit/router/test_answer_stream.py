@@ -20,7 +20,9 @@ def stream(*, strip_usage: bool = True) -> AnswerStream:
 )
 def test_the_usage_is_learnt_whether_the_client_gets_it_or_not(strip_usage: bool, expected: bytes) -> None:
     passing = stream(strip_usage=strip_usage)
-    assert passing.feed(TEXT + USAGE + DONE) == Passed(expected, speaks=True, events=2 - strip_usage, done=True)
+    assert passing.feed(TEXT + USAGE + DONE) == Passed(
+        expected, speaks=True, events=2 - strip_usage, done=True
+    )
     assert passing.usage == Usage(3, 4)
 
 

@@ -53,7 +53,9 @@ def test_a_good_key_is_a_caller_wherever_it_stands(headers: dict[bytes, bytes]) 
 
 
 def test_an_admin_key_sees_everything() -> None:
-    assert ask(bearer(KEY), record(scopes=("admin",))) == Caller("key-1", Viewer("alice", admin=True), "alice", None)
+    assert ask(bearer(KEY), record(scopes=("admin",))) == Caller(
+        "key-1", Viewer("alice", admin=True), "alice", None
+    )
 
 
 @pytest.mark.parametrize(

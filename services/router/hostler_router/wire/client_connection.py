@@ -45,7 +45,7 @@ class Keeper(Protocol):
     def begin(self, head: Head, reply: Reply) -> Sink | None:
         """Take a request; None where it was answered at once."""
 
-    def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
+    def refuse(self, message: str) -> tuple[bytes, bytes]:
         """Content type and content of what is said to one who does not speak HTTP."""
 
     def now(self) -> float:
@@ -87,8 +87,8 @@ class ClientConnection(asyncio.Protocol):
         "_parser",
         "_reading_paused",
         "_reply",
-        "_sink",
         "_since",
+        "_sink",
         "_target",
         "_transport",
         "writable",
@@ -117,8 +117,8 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
         self._keeper.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -141,7 +141,7 @@ class ClientConnection(asyncio.Protocol):
         """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """It is over."""
         self._transport = None
         self._broken = True
@@ -317,11 +317,13 @@ class ClientConnection(asyncio.Protocol):
         if close or self._keeper.closing:
             self.close()
             return
-        while self._backlog and not self._broken:
-            if self._reply is not None and isinstance(self._backlog[0], Head):
-                return
+        while self._backlog and not self._is_busy(self._backlog[0]):
             self._take(self._backlog.popleft())
         self.resume_reading()
+
+    def _is_busy(self, piece: Head | bytes | object) -> bool:
+        """Whether `piece`, the next of what came ahead of its turn, has to go on waiting."""
+        return self._broken or (self._reply is not None and isinstance(piece, Head))
 
     def _linger(self) -> None:
         """The rest of the body is not wanted; hung up on at once, the client might lose the answer over it."""
@@ -349,7 +351,7 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
             return
         if self._transport is not None:
-            content_type, content = self._keeper.refuse(status, message)
+            content_type, content = self._keeper.refuse(message)
             reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line())
             reply.whole(status, content, content_type=content_type)
             self.close()

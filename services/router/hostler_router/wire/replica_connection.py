@@ -53,8 +53,8 @@ class ReplicaConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_answered",
         "_announced",
+        "_answered",
         "_broken",
         "_feeding",
         "_headers",
@@ -105,7 +105,7 @@ class ReplicaConnection(asyncio.Protocol):
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Send a request; its answer goes to `listener`."""
-        self.open(listener, head)
+        self.open(listener)
         transport = self._transport
         if transport is None:
             return
@@ -115,7 +115,7 @@ class ReplicaConnection(asyncio.Protocol):
             transport.write(head)
             transport.write(body)
 
-    def open(self, listener: Listener, head: bytes = b"") -> None:
+    def open(self, listener: Listener) -> None:
         """Begin a request whose bytes come with `write`."""
         self._listener = listener
         self._answered = self._announced = self._whole = self._keep = False
@@ -155,8 +155,8 @@ class ReplicaConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        if isinstance(transport, asyncio.Transport):
+            self._transport = transport
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
@@ -185,7 +185,7 @@ class ReplicaConnection(asyncio.Protocol):
             self._finish()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _exc: Exception | None) -> None:
         """It is over."""
         self._transport = None
         self._lost()

@@ -79,7 +79,11 @@ class ReplicaPool:
         task = asyncio.create_task(self._connect(url, then))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
-        return task.cancel
+
+        def call_off() -> None:
+            task.cancel()
+
+        return call_off
 
     def put_back(self, connection: ReplicaConnection) -> None:
         """It is free."""

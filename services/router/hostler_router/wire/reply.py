@@ -114,7 +114,11 @@ class Reply:
         transport = self._line.transport
         if transport is None or self.started:
             return
-        typed = () if status == 204 else ((b"content-type", content_type), (b"content-length", b"%d" % len(content)))
+        typed = (
+            ()
+            if status == 204
+            else ((b"content-type", content_type), (b"content-length", b"%d" % len(content)))
+        )
         head = self._begin(status, (*typed, *headers))
         if self._head is not None and self._head.method == "HEAD":
             content = b""
@@ -174,7 +178,7 @@ class Reply:
 
     def _begin(self, status: int, headers: tuple[Header, ...]) -> bytes:
         self.status = status
-        kept = ()
+        kept: tuple[Header, ...] = ()
         if self.closes:
             kept = (_CLOSE,)
         elif self._head is not None and not self._head.one_point_one:

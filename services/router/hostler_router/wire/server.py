@@ -8,32 +8,16 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from hostler_kit.sockets import listening_socket
+from hostler_router.timer_wheel import TimerWheel
 from hostler_router.wire.client_connection import Begin, ClientConnection, Sink
 from hostler_router.wire.heads import DateLine, Head
 from hostler_router.wire.reply import JSON, Reply
 
 _LOOK_SECONDS: Final = 0.02
 _LINGER_SECONDS: Final = 1.0
-
-
-class Wheel(Protocol):
-    """Where deadlines are kept."""
-
-    def arm(self, item: "Due", due: float) -> None:
-        """Call `item.due_again` at `due`."""
-
-    def disarm(self, item: "Due") -> None:
-        """Never mind."""
-
-
-class Due(Protocol):
-    """Something with deadlines."""
-
-    def due_again(self, now: float) -> float | None:
-        """It is time; gives when next, None for never."""
 
 
 class Server:
@@ -48,7 +32,7 @@ class Server:
         self,
         begin: Begin,
         *,
-        wheel: Wheel,
+        wheel: TimerWheel,
         host: str,
         port: int,
         head_timeout_seconds: float,
@@ -104,7 +88,7 @@ class Server:
         """Take a request."""
         return self._begin(head, reply)
 
-    def refuse(self, status: int, message: str) -> tuple[bytes, bytes]:
+    def refuse(self, message: str) -> tuple[bytes, bytes]:
         """OpenAI's shape, as for every other error."""
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "bad_request"}
         return JSON, json.dumps({"error": error}).encode()
