@@ -179,9 +179,11 @@ class Services:
                     service.wake()
                     service.process.kill()
                 service.process.wait(timeout=PATIENCE_SECONDS)
-        for pid in self.replica_processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Replicas whose provisioner was killed, workers whose router was.
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_INSTANCE_VARIABLE) == self.instance:
+                    process.kill()
 
 
 @contextmanager

@@ -65,19 +65,32 @@ def test_a_name_is_given_to_one_living_process_at_a_time(tmp_path: Path) -> None
 
 
 def test_names_that_are_given_up_leave_no_file_and_are_free_again(tmp_path: Path) -> None:
-    slots = list(islice(free_slots("router-1", tmp_path), 2))
-    # Another looks just then: what it has opened is not what the next will find.
-    late = os.open(tmp_path / "router-1-w1.lock", os.O_RDWR)
-    for slot in slots:
-        slot.give_up()
-    assert list(tmp_path.iterdir()) == []
-    (again,) = islice(free_slots("router-1", tmp_path), 1)
-    fcntl.flock(late, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    assert again.name == "router-1-w1"
-    (other,) = islice(free_slots("router-1", tmp_path), 1)
-    assert other.name == "router-1-w2"
-    os.close(late)
-    for slot in (again, other):
+    for _ in range(2):
+        slots = list(islice(free_slots("router-1", tmp_path), 2))
+        assert [slot.name for slot in slots] == ["router-1-w1", "router-1-w2"]
+        for slot in slots:
+            slot.give_up()
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_on_a_file_that_was_just_taken_away_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder gives the name up between our opening of the file and our locking of it."""
+    path = tmp_path / "router-1-w1.lock"
+    flock = fcntl.flock
+    held: list[int] = []
+
+    def given_up_before(descriptor: int, how: int) -> None:
+        if not held:
+            path.unlink()
+            held.append(descriptor)
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", given_up_before)
+    first, second = (next(iter(free_slots("router-1", tmp_path))) for _ in range(2))
+    assert (first.name, second.name) == ("router-1-w1", "router-1-w2")
+    for slot in (first, second):
         slot.give_up()
 
 
