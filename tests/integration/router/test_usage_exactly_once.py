@@ -166,19 +166,18 @@ async def test_a_batch_that_comes_again_when_the_server_has_forgotten_its_id_cou
     bus: NatsBus, tmp_path: Path
 ) -> None:
     reporter = reporter_on(bus, tmp_path / "spool")
-    kept: list[Batch] = []
-    keep = reporter.backlog.keep
-    reporter.backlog.keep = lambda batches: kept.extend(batches) or keep(batches)  # type: ignore[method-assign]  # to look
-    reporter.committer._answering = False
-    reporter.backlog.keep([Batch("hostler.usage.p.x", "first", 0, b"{}")])  # something waits: all is kept
+    place = reporter.backlog.keep([Batch("hostler.usage.p.x", "first", 0, b"{}")])
+    reporter.committer._answering = False  # and something waits, so all is kept
     ended = asyncio.Event()
     reporter.committer.commit("p", "job-1", record(usage_id="u1"), ended.set)
     await ended.wait()
-    batch = kept[-1]
+    reporter.backlog.settle(place, "first")
+    ((_, batch),) = reporter.backlog.waiting()
     for msg_id in ("another-id", "and-another"):  # as after two minutes, when the stream takes it for new
         await bus.append(batch.subject, batch.data, msg_id=msg_id)
     assert await in_stream(bus) == {"u1": 2}
     assert await counted(bus) == 1
+    await reporter.close()
 
 
 async def lines(process: asyncio.subprocess.Process, told: set[str]) -> None:
