@@ -205,15 +205,17 @@ async def test_a_request_whose_end_was_told_is_in_the_stream_or_on_the_disk_when
         env={**os.environ, "PYTHONPATH": path},
     )
     reading = asyncio.create_task(lines(writer, told))
-    await eventually(lambda: len(told) > 300, timeout_seconds=60)
-    if server == "is dead":
-        own_nats_server.kill()
-    elif server == "is frozen":
-        own_nats_server.freeze()
-    before = len(told)
-    await eventually(lambda: len(told) > before + 300, timeout_seconds=60)
-    writer.kill()
-    await writer.wait()
+    try:
+        await eventually(lambda: len(told) > 300, timeout_seconds=60)
+        if server == "is dead":
+            own_nats_server.kill()
+        elif server == "is frozen":
+            own_nats_server.freeze()
+        before = len(told)
+        await eventually(lambda: len(told) > before + 300, timeout_seconds=60)
+    finally:
+        writer.kill()
+        await writer.wait()
     await reading
     if server == "is dead":
         own_nats_server.start()
