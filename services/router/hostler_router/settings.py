@@ -89,7 +89,7 @@ class RouterSettings(OpsSettings):
     """Folder for usage that could not be stored yet, on a disk that outlives the process; several routers may share it. `usage-spool` in the
     folder above where it is not set."""
     usage_spool_bytes_max: int = Field(default=256 * 2**20, gt=0)
-    """How much usage each router process may keep there; a day without NATS takes about 700 bytes a request."""
+    """How much usage each router process may keep there; a request takes 550 to 950 bytes of it."""
     limits_timeout_seconds: float = Field(default=0.005, gt=0)
     """How long a request of a key or project with limits waits for Valkey; then this router's share of the limits decides."""
     limits_lease_seconds: float = Field(default=30.0, ge=3.0)

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from hostler_domain.errors import PermanentError
 from hostler_kit.logs import Logger
 from hostler_router.usage_batches import Batch
 from hostler_router.usage_segments import Segment, line_size
@@ -21,7 +22,7 @@ SEGMENT_BYTES: Final = 8 * 1024 * 1024
 SUFFIX: Final = ".usage"
 
 
-class SpoolUnusable(Exception):
+class SpoolUnusable(PermanentError):
     """The folder can't be used; the message says why."""
 
 

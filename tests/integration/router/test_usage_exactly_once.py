@@ -166,19 +166,18 @@ async def test_a_batch_that_comes_again_when_the_server_has_forgotten_its_id_cou
     bus: NatsBus, tmp_path: Path
 ) -> None:
     reporter = reporter_on(bus, tmp_path / "spool")
-    kept: list[Batch] = []
-    keep = reporter.backlog.keep
-    reporter.backlog.keep = lambda batches: kept.extend(batches) or keep(batches)  # type: ignore[method-assign]  # to look
-    reporter.committer._answering = False
-    reporter.backlog.keep([Batch("hostler.usage.p.x", "first", 0, b"{}")])  # something waits: all is kept
+    place = reporter.backlog.keep([Batch("hostler.usage.p.x", "first", 0, b"{}")])
+    reporter.committer._answering = False  # and something waits, so all is kept
     ended = asyncio.Event()
     reporter.committer.commit("p", "job-1", record(usage_id="u1"), ended.set)
     await ended.wait()
-    batch = kept[-1]
+    reporter.backlog.settle(place, "first")
+    ((_, batch),) = reporter.backlog.waiting()
     for msg_id in ("another-id", "and-another"):  # as after two minutes, when the stream takes it for new
         await bus.append(batch.subject, batch.data, msg_id=msg_id)
     assert await in_stream(bus) == {"u1": 2}
     assert await counted(bus) == 1
+    await reporter.close()
 
 
 async def lines(process: asyncio.subprocess.Process, told: set[str]) -> None:
@@ -206,15 +205,17 @@ async def test_a_request_whose_end_was_told_is_in_the_stream_or_on_the_disk_when
         env={**os.environ, "PYTHONPATH": path},
     )
     reading = asyncio.create_task(lines(writer, told))
-    await eventually(lambda: len(told) > 300, timeout_seconds=60)
-    if server == "is dead":
-        own_nats_server.kill()
-    elif server == "is frozen":
-        own_nats_server.freeze()
-    before = len(told)
-    await eventually(lambda: len(told) > before + 300, timeout_seconds=60)
-    writer.kill()
-    await writer.wait()
+    try:
+        await eventually(lambda: len(told) > 300, timeout_seconds=60)
+        if server == "is dead":
+            own_nats_server.kill()
+        elif server == "is frozen":
+            own_nats_server.freeze()
+        before = len(told)
+        await eventually(lambda: len(told) > before + 300, timeout_seconds=60)
+    finally:
+        writer.kill()
+        await writer.wait()
     await reading
     if server == "is dead":
         own_nats_server.start()

@@ -382,6 +382,28 @@ def test_one_that_can_not_be_written_spoils_no_other(play: Callable[..., None]) 
     play(story)
 
 
+@pytest.mark.parametrize("how", ["no connection", "no answer", "failed", "the end"])
+def test_when_somebody_is_told_it_is_on_the_disk_already(play: Callable[..., None], how: str) -> None:
+    async def story(world: World) -> None:
+        on_the_disk: list[bool] = []
+
+        def told() -> None:
+            data = b"".join(path.read_bytes() for path in world.folder.iterdir())
+            on_the_disk.append(b'"usage_id":"a"' in data)
+
+        world.bus.up = how != "no connection"
+        world.reporter.committer.commit("p", "j", record(usage_id="a"), told)
+        await turns()
+        if how == "failed":
+            world.bus.answer(error=BusUnavailable("no answer"))
+        elif how == "the end":
+            world.reporter.committer.keep_all()
+        await asyncio.sleep(1)
+        assert on_the_disk == [True]
+
+    play(story)
+
+
 def test_at_the_end_what_is_not_answered_is_on_the_disk(play: Callable[..., None]) -> None:
     async def story(world: World) -> None:
         world.commit("a")
