@@ -6,7 +6,7 @@ have been done; callers go on without.
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from hostler_domain.errors import PermanentError, TemporaryError
 from hostler_kit.secret_key import read_private
@@ -102,11 +102,29 @@ class Valkey:
         await self._client.aclose()
 
 
-async def _evaluate(client: Redis, calls: Iterable[ScriptCall]) -> list[object]:
-    pipe = client.pipeline(transaction=False)
-    for call in calls:
-        pipe.evalsha(call.script.sha, len(call.keys), *call.keys, *call.args)
-    answers: list[object] = await pipe.execute(raise_on_error=False)
+async def _evaluate(client: Redis, calls: Sequence[ScriptCall]) -> list[object]:
+    """What each call answered, or the error that it did.
+
+    The client's own pipelines give the same for half as much again of a router's time.
+    """
+    pool = client.connection_pool
+    connection = await pool.get_connection()  # type: ignore[no-untyped-call]  # the client's own lack of types
+    unread = len(calls)
+    answers: list[object] = []
+    try:
+        commands = [("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args) for call in calls]
+        await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        while unread:
+            try:
+                answers.append(await connection.read_response())
+            except ResponseError as error:
+                answers.append(error)
+            unread -= 1
+    finally:
+        if unread:
+            # The next user of the connection would read what was meant for this one.
+            await connection.disconnect(nowait=True)
+        await pool.release(connection)
     return answers
 
 
