@@ -32,6 +32,7 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
     from hostler_kit.valkey import open_valkey, valkey_url
     from hostler_router.limits_store import ROUND_TRIP_SECONDS_MAX
     from hostler_router.service import Router, Surroundings
+    from hostler_router.tracing import open_tracer
     from hostler_router.usage_spool import UsageSpool
 
     async def start(chassis: Chassis) -> None:
@@ -64,6 +65,7 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
                 ),
                 writer=writer,
                 log_stream=json_stream(platform.log_format),
+                tracer=open_tracer(platform.traces_sample, chassis.name, random.Random()),  # noqa: S311  # as above
             ),
             settings,
         )

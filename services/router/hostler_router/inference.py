@@ -6,7 +6,9 @@ callers with limits wait for a store. What a client gets is whole: an error of i
 ends with `[DONE]` or with one error event.
 """
 
+import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final
 
 from hostler_kit.ids import new_id
@@ -204,7 +206,7 @@ class InferenceRequest:
         if isinstance(target, NotServing):
             self._exchange.outcome = Outcome.REJECTED
             parts.recorder.rejected(entry.job_id)
-            raise Refused(_waiting(target))
+            raise Refused(_waiting(target, parts.clock.now()))
         return entry
 
     def _on_verdict(self, verdict: Verdict) -> None:
@@ -257,7 +259,7 @@ class InferenceRequest:
             return
         self._entry = entry = standing.entry
         if isinstance(standing, NotServing):
-            self._turn_away(_waiting(standing))
+            self._turn_away(_waiting(standing, self._parts.clock.now()))
             return
         came_from_line = self._queue_deadline != _NEVER
         if isinstance(standing, Route) and (came_from_line or not parts.lines.waiting(entry.job_id)):
@@ -320,7 +322,7 @@ class InferenceRequest:
 
     def _give_up_waiting(self, standing: Route | Waking | NotServing | None) -> None:
         if isinstance(standing, Waking | NotServing):
-            self._turn_away(_waiting(standing))
+            self._turn_away(_waiting(standing, self._parts.clock.now()))
         else:
             self._turn_away(queue_timed_out(self._job.name, self._retry_after()))
 
@@ -677,11 +679,12 @@ class InferenceRequest:
             act()
         except Refused as refused:
             self._refuse(refused.reply)
-        except Exception:
+        except Exception:  # noqa: BLE001  # the outermost frame of a request, which logs it and answers 500
             self._bug()
 
     def _bug(self) -> None:
-        self._parts.logger.error("request.bug", exc_info=True, request_id=self._exchange.request_id)
+        error = sys.exc_info()[1]
+        self._parts.logger.error("request.bug", exc_info=error, request_id=self._exchange.request_id)
         if self._over:  # within its end, which must come all the same
             fail_reply(self._reply, INTERNAL)
             self._parts.running.leave(self)
@@ -695,11 +698,11 @@ def _nothing() -> None:
     """There is nobody to send it to."""
 
 
-def _waiting(target: NotServing | Waking) -> ErrorReply:
+def _waiting(target: NotServing | Waking, now: datetime) -> ErrorReply:
     entry = target.entry
     why = f"{entry.phase}, {entry.reason}" if entry.reason else str(entry.phase)
     return not_serving(
         f"The job {entry.project}/{entry.name} has no ready replica ({why}).",
-        retry_after_seconds=target.retry_after_seconds,
-        should_retry=isinstance(target, Waking),
+        retry_after_seconds=entry.eta_at(now) or target.retry_after_seconds,
+        should_retry=target.worth_waiting,
     )

@@ -46,6 +46,7 @@ from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import Route, RouteTable, Waking
 from hostler_router.timer_wheel import TimerWheel
+from hostler_router.tracing import Tracer
 from hostler_router.usage_reporting import UsageReporter
 from hostler_router.usage_spool import UsageSpool
 from hostler_router.windows import WindowRecorder
@@ -77,6 +78,7 @@ class Surroundings:
         valkey: Where limits are counted for all routers; None where each counts its share.
         spool: Where usage is kept that could not be stored yet; None keeps it in memory alone.
         writer: Name of this life of this process, the spool's.
+        tracer: Keeps traces; None where they are off.
         log_stream: Takes lines in JSON; None where people read along.
     """
 
@@ -93,6 +95,7 @@ class Surroundings:
     spool: UsageSpool | None = None
     writer: str = ""
     log_stream: BinaryIO | None = None
+    tracer: Tracer | None = None
 
 
 class Router:
@@ -124,6 +127,8 @@ class Router:
             keep_alive_seconds=settings.replica_keep_alive_seconds,
             idle_max=settings.idle_connections_max,
             now=clock.monotonic,
+            on_open=self._metrics.upstream_opened,
+            on_close=self._metrics.upstream_closed,
         )
         self._lines = Lines(self._has_room, clock.monotonic)
         self._presence = Presence(
@@ -169,6 +174,8 @@ class Router:
             logger=logger,
         )
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
+        budget = RetryBudget()
+        self._metrics.before_scrape(lambda: self._metrics.set_retry_budget(budget.balance(clock.monotonic())))
         notes = Notes(self._metrics, self._table, self._access_log)
         self._parts = RouterParts(
             settings=settings,
@@ -181,7 +188,7 @@ class Router:
             replica_keys=self._replica_keys,
             outstanding=self._outstanding,
             outliers=self._outliers,
-            budget=RetryBudget(),
+            budget=budget,
             lines=self._lines,
             limiter=self._limiter,
             committer=self._usage_reporter.committer,
@@ -189,7 +196,7 @@ class Router:
             running=self._running,
             metrics=self._metrics,
             wheel=self._wheel,
-            tracer=None,
+            tracer=given.tracer,
             ended=notes.ended,
             wake=self._reporter.hurry,
             choices=lambda: 2 if self._presence.routers > 1 else 0,
@@ -211,6 +218,8 @@ class Router:
             head_timeout_seconds=settings.head_timeout_seconds,
             keep_alive_seconds=settings.keep_alive_seconds,
             now=clock.monotonic,
+            on_open=self._metrics.client_opened,
+            on_close=self._metrics.client_closed,
         )
         self.jobs.on_change(self._apply)
         given.readiness.add("jobs", lambda: caught_up(self.jobs.caught_up, "the job log"))
@@ -251,6 +260,8 @@ class Router:
         await self._limiter.close()
         await self._key_uses.flush()
         self._access_log.flush()
+        if self._given.tracer is not None:
+            await self._given.tracer.close()
         await self._presence.leave()
 
     async def _catch_up(self) -> None:

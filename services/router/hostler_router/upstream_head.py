@@ -1,9 +1,14 @@
 """The head of a request as a replica gets it: made anew, so that nothing of a client's head reaches it but what is meant for it. Pure."""
 
+from typing import Final
+
 from hostler_router.bodies import Asked
 from hostler_router.exchange import Exchange
 from hostler_router.forms import FormBody
 from hostler_router.wire.addresses import Address
+
+_UPSTREAM_ROUTES: Final = {"/v1/tokenize": b"/tokenize", "/v1/detokenize": b"/detokenize"}
+"""Where runtimes have a route elsewhere than the router."""
 
 
 def upstream_head(
@@ -30,7 +35,7 @@ def upstream_head(
     lines = [
         b"POST ",
         address.base,
-        exchange.route.encode(),
+        _UPSTREAM_ROUTES.get(exchange.route) or exchange.route.encode(),
         b" HTTP/1.1\r\n",
         address.host_line,
         b"content-type: ",

@@ -26,6 +26,8 @@ class ReplicaPool:
         keep_alive_seconds: float,
         idle_max: int,
         now: Callable[[], float],
+        on_open: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
         """Make an empty pool.
 
@@ -34,11 +36,14 @@ class ReplicaPool:
             keep_alive_seconds: How long an unused connection is kept.
             idle_max: How many unused ones are kept for each replica.
             now: Monotonic seconds.
+            on_open: Told of every connection that was made.
+            on_close: Told of every one that ended.
         """
         self._connect_timeout_seconds = connect_timeout_seconds
         self._keep_alive_seconds = keep_alive_seconds
         self._idle_max = idle_max
         self._now = now
+        self._on_open, self._on_close = on_open, on_close
         self._idle: dict[str, list[ReplicaConnection]] = {}
         self._addresses: dict[str, Address] = {}
         self._open: set[ReplicaConnection] = set()
@@ -96,7 +101,9 @@ class ReplicaPool:
 
     def forget(self, connection: ReplicaConnection) -> None:
         """It is gone."""
-        self._open.discard(connection)
+        if connection in self._open:
+            self._open.discard(connection)
+            self._on_close()
 
     def sweep(self) -> None:
         """Close what was not used for too long; to be called every second or so."""
@@ -131,4 +138,5 @@ class ReplicaPool:
             pass
         else:
             self._open.add(made)
+            self._on_open()
         then(made)

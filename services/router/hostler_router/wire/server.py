@@ -38,11 +38,14 @@ class Server:
         head_timeout_seconds: float,
         keep_alive_seconds: float,
         now: Callable[[], float],
+        on_open: Callable[[], None],
+        on_close: Callable[[], None],
     ) -> None:
         self._begin = begin
         self._wheel = wheel
         self._socket = listening_socket(host, port, share=True)
         self._now = now
+        self._on_open, self._on_close = on_open, on_close
         self._dates = DateLine()
         self._server: asyncio.Server | None = None
         self.head_timeout_seconds = head_timeout_seconds
@@ -104,6 +107,7 @@ class Server:
     def opened(self, connection: ClientConnection) -> None:
         """A connection was made."""
         self.connections.add(connection)
+        self._on_open()
         self._wheel.arm(connection, self._now() + self.head_timeout_seconds)
 
     def linger(self, connection: ClientConnection) -> None:
@@ -112,5 +116,7 @@ class Server:
 
     def closed(self, connection: ClientConnection) -> None:
         """It is gone."""
-        self.connections.discard(connection)
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._on_close()
         self._wheel.disarm(connection)
