@@ -74,6 +74,9 @@ class Owner(Protocol):
     def on_failed(self, attempt: "Attempt", error: ErrorReply, failure: Failure) -> None:
         """The replica could not do it; another one may."""
 
+    def on_stage(self) -> None:
+        """It has got further, and what it is waited for has changed."""
+
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
 
@@ -228,7 +231,7 @@ class Attempt:
         retry_after = headers.get(b"retry-after")
         self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
         if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
-            self.stage = Stage.TALKING
+            self._reach(Stage.TALKING)
 
     def on_data(self, data: bytes) -> None:
         """A piece of the answer."""
@@ -322,7 +325,7 @@ class Attempt:
         self._call_off = self._parts.pool.connect(self.endpoint.url, connected)
 
     def _send(self, connection: ReplicaConnection, key: str | None) -> None:
-        self.stage = Stage.WAITING
+        self._reach(Stage.WAITING)
         self._connection = connection
         body = self._body
         head = self._head_of(self._parts.pool.address(self.endpoint.url), key, body)
@@ -343,10 +346,15 @@ class Attempt:
         else:
             connection.send(self, head, body)
 
+    def _reach(self, stage: Stage) -> None:
+        self.stage = stage
+        self._owner.on_stage()
+
     def _take_events(self, data: bytes) -> None:
         stream = self._stream
         if self._resume is None and stream.is_plain(data):
-            self.stage = Stage.TALKING
+            if self.stage is not Stage.TALKING:
+                self._reach(Stage.TALKING)
             self.events += data.count(_RUN_OF_EVENTS)
             self._owner.on_events(self, data, speaks=True)
             return
@@ -355,8 +363,8 @@ class Attempt:
     def _pass(self, passed: Passed) -> None:
         self.usage = self._stream.usage
         self.events += passed.events
-        if passed.speaks:
-            self.stage = Stage.TALKING
+        if passed.speaks and self.stage is not Stage.TALKING:
+            self._reach(Stage.TALKING)
         if passed.done:
             self._end(keep=True)
             self._owner.on_stream_done(self, passed.out)

@@ -448,6 +448,11 @@ class InferenceRequest:
         if not self._guarded_retry(error, now):
             self._fail(error)
 
+    def on_stage(self) -> None:
+        """The try has got further, and must be heard of again by another time."""
+        if not self._over:
+            self._parts.wheel.arm(self, self._next_due())
+
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
         self._bug()

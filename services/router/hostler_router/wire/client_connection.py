@@ -117,8 +117,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = transport  # type: ignore[assignment]  # of a stream it is one, though uvloop's does not say so
         self._keeper.opened(self)
 
     def data_received(self, data: bytes) -> None:
