@@ -126,7 +126,10 @@ class NatsAppends:
             self._end(begun, Appended(answer["seq"], bool(answer.get("duplicate"))))
 
     def _look(self) -> None:
-        """Give up what was not answered in time; what was begun first comes first."""
+        """Give up what was not answered in time; what was begun first comes first.
+
+        The timer runs on when all is answered, since making one for every message would cost more than looking in vain.
+        """
         now = asyncio.get_running_loop().time()
         self._timer = None
         for begun in tuple(self._unanswered.values()):
@@ -146,9 +149,6 @@ class NatsAppends:
         if self._unanswered.pop(begun.token, None) is None:
             return
         self._link.end()
-        if self._timer is not None and not self._unanswered:
-            self._timer.cancel()
-            self._timer = None
         if begun.future.done():  # cancelled by whoever waited
             return
         if isinstance(result, Appended):

@@ -27,13 +27,11 @@ def main() -> None:
 def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
     # Late, because a parent starts its workers sooner without it, and has no use for it.
     from hostler_bus.connection import open_bus, resync
-    from hostler_kit.ids import new_id
     from hostler_kit.logs import json_stream
     from hostler_kit.valkey import open_valkey, valkey_url
     from hostler_router.limits_store import ROUND_TRIP_SECONDS_MAX
     from hostler_router.service import Router, Surroundings
     from hostler_router.tracing import open_tracer
-    from hostler_router.usage_spool import UsageSpool
 
     async def start(chassis: Chassis) -> None:
         parent = upward(chassis.stopping.set)
@@ -42,7 +40,6 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
         bus = await open_bus(chassis, platform)
         url = valkey_url(platform)
-        writer = new_id()
         router = Router(
             Surroundings(
                 name=chassis.name,
@@ -56,14 +53,6 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
                 logger=chassis.logger,
                 drain_timeout_seconds=platform.drain_timeout_seconds,
                 valkey=None if url is None else open_valkey(url, timeout_seconds=ROUND_TRIP_SECONDS_MAX),
-                spool=UsageSpool(
-                    settings.usage_spool_folder,
-                    writer=writer,
-                    bytes_max=settings.usage_spool_bytes_max,
-                    now=lambda: chassis.clock.now().timestamp(),
-                    logger=chassis.logger,
-                ),
-                writer=writer,
                 log_stream=json_stream(platform.log_format),
                 tracer=open_tracer(platform.traces_sample, chassis.name, random.Random()),  # noqa: S311  # as above
             ),

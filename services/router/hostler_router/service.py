@@ -47,8 +47,7 @@ from hostler_router.settings import RouterSettings
 from hostler_router.table import Route, RouteTable, Waking
 from hostler_router.timer_wheel import TimerWheel
 from hostler_router.tracing import Tracer
-from hostler_router.usage_reporting import UsageReporter
-from hostler_router.usage_spool import UsageSpool
+from hostler_router.usage_reporting import usage_reporter
 from hostler_router.windows import WindowRecorder
 from hostler_router.wire.replica_pool import ReplicaPool
 from hostler_router.wire.server import Server
@@ -76,8 +75,6 @@ class Surroundings:
         logger: For everything it says.
         drain_timeout_seconds: How long a stop waits for requests under way.
         valkey: Where limits are counted for all routers; None where each counts its share.
-        spool: Where usage is kept that could not be stored yet; None keeps it in memory alone.
-        writer: Name of this life of this process, the spool's.
         tracer: Keeps traces; None where they are off.
         log_stream: Takes lines in JSON; None where people read along.
     """
@@ -92,8 +89,6 @@ class Surroundings:
     logger: Logger
     drain_timeout_seconds: float
     valkey: Valkey | None = None
-    spool: UsageSpool | None = None
-    writer: str = ""
     log_stream: BinaryIO | None = None
     tracer: Tracer | None = None
 
@@ -151,17 +146,8 @@ class Router:
             metrics=self._metrics,
             logger=logger,
         )
-        self._usage_reporter = UsageReporter(
-            given.bus,
-            name=given.name,
-            period_seconds=settings.usage_period_seconds,
-            clock=clock,
-            metrics=self._metrics,
-            logger=logger,
-            writer=given.writer,
-            spool=given.spool,
-            commit_timeout_seconds=settings.usage_commit_timeout_seconds,
-            batch_seconds=settings.usage_batch_seconds,
+        self._usage_reporter = usage_reporter(
+            given.bus, settings, name=given.name, clock=clock, metrics=self._metrics, logger=logger
         )
         self._limiter = Limiter(
             None

@@ -1,28 +1,76 @@
 """Usage put together: what commits finished requests, what is kept of those that could not be stored, and their way into the stream later.
 
-The service makes one, gives `committer.commit` to whoever finishes requests, runs `run` beside the rest and calls `publish` and
+The service makes one with `usage_reporter`, in the process that serves and not before a fork, gives `committer.commit` to whoever finishes requests, runs `run` beside the rest and calls `publish` and
 `close` at its end. What was kept by this process or by a dead one is sent again each period as long as the server stores it, oldest first, to the
 byte and under the id that it has, so that the stream or its readers know what they have already.
 """
 
 import asyncio
+import os
+import re
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from hostler_bus.port import Bus
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
-from hostler_router.metrics import RouterMetrics
+from hostler_router.settings import RouterSettings
 from hostler_router.usage_backlog import Backlog, Place
 from hostler_router.usage_batches import Batch, BatchMaker
 from hostler_router.usage_commit import NEVER, UsageCommitter, UsageFigures
 from hostler_router.usage_spool import UsageSpool
 
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]")
+"""What the name of a file had better not have."""
 _AT_ONCE: Final = 32
 _FINISH_SECONDS: Final = 5.0
 _ADOPT_PERIODS: Final = 30
 """How many periods lie between two looks for what dead processes have left."""
+
+
+class LostCounter(Protocol):
+    """Counts what is in no usage."""
+
+    def usage_lost(self, count: int) -> None:
+        """So many finished requests could not be stored."""
+        ...
+
+
+def usage_reporter(
+    bus: Bus,
+    settings: RouterSettings,
+    *,
+    name: str,
+    clock: Clock,
+    metrics: LostCounter,
+    logger: Logger,
+) -> "UsageReporter":
+    """A reporter with a spool, as the settings have them.
+
+    Raises:
+        SpoolUnusable: the spool's folder can't be used.
+    """
+    writer = f"{_UNFIT.sub('_', name)}-{os.getpid()}-{new_id()}"
+    spool = UsageSpool(
+        settings.usage_spool_folder,
+        writer=writer,
+        bytes_max=settings.usage_spool_bytes_max,
+        now=lambda: clock.now().timestamp(),
+        logger=logger,
+    )
+    return UsageReporter(
+        bus,
+        name=name,
+        period_seconds=settings.usage_period_seconds,
+        clock=clock,
+        metrics=metrics,
+        logger=logger,
+        writer=writer,
+        spool=spool,
+        commit_timeout_seconds=settings.usage_commit_timeout_seconds,
+        batch_seconds=settings.usage_batch_seconds,
+    )
 
 
 class UsageReporter:
@@ -41,7 +89,7 @@ class UsageReporter:
         name: str,
         period_seconds: float,
         clock: Clock,
-        metrics: RouterMetrics,
+        metrics: LostCounter,
         logger: Logger,
         writer: str = "",
         spool: UsageSpool | None = None,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from io import BytesIO
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Self
 
 import aiohttp
@@ -236,8 +237,9 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 5.0) -> 
 
 @asynccontextmanager
 async def running_router(*, drain_timeout_seconds: float = 2.0, **settings: object) -> AsyncIterator[Harness]:
-    harness = Harness(settings, drain_timeout_seconds)
-    try:
-        yield await harness.start()
-    finally:
-        await harness.stop()
+    with TemporaryDirectory() as spool:
+        harness = Harness({"usage_spool_dir": spool, **settings}, drain_timeout_seconds)
+        try:
+            yield await harness.start()
+        finally:
+            await harness.stop()
