@@ -168,9 +168,7 @@ def test_requests_cut_anywhere_are_the_same_requests(
         if path == "/later":
             assert each.body == body
     said = [part.partition(b"\r\n\r\n")[2] for part in wire.written.split(b"HTTP/1.1 200 OK")[1:]]
-    assert said == [
-        b"now" if path == "/now" else b"%d" % number for number, (_, path, _) in enumerate(asked)
-    ]
+    assert said == [b"now" if path == "/now" else b"%d" % number for number, (_, path, _) in enumerate(asked)]
 
 
 @given(junk=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=10))

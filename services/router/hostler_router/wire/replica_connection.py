@@ -254,7 +254,7 @@ class ReplicaConnection(asyncio.Protocol):
         else:
             self._broken = True
             if self._transport is not None:
-                self._transport.close()
+                self._transport.abort()  # what was not sent yet is not wanted, and might never be taken
         if listener is not None:
             listener.on_complete()
 
