@@ -1,6 +1,7 @@
 """However a client's bytes are cut, the same requests are understood and answered in their order."""
 
 import asyncio
+import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -128,7 +129,7 @@ def messages(draw: st.DrawFn) -> tuple[bytes, str, bytes]:
 
 def pieces_of(data: bytes, cuts: list[int]) -> deque[bytes]:
     places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-    return deque(data[a:b] for a, b in zip(places, places[1:], strict=False) if b > a)
+    return deque(data[a:b] for a, b in itertools.pairwise(places) if b > a)
 
 
 @given(

@@ -98,7 +98,7 @@ class InferenceRequest:
         self._events = 0
         self._passed = 0
         self._deadline = self._queue_deadline = _NEVER
-        self._wrote = exchange.started
+        self._wrote = self._heard = exchange.started
         self._pieces: list[bytes] = []
         self._size = 0
         self._caller, self._wishes = self._admit()
@@ -390,9 +390,11 @@ class InferenceRequest:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
             if not reply.started:
                 reply.open_events()
+        elif speaks:
+            self._parts.metrics.next_event(self._job.job_id, attempt.heard - self._heard)
         if self._resume is not None:
             self._resume.passed(data)
-        self._wrote = attempt.heard
+        self._wrote = self._heard = attempt.heard
         reply.write(data)
         if not reply.writable:
             attempt.pause()

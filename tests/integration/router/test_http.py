@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import time
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
@@ -10,7 +10,7 @@ from aiohttp import web
 from tests.integration.router.harness import Harness, eventually, running_router
 from tests.integration.router.raw_replica import document, raw_replica
 from tests.integration.router.replicas import ANSWER, Replica, answers, chunk, streams
-from tests.integration.router.wire_client import BODY, CHAT, request, wire_client
+from tests.integration.router.wire_client import BODY, CHAT, WireClient, request, wire_client
 
 
 async def slow_by_name(request: web.Request) -> web.StreamResponse:
@@ -142,14 +142,21 @@ async def test_a_large_head_below_the_bound_is_taken(router: Harness, first: Rep
         assert (await client.answer()).status == 200
 
 
+async def hung_up_on(client: WireClient, data: bytes) -> bool:
+    """Whether the router hangs up on a client that goes on sending this."""
+    with suppress(ConnectionError):
+        for _ in range(500):
+            await client.send(data)
+            await asyncio.sleep(0.01)
+        return False
+    return True
+
+
 async def test_trailers_without_end_are_refused(router: Harness, first: Replica) -> None:
     await router.add_job(first.url)
     async with wire_client(router) as client:
         await client.send(request(CHAT, None, "Transfer-Encoding: chunked") + b"0\r\nX-Trailer: ")
-        with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                await client.send(b"b" * 10_000)
-                await asyncio.sleep(0.001)
+        assert await hung_up_on(client, b"b" * 10_000)
     assert first.seen == []
 
 
@@ -247,11 +254,7 @@ async def test_a_body_that_nobody_wants_may_not_come_for_ever(first: Replica) ->
         await router.add_job(first.url)
         async with wire_client(router) as client:
             await client.send(request(CHAT, None, "Transfer-Encoding: chunked"))
-            began = time.monotonic()
-            with pytest.raises(ConnectionError):
-                while time.monotonic() - began < 5:
-                    await client.send(b"3e8\r\n" + b"x" * 1000 + b"\r\n")
-                    await asyncio.sleep(0.02)
+            assert await hung_up_on(client, b"3e8\r\n" + b"x" * 1000 + b"\r\n")
             await eventually(lambda: router.figure("hostler_router_client_connections") == 0)
 
 
