@@ -442,7 +442,7 @@ class InferenceRequest:
         """The replica answered with an error that is the client's to know."""
         self._left(attempt)
         if error.status >= 500:
-            self._outliers.failed(attempt.endpoint.replica_id, Failure.ERROR, self._parts.clock.monotonic())
+            self._blame(attempt.endpoint.replica_id, Failure.ERROR, self._parts.clock.monotonic())
         else:
             self._succeeded(attempt)
         self._fail(error)
@@ -452,12 +452,7 @@ class InferenceRequest:
         parts = self._parts
         self._left(attempt)
         now = parts.clock.monotonic()
-        replica_id = attempt.endpoint.replica_id
-        if self._outliers.failed(replica_id, failure, now):
-            parts.metrics.ejected(self._job.job_id, failure.value)
-            parts.logger.warning(
-                "replica.ejected", job=self._job.job_id, replica=replica_id, reason=failure.value
-            )
+        self._blame(attempt.endpoint.replica_id, failure, now)
         parts.lines.pump(self._job.job_id)
         if not self._guarded_retry(error, now):
             self._fail(error)
@@ -514,6 +509,15 @@ class InferenceRequest:
         if found is None:
             found = self._parts.outliers[self._job.job_id] = Outliers()
         return found
+
+    def _blame(self, replica_id: str, failure: Failure, now: float) -> None:
+        """Count a failure against a replica, which may leave it out of the choice for a while."""
+        job_id = self._job.job_id
+        if self._outliers.failed(replica_id, failure, now):
+            self._parts.metrics.ejected(job_id, failure.value)
+            self._parts.logger.warning(
+                "replica.ejected", job=job_id, replica=replica_id, reason=failure.value
+            )
 
     def _succeeded(self, attempt: Attempt) -> None:
         found = self._parts.outliers.get(self._job.job_id)
