@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli import routing_options
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
@@ -98,6 +99,14 @@ def deploy(
     request_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one request may take.")
     ] = None,
+    balancing: routing_options.BalancingOption = None,
+    prefix_chars: routing_options.PrefixChars = None,
+    session_header: routing_options.SessionHeader = None,
+    concurrency: routing_options.Concurrency = None,
+    queue: routing_options.Queue = None,
+    queue_timeout: routing_options.QueueTimeout = None,
+    resume: routing_options.Resume = None,
+    allow: routing_options.Allow = None,
     hf_token: Annotated[
         str | None,
         typer.Option(
@@ -151,10 +160,29 @@ def deploy(
 ) -> None:
     """Serve a model behind an OpenAI-compatible endpoint."""
     args, variables, labels = pairs(arg, "--arg"), pairs(env, "--env"), pairs(label, "--label")
+    routing = routing_options.routing_fields(
+        balancing=balancing,
+        prefix_chars=prefix_chars,
+        session_header=session_header,
+        concurrency=concurrency,
+        queue=queue,
+        queue_timeout=queue_timeout,
+        resume=resume,
+        allow=allow,
+    )
     connection = find(Flags(api_url=api_url, api_key_file=api_key_file, data_dir=data_dir))
     from pydantic import SecretStr
 
-    from hostler_client import HostlerClient, NewExternal, NewJob, NewScaling, NewServing, NewTimeouts, Until
+    from hostler_client import (
+        HostlerClient,
+        NewExternal,
+        NewJob,
+        NewRouting,
+        NewScaling,
+        NewServing,
+        NewTimeouts,
+        Until,
+    )
 
     token = _read_token("Hugging Face token", "--hf-token") if hf_token == FROM_STDIN else hf_token
     if not endpoint and served_model:
@@ -199,6 +227,7 @@ def deploy(
         else None,
         hf_token=SecretStr(token) if token else None,
         external=external,
+        routing=NewRouting.model_validate(routing) if routing else None,
     )
     with HostlerClient.to(connection) as client:
         job = client.jobs.create(wanted)

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from hostler_client.models import Job, JobEvent, Replica
+from hostler_client.models import Job, JobEvent, Replica, Routing
+from hostler_domain.routing import Balancing
 
 _SHORT_ID_LENGTH = 8
 _HOUR_SECONDS = 3600
@@ -45,7 +46,30 @@ def job_lines(job: Job, now: datetime) -> tuple[str, ...]:
         f"phase     {job.phase}" + (f" ({why})" if why else "") + f" for {age(job.status.phase_since, now)}",
         f"replicas  {job.status.ready_replicas} ready of {job.status.desired_replicas} wanted, {scaling.min_replicas} to {scaling.max_replicas} allowed",
         f"targets   {targets or 'none'}",
+        f"routing   {routing_text(job.spec.routing)}",
         f"created   {job.created_at:%Y-%m-%d %H:%M:%S %Z}, {age(job.created_at, now)} ago",
+    )
+
+
+def routing_text(routing: Routing) -> str:
+    """What the owner chose; bounds that are left to the routers are not told."""
+    balancing = routing.balancing
+    if balancing == Balancing.PREFIX:
+        balancing = f"{balancing} of {routing.prefix_chars} characters"
+    elif balancing == Balancing.SESSION:
+        balancing = f"{balancing} by {routing.session_header}"
+    bounds = (
+        (routing.concurrency_per_replica, "{} at once on a replica"),
+        (routing.queue_max, "{} may wait"),
+        (routing.queue_timeout_seconds, "for {} s at most"),
+    )
+    return ", ".join(
+        (
+            balancing,
+            *(text.format(value) for value, text in bounds if value is not None),
+            *(() if routing.resume_streams else ("no stream is resumed",)),
+            *((f"also {' and '.join(routing.extra_routes)}",) if routing.extra_routes else ()),
+        )
     )
 
 

@@ -12,6 +12,17 @@ import typer
 
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.limit_options import (
+    Concurrency,
+    ConcurrencyChange,
+    Rpm,
+    RpmChange,
+    Tpm,
+    TpmChange,
+    limit_changes,
+    limits_text,
+    new_limits,
+)
 from hostler_cli.located import located, open_client
 from hostler_cli.output import (
     DataFormat,
@@ -34,7 +45,7 @@ KeyId = Annotated[
     str, typer.Argument(metavar="KEY_ID", help="Id of the key; `hostler keys list` shows them.")
 ]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to print keys.")]
-_HEADINGS = ("NAME", "STATUS", "PROJECT", "SCOPES", "PREFIX", "LAST USED", "EXPIRES", "ID")
+_HEADINGS = ("NAME", "STATUS", "PROJECT", "SCOPES", "LIMITS", "PREFIX", "LAST USED", "EXPIRES", "ID")
 _USAGE_HEADINGS = ("FROM", "KEY", "REQUESTS", "FAILED", "TOKENS IN", "TOKENS OUT", "AUDIO S")
 
 
@@ -59,6 +70,9 @@ def create_key(
     expires_in: Annotated[
         float | None, typer.Option(min=0.001, metavar="DAYS", help="When it stops working; never by default.")
     ] = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    concurrency: Concurrency = None,
     output: DataOutput = DataFormat.TABLE,
 ) -> None:
     """Make an API key and print its secret, which nobody can read again."""
@@ -71,6 +85,7 @@ def create_key(
         project=project,
         allowed_jobs=tuple(allowed_job) if allowed_job else None,
         expires_at=expires_at,
+        limits=new_limits(rpm, tpm, concurrency),
     )
     with open_client() as client:
         _print_issued(client.keys.create(wanted), output)
@@ -110,12 +125,24 @@ def get_key(
 def update_key(
     key_id: KeyId,
     *,
-    name: Annotated[str, typer.Option(help="Its new name.")],
+    name: Annotated[str | None, typer.Option(help="Its new name.")] = None,
+    rpm: RpmChange = None,
+    tpm: TpmChange = None,
+    concurrency: ConcurrencyChange = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Give an active key another name. What it may do can't be changed: make another key."""
+    """Give an active key another name or other limits. What it may do can't be changed: make another key."""
+    from hostler_client import KeyChanges
+
+    changes: dict[str, object] = {}
+    if name is not None:
+        changes["name"] = name
+    if limits := limit_changes(rpm, tpm, concurrency):
+        changes["limits"] = limits
+    if not changes:
+        raise CliError("nothing to change: name at least one option", code=ExitCode.USAGE)
     with open_client() as client:
-        _print_keys([client.keys.rename(key_id, name)], output, single=True)
+        _print_keys([client.keys.update(key_id, KeyChanges.model_validate(changes))], output, single=True)
 
 
 @keys_app.command("rotate")
@@ -232,6 +259,7 @@ def _print_keys(keys: "Sequence[ApiKey]", output: OutputFormat, *, single: bool 
                         key.status,
                         key.project,
                         " ".join(key.scopes),
+                        limits_text(key.limits),
                         key.prefix,
                         f"{key.last_used_at:%Y-%m-%d %H:00}" if key.last_used_at else "never",
                         f"{key.expires_at:%Y-%m-%d %H:%M}" if key.expires_at else "never",

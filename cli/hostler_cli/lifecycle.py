@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hostler_cli import routing_options
 from hostler_cli.completion import job_names
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.exit_codes import ExitCode
@@ -117,6 +118,14 @@ def update(
     request_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long one request may take.")
     ] = None,
+    balancing: routing_options.BalancingOption = None,
+    prefix_chars: routing_options.PrefixChars = None,
+    session_header: routing_options.SessionHeader = None,
+    concurrency: routing_options.Concurrency = None,
+    queue: routing_options.Queue = None,
+    queue_timeout: routing_options.QueueTimeout = None,
+    resume: routing_options.Resume = None,
+    allow: routing_options.Allow = None,
     arg: Change = None,
     env: Change = None,
     label: Change = None,
@@ -127,7 +136,7 @@ def update(
     timeout: Timeout = 1800.0,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Change a job. New arguments, variables or hardware replace its replicas one at a time; bounds and labels replace none."""
+    """Change a job. New arguments, variables or hardware replace its replicas one at a time; bounds, labels and routing replace none."""
     from hostler_client import Until
 
     changes = _changes(
@@ -140,6 +149,16 @@ def update(
         },
         serving={"args": _named(arg, "--arg"), "env": _named(env, "--env")},
         timeouts={"initialization_seconds": initialization_timeout, "request_seconds": request_timeout},
+        routing=routing_options.routing_fields(
+            balancing=balancing,
+            prefix_chars=prefix_chars,
+            session_header=session_header,
+            concurrency=concurrency,
+            queue=queue,
+            queue_timeout=queue_timeout,
+            resume=resume,
+            allow=allow,
+        ),
         plain={
             "target_rps": target_rps,
             "target_latency_p95_ms": target_latency,
@@ -192,6 +211,7 @@ def _changes(
     scaling: dict[str, object],
     serving: dict[str, object],
     timeouts: dict[str, object],
+    routing: dict[str, object],
     plain: dict[str, object],
 ) -> "JobChanges":
     """What was given, and nothing else: what is not sent stays as it is.
@@ -201,7 +221,12 @@ def _changes(
     """
     from hostler_client import JobChanges
 
-    groups = {"scaling": _given(scaling), "serving": _given(serving), "timeouts": _given(timeouts)}
+    groups = {
+        "scaling": _given(scaling),
+        "serving": _given(serving),
+        "timeouts": _given(timeouts),
+        "routing": routing,
+    }
     wanted = _given(plain) | {name: group for name, group in groups.items() if group}
     if not wanted:
         raise CliError("nothing to change: say what, `--max-replicas 3` for example", code=ExitCode.USAGE)

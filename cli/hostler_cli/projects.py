@@ -7,6 +7,19 @@ import typer
 
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
+from hostler_cli.limit_options import (
+    NO_BOUND,
+    Concurrency,
+    ConcurrencyChange,
+    Rpm,
+    RpmChange,
+    Tpm,
+    TpmChange,
+    bound,
+    limit_changes,
+    limits_text,
+    new_limits,
+)
 from hostler_cli.located import located, open_client
 from hostler_cli.output import OutputFormat, print_columns, print_json, say
 
@@ -21,8 +34,7 @@ projects_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Ma
 Name = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
 Description = Annotated[str | None, typer.Option(help="For people.")]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="How to print projects.")]
-_HEADINGS = ("NAME", "GPU QUOTA", "GPU LIMIT", "CREATED", "DESCRIPTION")
-_NO_BOUND = "none"
+_HEADINGS = ("NAME", "GPU QUOTA", "GPU LIMIT", "LIMITS", "CREATED", "DESCRIPTION")
 
 
 @projects_app.command("create")
@@ -37,12 +49,21 @@ def create_project(
     gpu_limit: Annotated[
         int | None, typer.Option(min=0, help="GPUs of all replicas; no bound by default.")
     ] = None,
+    rpm: Rpm = None,
+    tpm: Tpm = None,
+    concurrency: Concurrency = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Make a project. Quota and limit are kept; the scheduler does not hold anyone to them yet."""
+    """Make a project. Quota and limit of GPUs are kept; the scheduler does not hold anyone to them yet."""
     from hostler_client import NewProject
 
-    wanted = NewProject(name=name, description=description or "", gpu_quota=gpu_quota, gpu_limit=gpu_limit)
+    wanted = NewProject(
+        name=name,
+        description=description or "",
+        gpu_quota=gpu_quota,
+        gpu_limit=gpu_limit,
+        limits=new_limits(rpm, tpm, concurrency),
+    )
     with open_client() as client:
         _print([client.projects.create(wanted)], output, single=True)
 
@@ -80,6 +101,9 @@ def update_project(
         str | None, typer.Option(metavar="GPUS|none", help="GPUs of non-preemptible replicas.")
     ] = None,
     gpu_limit: Annotated[str | None, typer.Option(metavar="GPUS|none", help="GPUs of all replicas.")] = None,
+    rpm: RpmChange = None,
+    tpm: TpmChange = None,
+    concurrency: ConcurrencyChange = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
     """Change a project; what is not named stays."""
@@ -93,7 +117,9 @@ def update_project(
         ("gpu_limit", "--gpu-limit", gpu_limit),
     ):
         if given is not None:
-            changes[field] = _bound(given, flag)
+            changes[field] = bound(given, flag)
+    if limits := limit_changes(rpm, tpm, concurrency):
+        changes["limits"] = limits
     if not changes:
         raise CliError("nothing to change: name at least one option", code=ExitCode.USAGE)
     with open_client() as client:
@@ -117,14 +143,6 @@ def delete_project(
     say(f"project {name} is deleted")
 
 
-def _bound(text: str, flag: str) -> int | None:
-    if text == _NO_BOUND:
-        return None
-    if not (text.isascii() and text.isdecimal()):
-        raise CliError(f"{flag} {text}: a whole number, or {_NO_BOUND}", code=ExitCode.USAGE)
-    return int(text)
-
-
 def _print(projects: "Sequence[Project]", output: OutputFormat, *, single: bool = False) -> None:
     match output:
         case OutputFormat.JSON:
@@ -138,8 +156,9 @@ def _print(projects: "Sequence[Project]", output: OutputFormat, *, single: bool 
                 (
                     (
                         project.name,
-                        _NO_BOUND if project.gpu_quota is None else str(project.gpu_quota),
-                        _NO_BOUND if project.gpu_limit is None else str(project.gpu_limit),
+                        NO_BOUND if project.gpu_quota is None else str(project.gpu_quota),
+                        NO_BOUND if project.gpu_limit is None else str(project.gpu_limit),
+                        limits_text(project.limits),
                         f"{project.created_at:%Y-%m-%d}",
                         project.description,
                     )

@@ -27,6 +27,7 @@ class MemoryBus:
         self._followers: set[MemoryFollower] = set()
         self._deliveries: set[MemoryDeliveries] = set()
         self._served: set[MemoryServed] = set()
+        self._appending: set[asyncio.Task[Appended]] = set()
 
     @property
     def connected(self) -> bool:
@@ -52,6 +53,13 @@ class MemoryBus:
             headers={},
             ttl_seconds=None,
         )
+
+    def append_soon(self, subject: str, data: bytes, *, msg_id: str) -> asyncio.Future[Appended]:
+        """Begin to store a message."""
+        task = asyncio.create_task(self.append(subject, data, msg_id=msg_id))
+        self._appending.add(task)
+        task.add_done_callback(self._appending.discard)
+        return task
 
     async def store(
         self,
@@ -148,6 +156,8 @@ class MemoryBus:
 
     async def drain(self) -> None:
         """Finish the requests at hand, end every subscription."""
+        if self._appending:
+            await asyncio.wait(self._appending)
         self._closed = True
         for follower in tuple(self._followers):
             follower.end()

@@ -16,6 +16,7 @@ from nats.js.errors import NotFoundError
 
 from hostler_bus.errors import BusError, BusUnavailable, SequenceConflict
 from hostler_bus.kv import StoredBucket
+from hostler_bus.nats_appends import NatsAppends
 from hostler_bus.nats_calls import heed
 from hostler_bus.nats_deliveries import NatsDeliveries
 from hostler_bus.nats_errors import FOREIGN, translate
@@ -80,6 +81,9 @@ class NatsBus:
         self.link = Link(options, self._equip)
         self._topology = topology
         self._declare = declare
+        self._appends = NatsAppends(
+            self.link, lambda subject: topology.stream_of(subject).name, self._with_hint
+        )
         self._served: set[NatsServed] = set()
 
     @property
@@ -106,6 +110,10 @@ class NatsBus:
             headers={},
             ttl_seconds=None,
         )
+
+    def append_soon(self, subject: str, data: bytes, *, msg_id: str) -> asyncio.Future[Appended]:
+        """Begin to store a message."""
+        return self._appends.begin(subject, data, msg_id)
 
     async def store(
         self,

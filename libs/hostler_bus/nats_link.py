@@ -91,6 +91,32 @@ class Link:
         """Whether there is a connection at this moment."""
         return self._up.is_set() and not self._closing
 
+    @property
+    def options(self) -> LinkOptions:
+        """How it connects."""
+        return self._options
+
+    @property
+    def closing(self) -> bool:
+        """Whether it was told to close: nothing new may begin."""
+        return self._closing
+
+    @property
+    def finishing(self) -> bool:
+        """Whether it is being closed and what was begun may still be answered."""
+        return self._closing and not self._gone.is_set()
+
+    def begin(self) -> None:
+        """Something waits for an answer from now on; closing waits for its end."""
+        self._calls += 1
+        self._idle.clear()
+
+    def end(self) -> None:
+        """It does not any more."""
+        self._calls -= 1
+        if not self._calls:
+            self._idle.set()
+
     async def connect(self, timeout_seconds: float) -> None:
         """Connect for the first time.
 
@@ -140,20 +166,16 @@ class Link:
         async with asyncio.timeout(timeout_seconds) as limit:
 
             def give_up() -> None:
-                draining = self._closing and not self._gone.is_set()  # then what was begun may finish
-                if not draining and not limit.expired():
+                if not self.finishing and not limit.expired():
                     limit.reschedule(loop.time())
 
             self.on_lost.add(give_up)
-            self._calls += 1
-            self._idle.clear()
+            self.begin()
             try:
                 return await heed(call)
             finally:
                 self.on_lost.discard(give_up)
-                self._calls -= 1
-                if not self._calls:
-                    self._idle.set()
+                self.end()
 
     async def close(self) -> None:
         """Finish what was begun, as far as the server lets us, and disconnect."""

@@ -140,7 +140,8 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         "router": Access(
             sends=(subjects.METRICS_SUBJECTS, subjects.USAGE_SUBJECTS),
             serves=(_EVERY_ROUTER,),
-            buckets=(subjects.BUCKET_API_KEYS,),
+            # It counts the routers among which limits are divided while Valkey is away.
+            buckets=(subjects.BUCKET_API_KEYS, subjects.BUCKET_PROJECTS, subjects.BUCKET_ROUTERS),
             # Of the secrets nothing but the keys of external servers.
             looks_up=((subjects.BUCKET_SECRETS, "upstream-key.*"),),
             writes=((subjects.BUCKET_ROUTERS, ">"), (subjects.BUCKET_KEY_USES, ">")),

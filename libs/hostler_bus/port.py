@@ -4,6 +4,7 @@ Services are written against this module alone and get their adapter from `__mai
 `topology` declares.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -319,6 +320,15 @@ class Bus(Protocol):
             MessageTooLarge: the server takes none of this size.
             BadSubject: no stream takes it.
             BusUnavailable: the outcome is unknown.
+        """
+        ...
+
+    def append_soon(self, subject: str, data: bytes, *, msg_id: str) -> "asyncio.Future[Appended]":
+        """Begin to store a message in the stream that takes the subject; for callers who store much and wait for many at once.
+
+        It is tried once. The future comes to what `append` gives, or to the errors that it raises, `BusUnavailable` at once where
+        there is no connection, when it is lost, or when no answer came within `APPEND_DEADLINE_SECONDS`; the outcome is unknown
+        then, and the same message may be appended again under its id. What was begun first is sent first.
         """
         ...
 

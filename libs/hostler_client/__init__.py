@@ -35,7 +35,13 @@ from hostler_client.errors import (
     Unreachable,
     WaitTimeout,
 )
-from hostler_client.job_changes import JobChanges, ScalingChanges, ServingChanges, TimeoutsChanges
+from hostler_client.job_changes import (
+    JobChanges,
+    RoutingChanges,
+    ScalingChanges,
+    ServingChanges,
+    TimeoutsChanges,
+)
 from hostler_client.models import (
     DeadLetter,
     DeadLetterWithMessage,
@@ -49,16 +55,27 @@ from hostler_client.models import (
     ReplicaLog,
     Sample,
 )
-from hostler_client.new_job import NewExternal, NewJob, NewScaling, NewServing, NewTarget, NewTimeouts
+from hostler_client.new_job import (
+    NewExternal,
+    NewJob,
+    NewRouting,
+    NewScaling,
+    NewServing,
+    NewTarget,
+    NewTimeouts,
+)
 from hostler_client.retrying import RetryPolicy
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
     AuditRecord,
     IssuedApiKey,
+    KeyChanges,
     KeyUsage,
     KeyUsageReport,
+    Limits,
     NewApiKey,
+    NewLimits,
     NewProject,
     Project,
     ProjectChanges,
@@ -87,18 +104,22 @@ __all__ = [
     "JobFailed",
     "JobMetrics",
     "JobPage",
+    "KeyChanges",
     "KeyUsage",
     "KeyUsageReport",
+    "Limits",
     "MetricSeries",
     "ModelMaster",
     "NewApiKey",
     "NewExternal",
     "NewHardwareProfile",
     "NewJob",
+    "NewLimits",
     "NewMasterOverrides",
     "NewMasterParameter",
     "NewModelMaster",
     "NewProject",
+    "NewRouting",
     "NewScaling",
     "NewServing",
     "NewTarget",
@@ -111,6 +132,7 @@ __all__ = [
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
+    "RoutingChanges",
     "Sample",
     "ScalingChanges",
     "ServingChanges",

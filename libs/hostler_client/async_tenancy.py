@@ -13,6 +13,7 @@ from hostler_client.tenancy_models import (
     AuditPage,
     AuditRecord,
     IssuedApiKey,
+    KeyChanges,
     KeyUsageReport,
     NewApiKey,
     NewProject,
@@ -31,7 +32,7 @@ class AsyncPerformer(Protocol):
 
 
 class AsyncKeys:
-    """API keys: make, read, rename, rotate, revoke, count."""
+    """API keys: make, read, change, rotate, revoke, count."""
 
     def __init__(self, client: AsyncPerformer) -> None:
         self._client = client
@@ -77,7 +78,11 @@ class AsyncKeys:
 
     async def rename(self, key_id: str, name: str) -> ApiKey:
         """Give an active key another name."""
-        return await self._client.perform(tenancy_api.rename_key(key_id, name))
+        return await self.update(key_id, KeyChanges(name=name))
+
+    async def update(self, key_id: str, changes: KeyChanges) -> ApiKey:
+        """Give an active key another name or other limits."""
+        return await self._client.perform(tenancy_api.update_key(key_id, changes))
 
     async def rotate(self, key_id: str, *, overlap_seconds: int | None = None) -> IssuedApiKey:
         """Give an active key a new secret; the present one works for an hour more, or for `overlap_seconds`."""

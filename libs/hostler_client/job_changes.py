@@ -37,6 +37,19 @@ class TimeoutsChanges(_Changes):
     request_seconds: int | None = None
 
 
+class RoutingChanges(_Changes):
+    """How requests reach the replicas; `extra_routes` is replaced as a whole."""
+
+    balancing: str | None = None
+    prefix_chars: int | None = None
+    session_header: str | None = None
+    concurrency_per_replica: int | None = None
+    queue_max: int | None = None
+    queue_timeout_seconds: int | None = None
+    resume_streams: bool | None = None
+    extra_routes: tuple[str, ...] | None = None
+
+
 class JobChanges(_Changes):
     """What shall be different about a job."""
 
@@ -51,6 +64,7 @@ class JobChanges(_Changes):
     gpu_count: int | None = None
     runtime_image: str | None = None
     endpoint_auth: str | None = None
+    routing: RoutingChanges | None = None
 
     def body(self) -> bytes:
         """What is sent: the fields that were given, None among them."""

@@ -33,6 +33,19 @@ class Scaling(_Answer):
     stabilisation_window_seconds: int = 300
 
 
+class Routing(_Answer):
+    """How requests reach the replicas; None leaves a bound to the router's settings."""
+
+    balancing: str = "least-outstanding"
+    prefix_chars: int = 1024
+    session_header: str = "x-session-id"
+    concurrency_per_replica: int | None = None
+    queue_max: int | None = None
+    queue_timeout_seconds: int | None = None
+    resume_streams: bool = True
+    extra_routes: tuple[str, ...] = ()
+
+
 class JobSpec(_Answer):
     """What the user wants."""
 
@@ -43,6 +56,7 @@ class JobSpec(_Answer):
     hardware_profile: str
     gpu_count: int
     scaling: Scaling
+    routing: Routing = Routing()
 
 
 class Placement(_Answer):

@@ -53,6 +53,21 @@ class NewExternal(_Request):
     """The key that they ask for. Sent once, kept sealed, never shown again."""
 
 
+class NewRouting(_Request):
+    """How requests reach the replicas; what is left out is the router's to choose."""
+
+    balancing: str | None = None
+    """`least-outstanding`, `prefix` or `session`."""
+    prefix_chars: int | None = None
+    session_header: str | None = None
+    concurrency_per_replica: int | None = None
+    queue_max: int | None = None
+    queue_timeout_seconds: int | None = None
+    resume_streams: bool | None = None
+    extra_routes: tuple[str, ...] | None = None
+    """Of `responses`, `rerank`, `score`, `tokenize`, `detokenize`."""
+
+
 class NewJob(_Request):
     """A job to create; what is left out is decided by the model master and the API's defaults."""
 
@@ -77,6 +92,7 @@ class NewJob(_Request):
     hf_token: SecretStr | None = None
     """Sent once, kept sealed, never shown again."""
     external: NewExternal | None = None
+    routing: NewRouting | None = None
 
     def body(self) -> bytes:
         """What is sent: the given fields only. The one place where secrets leave their wrapping."""

@@ -13,6 +13,7 @@ from hostler_client.tenancy_models import (
     AuditPage,
     AuditRecord,
     IssuedApiKey,
+    KeyChanges,
     KeyUsageReport,
     NewApiKey,
     NewProject,
@@ -31,7 +32,7 @@ class Performer(Protocol):
 
 
 class Keys:
-    """API keys: make, read, rename, rotate, revoke, count."""
+    """API keys: make, read, change, rotate, revoke, count."""
 
     def __init__(self, client: Performer) -> None:
         self._client = client
@@ -76,7 +77,11 @@ class Keys:
 
     def rename(self, key_id: str, name: str) -> ApiKey:
         """Give an active key another name."""
-        return self._client.perform(tenancy_api.rename_key(key_id, name))
+        return self.update(key_id, KeyChanges(name=name))
+
+    def update(self, key_id: str, changes: KeyChanges) -> ApiKey:
+        """Give an active key another name or other limits."""
+        return self._client.perform(tenancy_api.update_key(key_id, changes))
 
     def rotate(self, key_id: str, *, overlap_seconds: int | None = None) -> IssuedApiKey:
         """Give an active key a new secret; the present one works for an hour more, or for `overlap_seconds`."""

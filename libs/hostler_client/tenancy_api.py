@@ -10,6 +10,7 @@ from hostler_client.tenancy_models import (
     ApiKeyPage,
     AuditPage,
     IssuedApiKey,
+    KeyChanges,
     KeyUsageReport,
     NewApiKey,
     NewProject,
@@ -47,10 +48,10 @@ def keys_page(
     return Call("GET", "/v1/api-keys", reader(ApiKeyPage), params=params)
 
 
-def rename_key(key_id: str, name: str) -> Call[ApiKey]:
-    """Give a key another name."""
-    body = json.dumps({"name": name}).encode()
-    return Call("PATCH", _key_path(key_id), reader(ApiKey), headers=_JSON, body=body)
+def update_key(key_id: str, changes: KeyChanges) -> Call[ApiKey]:
+    """Give a key another name or other limits."""
+    headers = {"Content-Type": "application/merge-patch+json"}
+    return Call("PATCH", _key_path(key_id), reader(ApiKey), headers=headers, body=changes.body())
 
 
 def rotate_key(key_id: str, *, overlap_seconds: int | None = None) -> Call[IssuedApiKey]:

@@ -17,6 +17,14 @@ class _Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Limits(_Answer):
+    """How much inference may be used; None is no bound."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+
+
 class ApiKey(_Answer):
     """An API key; its secret is not in it."""
 
@@ -28,6 +36,7 @@ class ApiKey(_Answer):
     status: str
     created_at: datetime
     allowed_jobs: tuple[str, ...] | None = None
+    limits: Limits | None = None
     created_by: str = ""
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
@@ -80,6 +89,7 @@ class Project(_Answer):
     description: str = ""
     gpu_quota: int | None = None
     gpu_limit: int | None = None
+    limits: Limits | None = None
     created_at: datetime
 
 
@@ -114,6 +124,14 @@ class AuditPage(_Answer):
     next: int | None = None
 
 
+class NewLimits(_Request):
+    """Limits to set; in changes what is left out stays, and None takes a bound away."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrency: int | None = None
+
+
 class NewApiKey(_Request):
     """A key to make; what is left out is as of the key that asks."""
 
@@ -122,10 +140,22 @@ class NewApiKey(_Request):
     project: str | None = None
     allowed_jobs: Sequence[str] | None = None
     expires_at: datetime | None = None
+    limits: NewLimits | None = None
 
     def body(self) -> bytes:
         """As it is sent."""
         return self.model_dump_json(exclude_none=True).encode()
+
+
+class KeyChanges(_Request):
+    """What shall be different of a key; what is left out stays, None for `limits` takes all of them away."""
+
+    name: str | None = None
+    limits: NewLimits | None = None
+
+    def body(self) -> bytes:
+        """As it is sent."""
+        return self.model_dump_json(exclude_unset=True).encode()
 
 
 class NewProject(_Request):
@@ -135,6 +165,7 @@ class NewProject(_Request):
     description: str = ""
     gpu_quota: int | None = None
     gpu_limit: int | None = None
+    limits: NewLimits | None = None
 
     def body(self) -> bytes:
         """As it is sent."""
@@ -147,6 +178,7 @@ class ProjectChanges(_Request):
     description: str | None = None
     gpu_quota: int | None = None
     gpu_limit: int | None = None
+    limits: NewLimits | None = None
 
     def body(self) -> bytes:
         """As it is sent."""

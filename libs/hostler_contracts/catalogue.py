@@ -12,6 +12,7 @@ from hostler_contracts.envelope import Contract
 from hostler_domain.capacity import Node
 from hostler_domain.catalogue import HardwareProfile, ModelMaster, Project
 from hostler_domain.errors import PermanentError
+from hostler_domain.limits import Limits
 
 Scope = Literal["admin", "jobs:read", "jobs:write", "keys:read", "keys:write", "inference"]
 
@@ -37,6 +38,7 @@ class ApiKey(Contract):
         issued_at: When this secret was made; None for the first one, which is as old as the key.
         superseded_at: When a newer secret took its place; it goes on working until `expires_at`.
         issued: How many secrets the key had before this one.
+        limits: How much of inference it may use, whichever of its secrets is sent; None for no bound of its own.
     """
 
     key_id: str
@@ -53,6 +55,7 @@ class ApiKey(Contract):
     issued_at: datetime | None = None
     superseded_at: datetime | None = None
     issued: int = 0
+    limits: Limits | None = None
 
     def valid_at(self, now: datetime) -> bool:
         """Whether it is neither revoked nor expired."""

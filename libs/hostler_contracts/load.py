@@ -50,7 +50,7 @@ class LoadWindow(Contract):
         completed: Requests answered in full, whatever the status said.
         failed: Requests that ended in a 5xx or a broken answer; not in `completed`.
         rejected: Requests turned away for want of a ready replica; not in `arrivals`' answers.
-        in_flight: Requests under way at the end of the period.
+        in_flight: Requests under way on replicas at the end of the period; those in `queued` are not among them.
         latency_ms: Whole requests that completed, as `hostler_domain.histogram` counts.
         first_token_ms: Likewise, until the first byte of the answer's body.
         prompt_tokens: As the runtimes said.

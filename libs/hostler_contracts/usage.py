@@ -1,7 +1,9 @@
 """Usage: the requests that replicas have worked on, as billing and the count per API key read them.
 
-Routers publish them on the USAGE stream in small batches, one message per job and flush; a message that is tried again keeps its
-id, so the stream has it once. What a router had not published when it was killed is lost, a second's worth at most.
+Routers publish them on the USAGE stream in small batches, one message per job and flush. A message that is tried again is the same to the
+byte and keeps its id, so the stream has it once if that is within two minutes; later it may stand there twice. Whoever counts tells such a
+repeat by the writer and the number of the batch (`usage_seen`), or by the ids of the requests. Routers write through the leaner
+twins of these models in `usage_records`.
 """
 
 from datetime import datetime
@@ -33,6 +35,10 @@ class FinishedRequest(Contract):
         prompt_tokens: As the runtime said; None where it did not.
         completion_tokens: Likewise.
         audio_seconds: Length of the sound that was heard; None where it was none.
+        cached_tokens: How many of the prompt's tokens the runtime had in its cache; None where it did not say.
+        measured: Whether the counts are the runtime's; else the router counted what it passed on, as of an answer that was cut off.
+        resumed: Whether another replica went on with the answer of one that was lost. It is still one request.
+        first_token_seconds: From its coming to the first event of its stream; None where there was none.
     """
 
     usage_id: str = Field(min_length=1)
@@ -51,6 +57,10 @@ class FinishedRequest(Contract):
     prompt_tokens: int | None = Field(default=None, ge=0)
     completion_tokens: int | None = Field(default=None, ge=0)
     audio_seconds: float | None = Field(default=None, ge=0)
+    cached_tokens: int | None = Field(default=None, ge=0)
+    measured: bool = True
+    resumed: bool = False
+    first_token_seconds: float | None = Field(default=None, ge=0)
 
 
 class UsageBatch(Contract):
@@ -60,11 +70,15 @@ class UsageBatch(Contract):
         router: Which router process.
         job_id: Which job.
         requests: In the order of their ends.
+        writer: One life of that process, so that two of one name are told apart; None in batches of older routers.
+        number: Which of that writer's batches, from 1, without gaps but for what was lost; 0 in batches of older routers.
     """
 
     router: str
     job_id: str
     requests: tuple[FinishedRequest, ...]
+    writer: str | None = None
+    number: int = Field(default=0, ge=0)
 
 
 class UsageRecordedV1(CloudEvent):

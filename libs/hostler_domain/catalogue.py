@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hostler_domain.errors import FieldError
+from hostler_domain.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Project:
         gpu_quota: GPUs that its non-preemptible replicas may hold; None for no bound.
         gpu_limit: GPUs that all its replicas may hold; None for no bound.
         created_at: When it was made.
+        limits: How much of inference all of its keys together may use; None for no bound.
     """
 
     name: str
@@ -100,3 +102,4 @@ class Project:
     description: str = ""
     gpu_quota: int | None = None
     gpu_limit: int | None = None
+    limits: Limits | None = None

@@ -158,7 +158,7 @@ def observed_phase(job: Job) -> PhaseEvent:
 
     The minimum is `Job.minimum_ready`. A job that served and has no ready replica left is starting again, so it is Initializing
     or Pending once more and its start may fail for good. An update is over when no replica of an earlier generation is active
-    and the minimum is ready.
+    and the minimum is ready; a job that gets to READY with one is Updating at once (`_settle`).
     """
     if job.wanted_replicas == 0:
         return PhaseEvent.READY
@@ -238,6 +238,9 @@ def _settle(job: Job, at: datetime) -> Job:
                 phase_reason=None,
                 phase_detail="",
             )
+            if job.outdated_replicas:
+                # It was made old while it started, and was ready before anybody ended it; what it serves with is still to be replaced.
+                status = _phase(status, PhaseEvent.UPDATE_STARTED, at)
     asleep = status.phase is JobPhase.RUNNING and job.wanted_replicas == 0
     return replace(job, status=replace(status, conditions=_conditions(status.conditions, asleep, at)))
 

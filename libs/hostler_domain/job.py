@@ -14,6 +14,7 @@ from hostler_domain.catalogue import ModelMaster
 from hostler_domain.external import ExternalServers
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ACTIVE_STATES, ENDED_STATES, ReplicaReason, ReplicaState
+from hostler_domain.routing import Routing
 from hostler_domain.scaling import Scaling
 
 DEFAULT_PROJECT = "default"
@@ -72,6 +73,7 @@ class JobSpec:
         root_disk_gb: Size of each replica's root disk; None for the backend's own.
         hf_token_secret: Name of the sealed Hugging Face token, never the token.
         external: The servers that a job with the runtime `external` adopts; None for every other.
+        routing: How requests reach its replicas.
     """
 
     name: str
@@ -92,6 +94,7 @@ class JobSpec:
     hf_token_secret: str | None = None
     external: ExternalServers | None = None
     root_disk_gb: int | None = None
+    routing: Routing = field(default_factory=Routing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from hostler_domain.catalogue import Project
 from hostler_domain.errors import FieldError
+from hostler_domain.limits import limit_errors
 from hostler_domain.spec_rules import PROJECT_NAME
 
 DESCRIPTION_LENGTH_MAX = 1000
@@ -22,3 +23,4 @@ def project_errors(project: Project) -> Iterator[FieldError]:
     quota, limit = project.gpu_quota, project.gpu_limit
     if quota is not None and limit is not None and quota > limit:
         yield FieldError("gpu_quota", f"must be at most gpu_limit, which is {limit}; got {quota}")
+    yield from limit_errors(project.limits)

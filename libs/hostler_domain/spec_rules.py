@@ -7,6 +7,7 @@ from hostler_domain.catalogue import ModelMaster
 from hostler_domain.errors import FieldError
 from hostler_domain.external import ENDPOINTS_MAX, EXTERNAL, endpoint_error
 from hostler_domain.job import JobSpec
+from hostler_domain.routing import routing_errors
 from hostler_domain.scaling import scaling_errors
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -44,6 +45,7 @@ def spec_errors(spec: JobSpec, master: ModelMaster | None) -> Iterator[FieldErro
     if spec.runtime_image is not None and not IMAGE_REFERENCE.fullmatch(spec.runtime_image):
         yield FieldError("runtime_image", "must be an image reference such as 'vllm/vllm-openai:v0.12.0'")
     yield from scaling_errors(spec.scaling)
+    yield from routing_errors(spec.routing)
     yield from mapping_errors("labels", spec.labels, _LABEL_NAME)
     yield from mapping_errors("serving.args", spec.serving.args, ARG_NAME)
     yield from mapping_errors("serving.env", spec.serving.env, ENV_NAME)

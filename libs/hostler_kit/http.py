@@ -14,6 +14,8 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from hostler_kit.sockets import listening_socket
+
 
 class _Protocol(HttpToolsProtocol):
     """Says in JSON, as everything else here, that what came is no HTTP: no application has seen it, so none can."""
@@ -67,7 +69,7 @@ class HttpServer:
         drain_timeout_seconds: float = 20.0,
         headers: list[tuple[str, str]] | None = None,
     ) -> None:
-        self._socket = _listening_socket(host, port, share=share_port)
+        self._socket = listening_socket(host, port, share=share_port)
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -106,16 +108,3 @@ class HttpServer:
             return
         self._server.should_exit = True
         await self._task
-
-
-def _listening_socket(host: str, port: int, *, share: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # By the protocol asyncio knows that it may switch Nagle's algorithm off, which would hold each small answer back by 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if share and hasattr(socket, "SO_REUSEPORT"):
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((host, port))
-    listener.listen(2048)
-    listener.setblocking(False)
-    return listener

@@ -6,7 +6,7 @@ show themselves; what a caller put where no secret belongs is taken out of the l
 
 import logging
 import sys
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
@@ -14,16 +14,21 @@ from structlog.typing import FilteringBoundLogger, Processor
 from hostler_domain.redaction import redact
 
 Logger = FilteringBoundLogger
+Form = Literal["json", "console", "auto"]
+
+
+def json_stream(form: Form) -> BinaryIO | None:
+    """Where whoever writes many lines may put them as JSON by themselves; None where people read along."""
+    return None if _is_console(form) else sys.stdout.buffer
 
 
 def configure_logs(
     *,
     service: str,
     level: Literal["debug", "info", "warning", "error"],
-    form: Literal["json", "console", "auto"],
+    form: Form,
 ) -> Logger:
     """Set up logging for this process and give its logger, with the service's name bound to it."""
-    console = form == "console" or (form == "auto" and sys.stdout.isatty())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -37,7 +42,7 @@ def configure_logs(
     )
     render: list[Processor] = (
         [structlog.dev.ConsoleRenderer()]
-        if console
+        if _is_console(form)
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -60,3 +65,7 @@ def configure_logs(
     structlog.contextvars.bind_contextvars(service=service)
     logger: Logger = structlog.get_logger()
     return logger
+
+
+def _is_console(form: Form) -> bool:
+    return form == "console" or (form == "auto" and sys.stdout.isatty())

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import uvloop
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector
+from starlette.types import ASGIApp
 
 from hostler_domain.errors import HostlerError
 from hostler_kit.clock import Clock, SystemClock
@@ -37,6 +38,7 @@ class Chassis:
         readiness: Its checks.
         clock: The time.
         stopping: Set when it was told to stop.
+        ops_port: Where it serves operations; 0 before it does.
     """
 
     def __init__(self, kind: str, name: str, logger: Logger, clock: Clock) -> None:
@@ -47,6 +49,7 @@ class Chassis:
         self.registry = CollectorRegistry()
         self.readiness = Readiness()
         self.stopping = asyncio.Event()
+        self.ops_port = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[tuple[str, Callable[[], Awaitable[None]]]] = []
         self._failed = asyncio.Event()
@@ -105,14 +108,22 @@ class Chassis:
 
 
 Start = Callable[[Chassis], Awaitable[None]]
+MakeOps = Callable[[Readiness, CollectorRegistry], ASGIApp]
 
 
-def run_service(kind: str, platform: PlatformSettings, ops: OpsSettings, start: Start) -> None:
-    """Run the service until it is told to stop or fails; ends the process with 0 or 1."""
-    sys.exit(uvloop.run(_run(kind, platform, ops, start)))
+def run_service(
+    kind: str, platform: PlatformSettings, ops: OpsSettings, start: Start, make_ops: MakeOps = ops_app
+) -> None:
+    """Run the service until it is told to stop or fails; ends the process with 0 or 1.
+
+    `make_ops` is for a service that answers operators for other processes as well.
+    """
+    sys.exit(uvloop.run(_run(kind, platform, ops, start, make_ops)))
 
 
-async def _run(kind: str, platform: PlatformSettings, ops: OpsSettings, start: Start) -> int:
+async def _run(
+    kind: str, platform: PlatformSettings, ops: OpsSettings, start: Start, make_ops: MakeOps
+) -> int:
     name = ops.name or _unnamed(kind)
     logger = configure_logs(service=name, level=platform.log_level, form=platform.log_format)
     chassis = Chassis(kind, name, logger, SystemClock())
@@ -122,12 +133,13 @@ async def _run(kind: str, platform: PlatformSettings, ops: OpsSettings, start: S
     started = False
     chassis.readiness.add("started", lambda: Check(started, "" if started else "starting"))
     server = HttpServer(
-        ops_app(chassis.readiness, chassis.registry),
+        make_ops(chassis.readiness, chassis.registry),
         host=ops.ops_host,
         port=ops.ops_port,
         drain_timeout_seconds=1,
     )
     await server.start()
+    chassis.ops_port = server.port
     code = 1
     try:
         await start(chassis)

@@ -35,7 +35,7 @@ class PlatformSettings(SettingsGroup):
     projection_resync_seconds: float = Field(default=600.0, gt=0)
     """How often what a service holds in memory of the log and the catalogues is held against what is stored there, give or take a fifth. `make bench-relist` shows what one time costs."""
     valkey_url: SecretStr | None = None
-    """Address of Valkey or Redis (`unix://...`, `redis://...`, `rediss://...`), for what may be lost, such as metric history; without one there is none of that."""
+    """Address of Valkey or Redis (`unix://...`, `redis://...`, `rediss://...`), for what may be lost: metric history, of which there is none without it, and limits, of which each router counts its share then."""
     valkey_url_file: Path | None = None
     """File with that address, readable by its owner only; read where the variable above is not set."""
     secret_key_file: Path | None = None
@@ -46,6 +46,9 @@ class PlatformSettings(SettingsGroup):
     """`json` is one object a line; `auto` is `console` on a terminal and `json` elsewhere."""
     drain_timeout_seconds: float = 20.0
     """How long a service that was told to stop waits for what is under way."""
+    traces_sample: float | None = Field(default=None, ge=0, le=1)
+    """Share of the requests of which the router keeps a trace, where their caller did not decide; 0 keeps what callers ask for alone.
+    Without a value, or without `OTEL_EXPORTER_OTLP_ENDPOINT`, there are no traces, and they cost nothing."""
 
 
 class OpsSettings(SettingsGroup):

@@ -7,6 +7,7 @@ must stay readable.
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ from hostler_domain.evolve import evolve
 from hostler_domain.job import Placement, Progress
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
+from hostler_domain.routing import Balancing, Routing
 from tests.support.builders import JOB_ID, MASTER, NOW, at, fold, spec
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -121,6 +123,35 @@ def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
                 yield from _paths(inner, f"{path}/{index}")
         case _:
             yield path, value
+
+
+CHOSEN = Routing(
+    Balancing.SESSION,
+    prefix_chars=256,
+    session_header="x-chat",
+    concurrency_per_replica=64,
+    queue_max=500,
+    queue_timeout_seconds=30,
+    resume_streams=False,
+    extra_routes=("rerank", "score"),
+)
+
+
+def test_the_golden_file_of_a_job_with_a_routing_of_its_own_is_the_same_to_the_byte() -> None:
+    event = event_of([], replace(MADE, spec=replace(MADE.spec, routing=CHOSEN)))
+    path = GOLDEN / "job.created.v1.routing.json"
+    if not path.exists() and os.environ.get("HOSTLER_WRITE_GOLDEN") == "1":
+        path.write_bytes(codec.encode(event) + b"\n")
+    stored = path.read_bytes().rstrip()
+    assert codec.decode(stored) == event
+    assert codec.encode(event) == stored
+
+
+def test_a_job_from_before_there_was_a_routing_has_the_default() -> None:
+    document = json.loads((GOLDEN / "job.created.v1.json").read_bytes())
+    assert "routing" not in document["data"]["job"]["spec"]
+    decoded = codec.decode(json.dumps(document).encode())
+    assert decoded.data.job.spec.routing == Routing()  # type: ignore[attr-defined]  # every job event has data
 
 
 def test_every_kind_of_event_has_an_example() -> None:

@@ -58,6 +58,7 @@ def days(draw: st.DrawFn) -> list[Tick]:
                 p95_ms=draw(st.sampled_from([None, 1, 80, 700, 50_000])),
                 completions=draw(st.sampled_from([1, 100])),
                 in_flight=draw(st.sampled_from([0, 0, 3, 200])),
+                queued=draw(st.sampled_from([0, 0, 0, 1, 50])),
                 now=at(seconds),
             )
         ticks.append(Tick(seconds, told, draw(st.sampled_from([0, 0, 0, 1, 5]))))
@@ -110,6 +111,13 @@ def test_it_never_goes_down_without_a_whole_window_of_valid_data(spec, ticks):
         assert all(isinstance(tick.load, Load) for tick in told)
         assert step.state.valid_since is not None
         assert step.state.valid_since <= at(since)
+
+
+@given(scalings(), days(), st.integers(0, 12))
+def test_nobody_waits_for_a_job_at_zero(spec, ticks, current):
+    for step in lived(spec, ticks, spec.clamp(current)):
+        if isinstance(step.tick.load, Load) and step.tick.load.demand:
+            assert step.decision.replicas > 0
 
 
 @given(scalings(), days())

@@ -120,6 +120,9 @@ class StormyBus:
             raise BusUnavailable("stored, and nobody heard of it")
         return done
 
+    def append_soon(self, subject: str, data: bytes, *, msg_id: str) -> asyncio.Future[Appended]:
+        return asyncio.ensure_future(self.append(subject, data, msg_id=msg_id))
+
     async def publish(self, subject: str, data: bytes) -> None:
         await self._inner.publish(subject, data)
 

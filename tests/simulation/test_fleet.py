@@ -1,19 +1,20 @@
 """A storm, then calm: what must be true at rest, whatever the seed; and at every moment, what must never happen."""
 
 import asyncio
-from contextlib import suppress
+from itertools import zip_longest
 
 import looptime
 import pytest
 
 from hostler_bus.job_log import JobEntry
+from hostler_bus.port import Message
 from hostler_contracts import codec, subjects
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
 from hostler_domain.phases import JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaState
 from hostler_provisioner.backend import Step
-from tests.simulation.fleet import CORES, Fleet
+from tests.simulation.fleet import CORES, PROFILE, Fleet
 from tests.simulation.worlds import InMemory, OnNats, World
 from tests.support.nats_server import NatsServer
 
@@ -24,11 +25,16 @@ REST_WITHIN_SECONDS = 180
 SEEDS = (*range(1, 5), 148)
 
 
-async def replayed(fleet: Fleet) -> dict[str, JobEntry]:
+async def logged(fleet: Fleet) -> list[Message]:
+    """The whole log."""
+    return [message async for message in fleet.witness.history(subjects.JOBS, subjects.JOBS_SUBJECTS)]
+
+
+def replayed(log: list[Message]) -> dict[str, JobEntry]:
     """Every job as a fold of the log from its first message; the checker's own source of truth."""
     jobs: dict[str, Job] = {}
     entries: dict[str, JobEntry] = {}
-    async for message in fleet.witness.history(subjects.JOBS, subjects.JOBS_SUBJECTS):
+    for message in log:
         event = codec.decode(message.data)
         jobs[event.subject] = evolve(jobs.get(event.subject), event.data.change)  # type: ignore[union-attr]  # every kind is known here
         assert jobs[event.subject] == event.data.job
@@ -36,32 +42,44 @@ async def replayed(fleet: Fleet) -> dict[str, JobEntry]:
     return entries
 
 
-async def storm(seed: int, world: World) -> dict[str, JobEntry]:
+async def storm(seed: int, world: World) -> list[Message]:
+    """What was logged, after a storm and a calm, at the end of which the judge found nothing wrong."""
     fleet = Fleet(seed, world)
-    await fleet.start()
-    await fleet.user(STORM_SECONDS)
-    fleet.weather.calm()
-    if world.virtual:
+    try:
+        await fleet.start()
+        await fleet.user(STORM_SECONDS)
+        fleet.weather.calm()
+        if not world.virtual:
+            return await judged_soon(fleet)
         await asyncio.sleep(CALM_SECONDS)
-    else:
-        await soon_at_rest(fleet)
-    entries = await replayed(fleet)
-    check(fleet, entries, await observed(fleet))
-    await fleet.stop()
-    return entries
+        log = await logged(fleet)
+        check(fleet, replayed(log), await observed(fleet))
+        return log
+    finally:
+        # A connection left open by one that failed would be complained about in the midst of another test, and fail that as well.
+        await fleet.stop()
 
 
-async def soon_at_rest(fleet: Fleet) -> None:
-    """In real time nobody waits longer than needed; a failed start may have to be waited for, at the services' own pace."""
+async def judged_soon(fleet: Fleet) -> list[Message]:
+    """What is logged when the judge first finds nothing wrong.
+
+    In real time nobody waits longer than needed, but a failed start may have to be waited for, at the services' own pace. Nor is there a
+    second look: a wait that was in order at the first may just have ended in another start.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + REST_WITHIN_SECONDS
-    while loop.time() < deadline:
+    while True:
         await asyncio.sleep(1)
+        log = await logged(fleet)
         # What must hold at every moment is asserted in this one, and not forgiven.
-        entries = await replayed(fleet)
-        with suppress(AssertionError):
+        entries = replayed(log)
+        try:
             check(fleet, entries, await observed(fleet))
-            return
+        except AssertionError:
+            if loop.time() > deadline:
+                raise
+        else:
+            return log
 
 
 async def observed(fleet: Fleet) -> set[str]:
@@ -73,9 +91,9 @@ def check(fleet: Fleet, entries: dict[str, JobEntry], running: set[str]) -> None
     living = {job_id: entry.job for job_id, entry in entries.items() if job_id not in fleet.deleted}
     for job_id in fleet.deleted:
         assert entries[job_id].job.status.phase is JobPhase.DELETED, job_id
-    placed: set[str] = set()
+    placed = {replica.replica_id for job in living.values() for replica in job.replicas if not replica.ended}
+    full = len(placed) * PROFILE.cpu_cores == CORES
     for job_id, job in living.items():
-        placed |= {replica.replica_id for replica in job.replicas if not replica.ended}
         status = job.status
         if status.phase is JobPhase.PENDING:
             assert status.phase_reason is not None, f"{job_id} waits without a reason"
@@ -87,21 +105,28 @@ def check(fleet: Fleet, entries: dict[str, JobEntry], running: set[str]) -> None
         elif status.phase not in (JobPhase.FAILED, JobPhase.STOPPED):
             assert status.phase is JobPhase.RUNNING, (job_id, status.phase, status.phase_detail)
             assert len(job.ready_replicas) >= job.spec.scaling.min_replicas
+        if status.phase_reason is PhaseReason.NO_CAPACITY:
+            assert full, f"{job_id} waits for room, and there is some"
         assert all(replica.ended or replica.state is ReplicaState.READY for replica in job.replicas), job_id
         assert len(job.active_replicas) <= job.wanted_replicas
-        assert job.outdated_replicas == (), f"{job_id} has replicas of an earlier generation"
+        if job.outdated_replicas:
+            # Nothing but this keeps one: it alone serves a job that wants more, and so is not given up while there is no room.
+            assert status.phase_reason is PhaseReason.NO_CAPACITY, (
+                f"{job_id} has replicas of an earlier generation, {status.phase}"
+            )
+            assert len(job.active_replicas) == 1 < job.wanted_replicas, job_id
     assert running == placed, "what runs is what the log says, no orphan and nothing missing"
     assert fleet.place.most_cores <= CORES, "a node was never given more than it has"
     assert fleet.place.cut == [], "no replica was taken down with a request on it"
     assert sum(router.answered for router in fleet.routers) > 100
 
 
-async def storm_on_nats(seed: int, server: NatsServer) -> dict[str, JobEntry]:
+async def storm_on_nats(seed: int, server: NatsServer) -> list[Message]:
     await server.wipe()
     return await storm(seed, OnNats(server))
 
 
-def run(seed: int, nats_server: NatsServer | None) -> dict[str, JobEntry]:
+def run(seed: int, nats_server: NatsServer | None) -> list[Message]:
     if nats_server is not None:
         with asyncio.Runner() as runner:
             return runner.run(storm_on_nats(seed, nats_server))
@@ -123,7 +148,6 @@ def test_after_a_storm_everything_is_as_the_log_says(
 
 
 def test_a_seed_gives_the_same_history_every_time() -> None:
-    def history() -> list[tuple[str, int]]:
-        return sorted((job_id, entry.seq) for job_id, entry in run(11, None).items())
-
-    assert history() == history()
+    # One by one: to show how two whole logs differ takes minutes.
+    for once, again in zip_longest(run(11, None), run(11, None)):
+        assert once == again

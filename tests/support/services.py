@@ -138,6 +138,8 @@ class Services:
             "HOSTLER_SECRET_KEY_FILE": str(self.secret_key_file()),
             "HOSTLER_DATA_DIR": str(self.folder / "data"),
             "HOSTLER_LOG_FORMAT": "json",
+            "HOSTLER_ROUTER_WORKERS": "1",
+            "TMPDIR": str(self.folder),
             _INSTANCE_VARIABLE: self.instance,
             **(platform or {}),
             f"{prefix}NAME": name,
@@ -177,9 +179,11 @@ class Services:
                     service.wake()
                     service.process.kill()
                 service.process.wait(timeout=PATIENCE_SECONDS)
-        for pid in self.replica_processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # Replicas whose provisioner was killed, workers whose router was.
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if process.environ().get(_INSTANCE_VARIABLE) == self.instance:
+                    process.kill()
 
 
 @contextmanager

@@ -1,23 +1,33 @@
-"""A cable between a client and a server that a test can cut."""
+"""A cable between a client and a server that a test can cut, or make long."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 
 
 class TcpProxy:
-    """Passes bytes on while it is whole; cut, it breaks every connection and drops new ones."""
+    """Passes bytes on while it is whole; cut, it breaks every connection and drops new ones.
+
+    Attributes:
+        delay_seconds: By how much later what the server says arrives.
+    """
 
     def __init__(self, port: int) -> None:
         self._server_port = port
+        self.delay_seconds = 0.0
         self._whole = True
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
         assert self._server is not None
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
 
     def cut(self) -> None:
         self._whole = False
@@ -43,13 +53,19 @@ class TcpProxy:
         with suppress(OSError):
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
             self._writers |= {writer, far_writer}
-            await asyncio.gather(_pass_on(reader, far_writer), _pass_on(far_reader, writer))
+            await asyncio.gather(
+                _pass_on(reader, far_writer, lambda: 0.0),
+                _pass_on(far_reader, writer, lambda: self.delay_seconds),
+            )
             self._writers -= {writer, far_writer}
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_seconds: Callable[[], float]
+) -> None:
     with suppress(OSError):
         while data := await reader.read(65536):
+            await asyncio.sleep(delay_seconds())
             writer.write(data)
             await writer.drain()
     writer.close()

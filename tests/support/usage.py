@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from hostler_contracts.usage import FinishedRequest, UsageBatch, UsageRecordedV1
+from hostler_contracts.usage_records import UsageRecord
 from tests.support.builders import NOW
 
 
@@ -29,7 +30,14 @@ def request(started_at: datetime = NOW, **fields: object) -> FinishedRequest:
     return FinishedRequest.model_validate(values)
 
 
-def event(*requests: FinishedRequest, event_id: str = "e1") -> UsageRecordedV1:
+def record(**fields: object) -> UsageRecord:
+    """The same as a router makes it."""
+    return UsageRecord(**request(**fields).model_dump())  # type: ignore[arg-type]  # the fields are the same
+
+
+def event(
+    *requests: FinishedRequest, event_id: str = "e1", writer: str | None = None, number: int = 0
+) -> UsageRecordedV1:
     """A batch of them."""
     return UsageRecordedV1(
         id=event_id,
@@ -37,5 +45,5 @@ def event(*requests: FinishedRequest, event_id: str = "e1") -> UsageRecordedV1:
         subject="job-1",
         time=NOW,
         project="p",
-        data=UsageBatch(router="r", job_id="job-1", requests=requests),
+        data=UsageBatch(router="r", job_id="job-1", requests=requests, writer=writer, number=number),
     )

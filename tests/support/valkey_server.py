@@ -35,7 +35,11 @@ class ValkeyServer:
     @property
     def url(self) -> str:
         """As services take it."""
-        return f"redis://:{PASSWORD}@127.0.0.1:{self.port}"
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        """Its address behind a proxy."""
+        return f"redis://:{PASSWORD}@127.0.0.1:{port}"
 
     def start(self) -> None:
         self._server.start()
@@ -50,6 +54,13 @@ class ValkeyServer:
     def kill(self) -> None:
         self._server.send(signal.SIGKILL)
         self._server.wait()
+
+    def freeze(self) -> None:
+        """Let it stand still: connections stay open, and nothing is answered."""
+        self._server.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._server.send(signal.SIGCONT)
 
     def remove(self) -> None:
         self.kill()

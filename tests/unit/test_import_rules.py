@@ -140,6 +140,7 @@ def test_the_code_as_it_is_keeps_every_contract(copy: Path):
         pytest.param("runtime", "hostler_provisioner.local.backend", "import xllamacpp", id="backend-loads-runtime"),
         pytest.param("speech", "hostler_speech.server", "import hostler_kit.http", id="speech-uses-kit"),
         pytest.param("listeners", "hostler_provisioner.local.backend", "import faster_whisper", id="backend-listens"),
+        pytest.param("traces", "hostler_router.tracing", "import opentelemetry.sdk", id="router-loads-opentelemetry"),
         pytest.param("supervisor", "hostler_cli.supervisor.stack", "import rich", id="supervisor-loads-rich"),
     ],
 )  # fmt: skip

@@ -145,7 +145,9 @@ def _exists(words: list[str]) -> bool:
             return False
         command = commands[rest.pop(0)]
     until_comment = rest[: rest.index("#")] if "#" in rest else rest
-    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    options = {option for each in command.params for option in (*each.opts, *each.secondary_opts)} | {
+        "--help"
+    }
     return all(word.partition("=")[0] in options for word in until_comment if word.startswith("--"))
 
 

@@ -175,7 +175,9 @@ def _own_settings(plan: StackPlan, service: str) -> dict[str, str]:
                 "HOSTLER_API_ADMIN_KEY_FILE": str(plan.layout.admin_key_file),
             }
         case "router":
-            return {"HOSTLER_ROUTER_PORT": str(plan.ports.router)}
+            # One process does on a laptop, where every second of start-up is waited for; who wants more says so.
+            workers = plan.environ.get("HOSTLER_ROUTER_WORKERS", "1")
+            return {"HOSTLER_ROUTER_PORT": str(plan.ports.router), "HOSTLER_ROUTER_WORKERS": workers}
         case "provisioner":
             return {"HOSTLER_PROVISIONER_STOP_REPLICAS_ON_EXIT": "true"}
         case _:

@@ -4,7 +4,8 @@ DIR has one folder per container, each of them a volume that this container alon
 service sees its own password and no other's:
 
     api                    admin.key, secret.key, nats.password, valkey.url (with the password in it)
-    provisioner, router    secret.key, nats.password
+    provisioner            secret.key, nats.password
+    router                 secret.key, nats.password, valkey.url
     scheduler, autoscaler  nats.password
     nats                   nats.conf with all passwords, nats.password of the user `operator`, the log
     valkey                 valkey.conf, valkey.password
@@ -39,6 +40,8 @@ VALKEY_PASSWORD_FILE: Final = "valkey.password"  # noqa: S105  # where it is, no
 VALKEY_URL_FILE: Final = "valkey.url"
 """For services that use Valkey: its address under the name that it has among the containers."""
 _ANY_ADDRESS: Final = "0.0.0.0"  # the other containers come from outside of this one
+_COUNTING: Final = ("api", "router")
+"""Who uses Valkey: for metric history, and for limits."""
 _SEALING: Final = ("api", "provisioner", "router")
 
 
@@ -73,7 +76,10 @@ def make_volumes(folder: Path, *, sync_interval: str = SYNC_ALWAYS) -> None:
         valkey.valkey_conf_file,
         valkey_conf(listens=ValkeyPort(VALKEY_PORT, password), store_dir=inside.valkey_dir),
     )
-    write_private(layouts["api"].data_dir / VALKEY_URL_FILE, f"redis://:{password}@valkey:{VALKEY_PORT}\n")
+    for service in _COUNTING:
+        write_private(
+            layouts[service].data_dir / VALKEY_URL_FILE, f"redis://:{password}@valkey:{VALKEY_PORT}\n"
+        )
 
 
 def main() -> int:

@@ -9,14 +9,17 @@ from pydantic import AwareDatetime, Field
 
 from hostler_api.access import Caller, KeyReader, KeyWriter
 from hostler_api.documents import Document
-from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamily, KeyStatus
+from hostler_api.key_rules import NAME_LENGTH_MAX, OVERLAP_SECONDS_MAX, KeyFamily, KeyStatus, name_errors
 from hostler_api.keys import KeyService, Wanted
+from hostler_api.limit_bodies import LimitsRequest
 from hostler_api.numbers import Whole
 from hostler_api.problems import answered, described
-from hostler_api.requests import RequestBody
+from hostler_api.request_body import RequestBody
 from hostler_api.usage import UsageTotals
 from hostler_api.usage_times import Granularity, span
 from hostler_contracts.catalogue import Scope
+from hostler_domain.errors import FieldError, InvalidFields
+from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
 
 
@@ -35,12 +38,16 @@ class NewKeyRequest(RequestBody):
     expires_at: AwareDatetime | None = Field(
         default=None, description="When it stops working; never by default."
     )
+    limits: LimitsRequest | None = Field(
+        default=None, description="How much inference it may use; as much as the asking key by default."
+    )
 
 
 class KeyPatch(RequestBody):
-    """What can be changed of a key."""
+    """What shall be different."""
 
-    name: str = Field(max_length=NAME_LENGTH_MAX)
+    name: str | None = Field(default=None, max_length=NAME_LENGTH_MAX, description="It can't be null.")
+    limits: LimitsRequest | None = Field(default=None, description="null takes all of them away.")
 
 
 class RotateRequest(RequestBody):
@@ -82,6 +89,7 @@ class KeyDocument(Document):
     status: KeyStatus
     created_at: datetime
     created_by: str
+    limits: Limits | None
     expires_at: datetime | None
     revoked_at: datetime | None
     rotated_at: datetime | None
@@ -149,7 +157,8 @@ async def create_key(
     ] = None,
 ) -> IssuedKeyDocument:
     """Make an API key. Its secret is in this answer alone."""
-    wanted = Wanted(body.name, body.scopes, body.project, body.allowed_jobs, body.expires_at)
+    limits = body.limits.limits() if body.limits else None
+    wanted = Wanted(body.name, body.scopes, body.project, body.allowed_jobs, body.expires_at, limits)
     issued = await _service(request).create(caller, wanted, idempotency_key)
     response.headers["Location"] = f"/v1/api-keys/{issued.family.key_id}"
     response.headers["Cache-Control"] = _NO_STORE
@@ -201,9 +210,18 @@ async def get_key(request: Request, key_id: str, caller: KeyReader) -> KeyDocume
 
 
 @router.patch("/{key_id}", responses=described(400, 401, 403, 404, 409, 503))
-async def rename_key(request: Request, key_id: str, body: KeyPatch, caller: KeyWriter) -> KeyDocument:
-    """Give an active key another name. What it may do can't be changed: make another one."""
-    return _document(request, await _service(request).rename(caller, key_id, body.name))
+async def update_key(request: Request, key_id: str, body: KeyPatch, caller: KeyWriter) -> KeyDocument:
+    """Give an active key another name or other limits by a JSON merge patch. What it may do can't be changed: make another one."""
+    service, named = _service(request), body.model_fields_set
+    if "name" in named and body.name is None:
+        raise InvalidFields(FieldError("name", "can't be null"))
+    if body.name is not None and (errors := list(name_errors(body.name))):
+        raise InvalidFields(*errors)
+    if "limits" in named:
+        await service.limit(caller, key_id, body.limits.changes() if body.limits else None)
+    if body.name is not None:
+        await service.rename(caller, key_id, body.name)
+    return _document(request, service.get(caller, key_id))
 
 
 @router.delete("/{key_id}", responses=described(401, 403, 404, 503))
@@ -269,6 +287,7 @@ def _fields(request: Request, family: KeyFamily) -> dict[str, object]:
         "status": family.status(now),
         "created_at": key.created_at,
         "created_by": key.created_by,
+        "limits": key.limits,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
         "rotated_at": key.issued_at,

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from hostler_contracts.catalogue import ApiKey
 from hostler_domain.errors import FieldError
+from hostler_domain.limits import Limits, limit_errors, wider_fields
 
 NAME_LENGTH_MAX = 100
 ALLOWED_JOBS_MAX = 100
@@ -94,11 +95,25 @@ def new_key_errors(made: ApiKey, maker: ApiKey, now: datetime) -> Iterator[Field
             yield FieldError("allowed_jobs", "can't be given to an admin's key, which may do everything")
     if maker.allowed_jobs is not None and not set(made.allowed_jobs or ("*",)) <= set(maker.allowed_jobs):
         yield FieldError("allowed_jobs", "must be among the jobs of the key that asks")
+    yield from key_limit_errors(made.limits, maker)
+
+
+def key_limit_errors(limits: Limits | None, maker: ApiKey) -> Iterator[FieldError]:
+    """What is wrong with the limits that `maker` gives to a key."""
+    yield from limit_errors(limits)
+    if not maker.allows("admin"):
+        bounds = dict(maker.limits.items() if maker.limits else ())
+        for field in wider_fields(limits, maker.limits):
+            yield FieldError(
+                f"limits.{field}", f"must be at most {bounds[field]}, which bounds the key that asks"
+            )
 
 
 def is_wider(key: ApiKey, than: ApiKey) -> bool:
     """Whether `key` may do anything that `than` may not."""
     if any(not than.allows(scope) for scope in key.scopes):
+        return True
+    if not than.allows("admin") and any(wider_fields(key.limits, than.limits)):
         return True
     return than.allowed_jobs is not None and not set(key.allowed_jobs or ("*",)) <= set(than.allowed_jobs)
 

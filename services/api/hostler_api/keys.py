@@ -1,4 +1,4 @@
-"""What can be done with API keys, apart from HTTP: make, list, rename, rotate, revoke, and log in for a while.
+"""What can be done with API keys, apart from HTTP: make, list, rename, limit, rotate, revoke, and log in for a while.
 
 A secret is shown in the answer that made it and nowhere else; its SHA-256 is stored, as the name of its record. Records are never
 taken away: a revoked key stays readable. Every change is on the audit before it is made. The routers watch the records, so
@@ -8,7 +8,7 @@ what is written here holds there as soon as the bucket has told them.
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,7 +16,15 @@ from typing import Final
 from hostler_api.access import Caller
 from hostler_api.audit import AuditLog
 from hostler_api.catalogues import Catalogues
-from hostler_api.key_rules import KeyFamily, KeyStatus, families, is_wider, name_errors, new_key_errors
+from hostler_api.key_rules import (
+    KeyFamily,
+    KeyStatus,
+    families,
+    is_wider,
+    key_limit_errors,
+    name_errors,
+    new_key_errors,
+)
 from hostler_api.problem_catalogue import Forbidden
 from hostler_api.sessions import Sessions
 from hostler_bus.errors import RevisionConflict
@@ -25,6 +33,7 @@ from hostler_contracts import subjects
 from hostler_contracts.catalogue import API_KEYS, ApiKey, Scope
 from hostler_domain.api_keys import display_prefix, hash_key, make_key
 from hostler_domain.errors import Conflict, FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
+from hostler_domain.limits import Limits, limits_text, merged_limits
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 
@@ -44,6 +53,7 @@ class Wanted:
     project: str | None = None
     allowed_jobs: tuple[str, ...] | None = None
     expires_at: datetime | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +110,8 @@ class KeyService:
             expires_at=wanted.expires_at,
             allowed_jobs=caller.key.allowed_jobs if wanted.allowed_jobs is None else wanted.allowed_jobs,
             created_by=caller.key.key_id,
+            # An admin's own limits bound nobody else.
+            limits=wanted.limits or (None if caller.key.allows("admin") else caller.key.limits),
         )
         errors = list(new_key_errors(made, caller.key, now))
         if not await self._catalogues.project_exists(project, self._project_bucket):
@@ -108,7 +120,11 @@ class KeyService:
             raise InvalidFields(*errors)
         if idempotency_key is not None:
             await self._claim(project, idempotency_key, made.key_id)
-        details = {"name": made.name, "scopes": " ".join(made.scopes)}
+        details = {
+            "name": made.name,
+            "scopes": " ".join(made.scopes),
+            "limits": limits_text(made.limits),
+        }
         await self._audit.record(caller, "key.created", project=project, target=made.key_id, details=details)
         self._keys.apply(made.key_hash, made, await self._bucket.create(made.key_hash, API_KEYS.encode(made)))
         return Issued(KeyFamily(made), secret)
@@ -178,6 +194,41 @@ class KeyService:
             await self._change(
                 family.latest.key_hash, lambda stored: stored.model_copy(update={"name": name})
             )
+        return self.get(caller, key_id)
+
+    async def limit(self, caller: Caller, key_id: str, changes: Mapping[str, int | None] | None) -> KeyFamily:
+        """Change the limits of an active key, for all of its secrets.
+
+        Args:
+            caller: Who asks.
+            key_id: Of the key.
+            changes: Bounds by name, None for no bound; None takes all of them away.
+
+        Raises:
+            NotFound: there is none, or not for this caller.
+            Conflict: it is revoked or expired.
+            InvalidFields: a bound makes no sense, or leaves more room than the caller's own.
+        """
+        family, now = self._active(caller, key_id), self._clock.now()
+
+        def changed(stored: ApiKey) -> ApiKey:
+            limits = merged_limits(stored.limits, changes)
+            if errors := list(key_limit_errors(limits, caller.key)):
+                raise InvalidFields(*errors)
+            return stored.model_copy(update={"limits": limits})
+
+        limited = changed(family.latest)
+        if limited != family.latest:
+            await self._audit.record(
+                caller,
+                "key.limited",
+                project=family.latest.project,
+                target=key_id,
+                details={"limits": limits_text(limited.limits)},
+            )
+            for each in (family.latest, *family.earlier):
+                if each.valid_at(now):
+                    await self._change(each.key_hash, changed)
         return self.get(caller, key_id)
 
     async def rotate(self, caller: Caller, key_id: str, overlap_seconds: int) -> Issued:

@@ -11,7 +11,9 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from hostler_api.numbers import Number, Whole
-from hostler_api.requests import Known, RequestBody, TargetRequest
+from hostler_api.request_body import RequestBody
+from hostler_api.requests import Known, TargetRequest
+from hostler_api.routing import RoutingPatch, patched_routing
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
 from hostler_domain.lifecycle import update_errors
@@ -68,6 +70,7 @@ class JobPatch(RequestBody):
     gpu_count: Whole | None = None
     runtime_image: str | None = Field(default=None, max_length=500)
     endpoint_auth: EndpointAuth | None = None
+    routing: RoutingPatch | None = None
     name: Fixed = None
     project: Fixed = None
     model: Fixed = None
@@ -119,6 +122,7 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         hf_token_secret=spec.hf_token_secret,
         external=spec.external,
         root_disk_gb=spec.root_disk_gb,
+        routing=patched_routing(spec.routing, patch.routing) if "routing" in given else spec.routing,
     )
     errors.extend(update_errors(job, patched))
     if errors:

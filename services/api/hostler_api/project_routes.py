@@ -8,10 +8,13 @@ from pydantic import Field
 
 from hostler_api.access import AdminCaller, Reader
 from hostler_api.documents import Document
+from hostler_api.limit_bodies import LimitsRequest
 from hostler_api.numbers import Whole
 from hostler_api.problems import answered, described
-from hostler_api.projects import ProjectService, with_changes
-from hostler_api.requests import RequestBody
+from hostler_api.projects import ProjectService, with_changes, with_limits
+from hostler_api.request_body import RequestBody
+from hostler_domain.catalogue import Project
+from hostler_domain.limits import Limits
 from hostler_domain.project_rules import DESCRIPTION_LENGTH_MAX
 
 
@@ -22,14 +25,18 @@ class NewProjectRequest(RequestBody):
     description: str = Field(default="", max_length=DESCRIPTION_LENGTH_MAX)
     gpu_quota: Whole | None = None
     gpu_limit: Whole | None = None
+    limits: LimitsRequest | None = Field(
+        default=None, description="How much inference all of its keys together may use."
+    )
 
 
 class ProjectPatch(RequestBody):
-    """What shall be different; null takes a bound or the description away."""
+    """What shall be different; null takes a bound, all limits or the description away."""
 
     description: str | None = Field(default=None, max_length=DESCRIPTION_LENGTH_MAX)
     gpu_quota: Whole | None = None
     gpu_limit: Whole | None = None
+    limits: LimitsRequest | None = None
 
 
 class ProjectDocument(Document):
@@ -40,6 +47,7 @@ class ProjectDocument(Document):
     description: str
     gpu_quota: int | None
     gpu_limit: int | None
+    limits: Limits | None
     created_at: datetime
 
 
@@ -69,6 +77,7 @@ async def create_project(
         description=body.description,
         gpu_quota=body.gpu_quota,
         gpu_limit=body.gpu_limit,
+        limits=body.limits.limits() if body.limits else None,
     )
     response.headers["Location"] = f"/v1/projects/{project.name}"
     return ProjectDocument.model_validate(project)
@@ -101,9 +110,15 @@ async def update_project(
     request: Request, name: str, body: ProjectPatch, caller: AdminCaller
 ) -> ProjectDocument:
     """Change a project by a JSON merge patch."""
-    fields = body.model_dump(exclude_unset=True)
-    changed = await _service(request).update(caller, name, lambda present: with_changes(present, fields))
-    return ProjectDocument.model_validate(changed)
+    fields = body.model_dump(exclude_unset=True, exclude={"limits"})
+
+    def change(present: Project) -> Project:
+        changed = with_changes(present, fields)
+        if "limits" not in body.model_fields_set:
+            return changed
+        return with_limits(changed, body.limits.changes() if body.limits else None)
+
+    return ProjectDocument.model_validate(await _service(request).update(caller, name, change))
 
 
 @router.delete("/{name}", status_code=204, responses=described(401, 403, 404, 409, 503))

@@ -3,7 +3,7 @@
 Quota and limit are kept here and shown; the scheduler does not hold anyone to them yet. Every change is on the audit first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +19,7 @@ from hostler_contracts.catalogue import PROJECTS
 from hostler_domain.catalogue import Project
 from hostler_domain.errors import Conflict, InvalidFields, NotFound, TemporaryError
 from hostler_domain.job import DEFAULT_PROJECT
+from hostler_domain.limits import Limits, limits_text, merged_limits
 from hostler_domain.project_rules import project_errors
 from hostler_domain.spec_rules import PROJECT_NAME
 from hostler_kit.clock import Clock
@@ -41,7 +42,14 @@ class ProjectService:
         self._clock = clock
 
     async def create(
-        self, caller: Caller, *, name: str, description: str, gpu_quota: int | None, gpu_limit: int | None
+        self,
+        caller: Caller,
+        *,
+        name: str,
+        description: str,
+        gpu_quota: int | None,
+        gpu_limit: int | None,
+        limits: Limits | None = None,
     ) -> Project:
         """Make a project.
 
@@ -49,7 +57,7 @@ class ProjectService:
             InvalidFields: it makes no sense.
             Conflict: there is one of that name.
         """
-        project = Project(name, new_id(), self._clock.now(), description, gpu_quota, gpu_limit)
+        project = Project(name, new_id(), self._clock.now(), description, gpu_quota, gpu_limit, limits)
         if errors := list(project_errors(project)):
             raise InvalidFields(*errors)
         taken = Conflict(f"there is a project {name!r} already")
@@ -147,6 +155,11 @@ class ProjectService:
         return entry
 
 
+def with_limits(project: Project, changes: Mapping[str, int | None] | None) -> Project:
+    """`project` with some of its limits replaced; None takes all of them away."""
+    return replace(project, limits=merged_limits(project.limits, changes))
+
+
 def with_changes(project: Project, fields: dict[str, object]) -> Project:
     """`project` with some of `description`, `gpu_quota` and `gpu_limit` replaced."""
     description = fields.get("description", project.description)
@@ -161,4 +174,8 @@ def with_changes(project: Project, fields: dict[str, object]) -> Project:
 
 
 def _details(project: Project) -> dict[str, str]:
-    return {"gpu_quota": str(project.gpu_quota), "gpu_limit": str(project.gpu_limit)}
+    return {
+        "gpu_quota": str(project.gpu_quota),
+        "gpu_limit": str(project.gpu_limit),
+        "limits": limits_text(project.limits),
+    }

@@ -13,7 +13,7 @@ from hostler_api.numbers import Flag, Number, Whole
 from hostler_api.openapi import headers
 from hostler_api.problems import answered, described
 from hostler_api.records import RecordService
-from hostler_api.requests import RequestBody
+from hostler_api.request_body import RequestBody
 from hostler_api.routes import revision_of
 from hostler_api.shipped import RUNTIMES
 from hostler_domain.catalogue import HardwareProfile, ModelMaster, Parameter

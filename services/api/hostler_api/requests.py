@@ -8,9 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from hostler_api.numbers import Flag, Number, Whole
+from hostler_api.request_body import RequestBody
+from hostler_api.routing import RoutingRequest, routing_of
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.external import EXTERNAL, ExternalServers, base_address
@@ -20,12 +22,6 @@ from hostler_domain.spec_rules import spec_errors
 
 DEFAULT_HARDWARE_PROFILE = "gpu.a100"
 NAME_LENGTH_MAX = 63
-
-
-class RequestBody(BaseModel):
-    """Root of every body: a field that is not known is refused by name, not ignored."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class TargetRequest(RequestBody):
@@ -97,6 +93,7 @@ class JobRequest(RequestBody):
     timeouts: TimeoutsRequest = TimeoutsRequest()
     hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
     external: ExternalRequest | None = None
+    routing: RoutingRequest = RoutingRequest()
 
 
 class ScaleRequest(RequestBody):
@@ -183,6 +180,7 @@ def job_spec(
         root_disk_gb=(recipe.root_disk_gb if recipe else None)
         if request.root_disk_gb is None
         else request.root_disk_gb,
+        routing=routing_of(request.routing),
     )
     errors.extend(spec_errors(spec, master))
     if errors:

@@ -1,7 +1,7 @@
 """How much each API key used, by the hour: a fold of the USAGE stream, kept in memory.
 
 Each api reads the whole stream once at its start, beside everything else, and follows it from there; nothing is stored twice, and a
-message is counted once because the stream has it once. The totals reach back as far as the stream does, 90 days. Until the
+batch that stands twice in the stream is counted once (`hostler_contracts.usage_seen`). The totals reach back as far as the stream does, 90 days. Until the
 start of it is read, questions are refused rather than answered with half of the truth.
 """
 
@@ -15,10 +15,10 @@ from hostler_api.usage_times import SHORTEST, Granularity, bucket_end, bucket_st
 from hostler_bus.port import Bus, CaughtUp, FromSequence
 from hostler_contracts import subjects
 from hostler_contracts.usage import FinishedRequest, UndecodableUsage, UsageRecordedV1, decode_usage
+from hostler_contracts.usage_seen import SeenBatches
 from hostler_domain.errors import FieldError, InvalidFields, TemporaryError
 from hostler_kit.logs import Logger
 
-_RECENT_MAX = 20_000
 BUCKETS_MAX = 2200
 """Of one answer and key; 90 days of hours and some more."""
 
@@ -69,7 +69,7 @@ class UsageTotals:
 
     def __init__(self, logger: Logger | None = None) -> None:
         self._hours: dict[str, dict[datetime, Totals]] = {}
-        self._recent: dict[str, None] = {}
+        self._seen = SeenBatches()
         self._logger: Logger = logger or structlog.get_logger()
         self.caught_up = False
 
@@ -88,13 +88,10 @@ class UsageTotals:
     def take(self, event: UsageRecordedV1) -> None:
         """Count a batch of finished requests, once; those without a key belong to nobody here.
 
-        The stream knows a batch that is published again for two minutes only, so late repeats are told here by their id.
+        The stream knows a batch that is published again for two minutes only; what a router had put aside may come later.
         """
-        if event.id in self._recent:
+        if not self._seen.is_new(event):
             return
-        self._recent[event.id] = None
-        while len(self._recent) > _RECENT_MAX:
-            del self._recent[next(iter(self._recent))]
         for request in event.data.requests:
             if request.key_id is not None:
                 hour = bucket_start(request.started_at, Granularity.HOUR)

@@ -12,6 +12,8 @@ from hostler_contracts.load import LoadWindow
 from hostler_domain.histogram import merged, quantile
 
 LOOK_BACK_SECONDS = 60.0
+RATE_SECONDS_MIN = 5.0
+"""One request in a window that was cut after 10 ms is no hundred a second."""
 STALE_SECONDS = 20.0
 STALE_PERIODS = 3
 
@@ -26,8 +28,10 @@ class Load:
         completions: How many requests `p95_ms` is made of.
         in_flight: Requests under way at the end of each router's newest window.
         newest_at: End of the newest window.
-        seconds_covered: How much of the look-back there are windows for; less than all of it soon after a start.
-        active_at: End of the newest window in which a request came or was under way; None where there is no such window.
+        seconds_covered: How much of the look-back there are windows for; less than all of it soon after a start, but never so little
+            that a rate over it would be chance.
+        active_at: End of the newest window in which a request came, was under way or waited; None where there is no such window.
+        queued: Requests that waited for a replica at the end of each router's newest window.
     """
 
     rps: float
@@ -37,6 +41,12 @@ class Load:
     newest_at: datetime
     seconds_covered: float
     active_at: datetime | None
+    queued: int = 0
+
+    @property
+    def demand(self) -> int:
+        """Requests that want to be worked on now, whether a replica has them or not."""
+        return self.in_flight + self.queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +71,32 @@ def observe(
     if not recent:
         return NoData(f"no load window of the last {LOOK_BACK_SECONDS:g} s")
     newest = max(recent, key=ended_at)
-    # A router with long periods reports rarely and is fresh all the same.
-    stale_seconds = max(STALE_SECONDS, STALE_PERIODS * newest.seconds)
+    # A router with long periods reports rarely and is fresh all the same. A short window is no sign of short periods: routers cut
+    # one at once when a request comes for a job that sleeps.
+    stale_seconds = max(STALE_SECONDS, STALE_PERIODS * max(window.seconds for window in recent))
     age_seconds = (now - ended_at(newest)).total_seconds()
     if age_seconds > stale_seconds:
         return NoData(f"the newest load window ended {age_seconds:.0f} s ago, over {stale_seconds:g} s")
-    covered = seconds_covered(recent)
+    covered = max(seconds_covered(recent), RATE_SECONDS_MIN)
     counted = [window for window in recent if latency_since is None or window.started_at >= latency_since]
     latencies = merged(window.latency_ms for window in counted)
-    active = [ended_at(window) for window in recent if window.arrivals or window.in_flight]
+    active = [ended_at(window) for window in recent if busy(window)]
+    present = _newest(recent, now - timedelta(seconds=stale_seconds))
     return Load(
         rps=sum(window.arrivals for window in recent) / covered,
         p95_ms=quantile(latencies, 0.95),
         completions=sum(latencies.values()),
-        in_flight=_in_flight(recent, now - timedelta(seconds=stale_seconds)),
+        in_flight=sum(window.in_flight for window in present),
         newest_at=ended_at(newest),
         seconds_covered=covered,
         active_at=max(active, default=None),
+        queued=sum(window.queued or 0 for window in present),
     )
+
+
+def busy(window: LoadWindow) -> bool:
+    """Whether anybody wanted anything of the job in this period."""
+    return bool(window.arrivals or window.in_flight or window.queued)
 
 
 def ended_at(window: LoadWindow) -> datetime:
@@ -103,11 +121,11 @@ def seconds_covered(windows: Collection[LoadWindow]) -> float:
     return covered
 
 
-def _in_flight(windows: Iterable[LoadWindow], since: datetime) -> int:
-    """What the newest window of each router says, if it is fresh: a router that is gone has nothing in flight."""
+def _newest(windows: Iterable[LoadWindow], since: datetime) -> list[LoadWindow]:
+    """The newest window of each router, if it is fresh: a router that is gone has nothing under way, and nobody waits there."""
     newest: dict[str, LoadWindow] = {}
     for window in windows:
         known = newest.get(window.router)
         if known is None or window.started_at > known.started_at:
             newest[window.router] = window
-    return sum(window.in_flight for window in newest.values() if ended_at(window) > since)
+    return [window for window in newest.values() if ended_at(window) > since]

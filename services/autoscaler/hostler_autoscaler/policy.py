@@ -112,9 +112,9 @@ def _changed(state: ScalerState) -> ScalerState:
 def _asleep(
     scaling: Scaling, state: ScalerState, load: Load, proposals: tuple[Proposal, ...], now: datetime
 ) -> tuple[ScalerState, Decision]:
-    """Wake with the first request that came after it was sent to sleep."""
-    called = load.active_at is not None and (state.slept_at is None or load.active_at > state.slept_at)
-    if not called:
+    """Wake with the first request that came after it was sent to sleep, or that waits now, whatever the routers' clocks say."""
+    came = load.active_at is not None and (state.slept_at is None or load.active_at > state.slept_at)
+    if not came and load.queued == 0:
         return state, Decision(0, ("asleep: no request came",))
     need = max((proposal.replicas for proposal in proposals), default=0)
     replicas = scaling.clamp(max(scaling.activation_replicas, need, 1))
@@ -124,8 +124,8 @@ def _asleep(
 
 
 def _idle(scaling: Scaling, state: ScalerState, load: Load, now: datetime) -> bool:
-    """Whether nothing has come for as long as it takes to fall asleep, known from data without a gap."""
-    if scaling.min_replicas > 0 or load.in_flight > 0 or state.valid_since is None:
+    """Whether nothing has come or waited for as long as it takes to fall asleep, known from data without a gap."""
+    if scaling.min_replicas > 0 or load.demand > 0 or state.valid_since is None:
         return False
     quiet_since = max(state.valid_since, state.active_at or state.valid_since)
     return now - quiet_since >= timedelta(seconds=_idle_seconds(scaling))

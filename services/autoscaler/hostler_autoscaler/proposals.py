@@ -65,10 +65,12 @@ def _throughput(target: ScalingTarget, load: Load) -> Proposal:
 
 
 def _concurrency(target: ScalingTarget, load: Load) -> Proposal:
-    replicas = math.ceil(load.in_flight / target.effective)
+    # Those that wait would be in flight if there were room for them.
+    replicas = math.ceil(load.demand / target.effective)
+    waiting = f" and {load.queued} waiting" if load.queued else ""
     return Proposal(
         replicas,
-        f"concurrency: {load.in_flight} in flight / {target.effective:g} per replica = {_replicas(replicas)}",
+        f"concurrency: {load.in_flight} in flight{waiting} / {target.effective:g} per replica = {_replicas(replicas)}",
     )
 
 
@@ -92,8 +94,8 @@ def _latency(target: ScalingTarget, load: Load, fleet: Fleet) -> Proposal:
         )
     judged = fleet.settled_seconds >= LOOK_BACK_SECONDS
     if load.p95_ms is None or load.completions < LATENCY_COMPLETIONS_MIN:
-        few = f"latency: {load.completions} completed requests are too few for a p95, {load.in_flight} are under way"
-        if judged and load.in_flight == 0:
+        few = f"latency: {load.completions} completed requests are too few for a p95, {load.demand} are under way"
+        if judged and load.demand == 0:
             return Proposal(fewer, f"{few}: {_replicas(fewer)}")
         return Proposal(stay, f"{few}: as it is")
     p95 = f"latency: p95 {load.p95_ms:.0f} ms"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from hostler_autoscaler.memory import ScalerMemory
-from hostler_autoscaler.observe import observe
+from hostler_autoscaler.observe import busy, observe
 from hostler_autoscaler.policy import Decision, decide, latency_since
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_autoscaler.windows import KEPT_SECONDS, WindowStore
@@ -85,8 +85,8 @@ class Autoscaler:
                     self._logger.warning("window.undecodable", subject=message.subject, reason=str(error))
                     continue
                 self._windows.add(window)
-                if window.rejected:
-                    # Somebody was turned away, perhaps of a job that sleeps: not at the next tick, now.
+                if window.rejected or (busy(window) and self._serves_nothing(window.job_id)):
+                    # Somebody was turned away or waits, perhaps for a job that sleeps: not at the next tick, now.
                     self.loop.note()
 
     async def tick(self) -> None:
@@ -150,6 +150,13 @@ class Autoscaler:
             reasons=decision.reasons,
         )
         return True
+
+    def _serves_nothing(self, job_id: str) -> bool:
+        """Whether it has no replica for a request, or will soon have none."""
+        entry = self._jobs.get(job_id)
+        if entry is None:
+            return False
+        return entry.job.status.desired_replicas == 0 or not entry.job.ready_replicas
 
     def _living(self, job_id: str) -> bool:
         entry = self._jobs.get(job_id)

@@ -1,25 +1,48 @@
 """Runs a router: `python -m hostler_router`.
 
-Reads the settings, builds the adapters, and leaves the rest to the chassis. Several of these share one port.
+Reads the settings, builds the adapters, and leaves the rest to the chassis. Several of these share one port; with more than one
+worker this process only looks after them (`workers`).
 """
 
 import random
 
-from hostler_bus.connection import open_bus, resync
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
-from hostler_router.service import Router, Surroundings
 from hostler_router.settings import RouterSettings
+from hostler_router.worker_link import Report, upward
+from hostler_router.workers import run_workers, worker_count
 
 
 def main() -> None:
     """Run until told to stop."""
     platform, settings = PlatformSettings(), RouterSettings()
+    workers = worker_count(settings.workers)
+    if workers > 1:
+        run_workers(workers, platform, settings)
+    else:
+        _run_router(platform, settings)
+
+
+def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
+    # Late, because a parent starts its workers sooner without it, and has no use for it.
+    from hostler_bus.connection import open_bus, resync
+    from hostler_kit.ids import new_id
+    from hostler_kit.logs import json_stream
+    from hostler_kit.valkey import open_valkey, valkey_url
+    from hostler_router.limits_store import ROUND_TRIP_SECONDS_MAX
+    from hostler_router.service import Router, Surroundings
+    from hostler_router.tracing import open_tracer
+    from hostler_router.usage_spool import UsageSpool
 
     async def start(chassis: Chassis) -> None:
+        parent = upward(chassis.stopping.set)
+        if parent is not None:
+            parent.tell(Report(chassis.ops_port, serves=False))
         secret_key = require_secret_key(platform.secret_key_file)
         bus = await open_bus(chassis, platform)
+        url = valkey_url(platform)
+        writer = new_id()
         router = Router(
             Surroundings(
                 name=chassis.name,
@@ -32,12 +55,25 @@ def main() -> None:
                 rng=random.Random(),  # noqa: S311
                 logger=chassis.logger,
                 drain_timeout_seconds=platform.drain_timeout_seconds,
+                valkey=None if url is None else open_valkey(url, timeout_seconds=ROUND_TRIP_SECONDS_MAX),
+                spool=UsageSpool(
+                    settings.usage_spool_folder,
+                    writer=writer,
+                    bytes_max=settings.usage_spool_bytes_max,
+                    now=lambda: chassis.clock.now().timestamp(),
+                    logger=chassis.logger,
+                ),
+                writer=writer,
+                log_stream=json_stream(platform.log_format),
+                tracer=open_tracer(platform.traces_sample, chassis.name, random.Random()),  # noqa: S311  # as above
             ),
             settings,
         )
         chassis.on_stop("router", router.stop)
         await router.start(chassis.spawn)
         resync(chassis, bus, platform, jobs=router.jobs, keys=router.keys)
+        if parent is not None:
+            parent.tell(Report(chassis.ops_port, serves=True))
 
     run_service("router", platform, settings, start)
 

@@ -1,24 +1,23 @@
-"""The application on the public port: which handler a request goes to, and what is noted when it has ended.
+"""The public port: which request goes where, what is answered at once, and what is noted when a request has ended.
 
-Raw ASGI. Every reply carries `x-request-id`, every error has OpenAI's shape, and every request but a probe's leaves one line
-in the log, without a word of what was in it.
+Called by the server for each head. Every reply carries `x-request-id`, every error has OpenAI's shape, and every request but a probe's
+leaves one line in the log, without a word of what was in it. Paths are an allow-list.
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+import re
+from collections.abc import Mapping
 from typing import Final
+from urllib.parse import quote, unquote_to_bytes
 
-from starlette.types import Receive, Scope, Send
-
-from hostler_kit.clock import Clock
-from hostler_kit.logs import Logger
+from hostler_domain.redaction import redact
+from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
 from hostler_router.auth import ANYONE, Caller, authenticate
-from hostler_router.edge import ClientGone, Reply, Request, read_head, request_id_of
+from hostler_router.cors import Cors
+from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
-from hostler_router.inference import FindKey, Inference, OnKey
-from hostler_router.metrics import RouterMetrics
+from hostler_router.inference import InferenceRequest
 from hostler_router.models import models_list, one_model
 from hostler_router.openai_errors import (
     INTERNAL,
@@ -26,118 +25,119 @@ from hostler_router.openai_errors import (
     ErrorReply,
     Refused,
     ambiguous_model,
+    not_offered,
     unknown_model,
     unknown_route,
     wrong_method,
 )
-from hostler_router.table import Ambiguous, Entry, RouteTable
+from hostler_router.parts import RouterParts
+from hostler_router.proxied import Owners, ProxiedRequest
+from hostler_router.table import Ambiguous, Entry
+from hostler_router.uploads import UploadRequest
+from hostler_router.wire.client_connection import Sink
+from hostler_router.wire.heads import Head
+from hostler_router.wire.reply import Reply
 from hostler_router.wishes import canonical
 
-MAY_STREAM: Final = {"/v1/chat/completions": True, "/v1/completions": True, "/v1/embeddings": False}
+MAY_STREAM: Final[Mapping[str, bool]] = {
+    "/v1/chat/completions": True,
+    "/v1/completions": True,
+    "/v1/embeddings": False,
+    "/v1/responses": True,
+    "/v1/rerank": False,
+    "/v1/score": False,
+    "/v1/tokenize": False,
+    "/v1/detokenize": False,
+}
 """Routes that are relayed as they are, and whether they know streams."""
 UPLOADS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
 """Routes that take a form with a file in it."""
 _MODELS: Final = "/v1/models"
 _OTHER: Final = "other"
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
-_CLIENT_GONE_CODE: Final = 499
-"""The code by which logs and figures, nginx's first, call a request whose client hung up."""
+_HARMLESS_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class RouterApp:
-    """The ASGI application."""
+    """What the server hands heads to."""
 
-    def __init__(
-        self,
-        inference: Inference,
-        table: RouteTable,
-        find_key: FindKey,
-        *,
-        on_key: OnKey,
-        caught_up: Callable[[], bool],
-        readiness: Readiness,
-        metrics: RouterMetrics,
-        clock: Clock,
-        logger: Logger,
-    ) -> None:
-        """Make the application.
+    def __init__(self, parts: RouterParts, *, readiness: Readiness, cors: Cors, owners: Owners) -> None:
+        """Make it.
 
         Args:
-            inference: Takes the requests that go to replicas.
-            table: Where they may go.
-            find_key: Gives a stored API key by its hash.
-            on_key: Told of the id of every key that is used.
-            caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
+            parts: What requests work with.
             readiness: For the probe.
-            metrics: The figures.
-            clock: The time.
-            logger: For one line per request.
+            cors: Which pages may call from browsers.
+            owners: Who answers the routes that are only passed on.
         """
-        self._inference = inference
-        self._table = table
-        self._find_key = find_key
-        self._on_key = on_key
-        self._caught_up = caught_up
+        self._parts = parts
         self._readiness = readiness
-        self._metrics = metrics
-        self._clock = clock
-        self._logger = logger
+        self._cors = cors
+        self._owners = owners
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        head = read_head(scope)
-        request = replace(head, path=canonical(head.path))
-        reply = Reply(send, request_id_of(request))
-        if request.path in _PROBES:
-            await self._probe(request, reply)
-            return
-        exchange = Exchange(reply.request_id, _label(request.path), self._clock.monotonic())
+    def begin(self, head: Head, reply: Reply) -> Sink | None:
+        """Take a request by its head."""
+        path = canonical(_path(head.target))
+        if path in _PROBES:
+            self._probe(head, path, reply)
+            return None
+        request_id = request_id_of(head)
+        reply.extra.append((b"x-request-id", request_id.encode()))
+        reply.extra.extend(self._cors.headers(head))
+        if self._cors.is_preflight(head):
+            reply.whole(204, b"", headers=self._cors.preflight(head))
+            return None
+        exchange = Exchange(request_id, _label(path), self._parts.clock.monotonic())
         try:
-            await self._dispatch(request, receive, exchange, reply)
+            return self._dispatch(head, path, reply, exchange)
         except Refused as refused:
-            if exchange.outcome is Outcome.ANSWERED:
-                exchange.outcome = Outcome.REFUSED
-            await reply.fail(refused.reply)
-        except ClientGone:
-            exchange.outcome = Outcome.CLIENT_GONE
-            self._metrics.client_gone()
-        except (
-            Exception
-        ):  # the outermost frame of a request: a bug in one must not look like anything but a 500
-            self._logger.exception("request.bug", request_id=exchange.request_id)
+            exchange.outcome = Outcome.REFUSED if exchange.outcome is Outcome.ANSWERED else exchange.outcome
+            self._answer_error(refused.reply, exchange, reply)
+        except Exception:  # the outermost frame: a bug in one request must not look like anything but a 500
+            self._parts.logger.exception("request.bug", request_id=request_id)
             exchange.outcome = Outcome.FAILED
-            await reply.fail(INTERNAL)
-        finally:
-            self._note(exchange, reply)
+            self._answer_error(INTERNAL, exchange, reply)
+        return None
 
-    async def _dispatch(self, request: Request, receive: Receive, exchange: Exchange, reply: Reply) -> None:
-        path = request.path
-        allowed = "GET" if _label(path) == _MODELS else "POST"
-        if _label(path) == _OTHER:
-            raise Refused(unknown_route(request.method, path))
-        if request.method != allowed:
-            raise Refused(wrong_method(request.method, path, allowed))
-        if not self._caught_up():
-            raise Refused(ROUTER_STARTING)
-        if path in MAY_STREAM:
-            await self._inference.handle(
-                request, receive, may_stream=MAY_STREAM[path], exchange=exchange, reply=reply
-            )
-        elif path in UPLOADS:
-            await self._inference.handle_upload(request, receive, exchange=exchange, reply=reply)
-        else:
-            await reply.whole(200, self._models(request))
+    def _dispatch(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> Sink | None:
+        if path in MAY_STREAM or path in UPLOADS:
+            if head.method != "POST":
+                raise Refused(wrong_method(head.method, path, "POST"))
+            if not self._parts.caught_up():
+                raise Refused(ROUTER_STARTING)
+            if path in UPLOADS:
+                return UploadRequest(self._parts, head, reply, exchange, may_stream=True)
+            return InferenceRequest(self._parts, head, reply, exchange, may_stream=MAY_STREAM[path])
+        if exchange.route == _MODELS:
+            if head.method != "GET":
+                raise Refused(wrong_method(head.method, path, "GET"))
+            if not self._parts.caught_up():
+                raise Refused(ROUTER_STARTING)
+            content = self._models(head, path)
+            self._parts.ended(exchange, 200, self._parts.clock.monotonic() - exchange.started)
+            reply.whole(200, content)
+            return None
+        owned = self._owners.of(path)
+        if owned is None or ".." in path:
+            raise Refused(unknown_route(head.method, path))
+        exchange.route = owned.route
+        if owned.url is None:
+            raise Refused(not_offered(owned.route))
+        return ProxiedRequest(
+            self._parts, head, reply, exchange, owned.url, target=_target(head.target, path)
+        )
 
-    def _models(self, request: Request) -> bytes:
-        caller = authenticate(request.headers, self._find_key, now=self._clock.now())
+    def _models(self, head: Head, path: str) -> bytes:
+        parts = self._parts
+        caller = authenticate(head.headers, parts.find_key, now=parts.clock.now())
         if isinstance(caller, Caller):
-            self._on_key(caller.key_id)
-        model = request.path.removeprefix(_MODELS).strip("/")
+            parts.on_key(caller.key_id)
+        model = path.removeprefix(_MODELS).strip("/")
         if not model:
             if isinstance(caller, ErrorReply):
                 raise Refused(caller)
-            return models_list(self._table.listed(caller.viewer))
-        found = self._table.find(model, caller.viewer if isinstance(caller, Caller) else ANYONE)
+            return models_list(parts.table.listed(caller.viewer))
+        found = parts.table.find(model, caller.viewer if isinstance(caller, Caller) else ANYONE)
         if isinstance(found, Entry):
             return one_model(found)
         if isinstance(caller, ErrorReply):
@@ -146,38 +146,45 @@ class RouterApp:
             ambiguous_model(model, found.job_ids) if isinstance(found, Ambiguous) else unknown_model(model)
         )
 
-    async def _probe(self, request: Request, reply: Reply) -> None:
-        if request.method not in ("GET", "HEAD"):
-            await reply.fail(wrong_method(request.method, request.path, "GET, HEAD"))
+    def _answer_error(self, error: ErrorReply, exchange: Exchange, reply: Reply) -> None:
+        seconds = self._parts.clock.monotonic() - exchange.started
+        self._parts.ended(exchange, error.status, seconds)
+        fail_reply(reply, error)
+
+    def _probe(self, head: Head, path: str, reply: Reply) -> None:
+        if head.method not in ("GET", "HEAD"):
+            fail_reply(reply, wrong_method(head.method, path, "GET, HEAD"))
             return
-        if request.path == "/healthz":
-            await reply.whole(200, json.dumps({"status": "ok"}).encode())
+        if path == "/healthz":
+            reply.whole(200, json.dumps({"status": "ok"}).encode())
             return
         # Which check says no is told on the ops port; strangers only learn that one does.
         ready = all(check.ok for check in self._readiness.report().values())
         status = "ready" if ready else "not ready"
-        await reply.whole(200 if ready else 503, json.dumps({"status": status}).encode())
+        reply.whole(200 if ready else 503, json.dumps({"status": status}).encode())
 
-    def _note(self, exchange: Exchange, reply: Reply) -> None:
-        seconds = self._clock.monotonic() - exchange.started
-        code = reply.status or _CLIENT_GONE_CODE
-        self._metrics.ended(exchange.route, code, seconds)
-        if exchange.job_id and self._table.get(exchange.job_id) is not None:
-            self._metrics.job_ended(exchange.job_id, exchange.outcome)
-        if exchange.tries and not exchange.stream and exchange.outcome is Outcome.ANSWERED:
-            self._metrics.overhead(seconds - exchange.body_seconds - exchange.replica_seconds)
-        self._logger.info(
-            "request",
-            request_id=exchange.request_id,
-            route=exchange.route,
-            job=exchange.job_id or None,
-            replica=exchange.replica_id or None,
-            status=code,
-            outcome=exchange.outcome,
-            stream=exchange.stream,
-            tries=exchange.tries,
-            ms=round(seconds * 1000, 1),
-        )
+
+def request_id_of(head: Head) -> str:
+    """The client's own id of its request if it is short and harmless, else a new one."""
+    given = head.headers.get(b"x-request-id")
+    if given is not None and _HARMLESS_ID.fullmatch(given):
+        text = given.decode("latin-1")
+        if redact(text) == text:
+            return text
+    return new_id()
+
+
+def _path(target: bytes) -> str:
+    path = target.partition(b"?")[0]
+    if path.startswith((b"http://", b"https://")):
+        path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
+    return (unquote_to_bytes(path) if b"%" in path else path).decode("utf-8", "replace")
+
+
+def _target(target: bytes, path: str) -> bytes:
+    """What an owner is asked for: the route that was looked at, in no other spelling, and the query as it came."""
+    _, mark, query = target.partition(b"?")
+    return quote(path, safe="/").encode() + mark + query
 
 
 def _label(path: str) -> str:

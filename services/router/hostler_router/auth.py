@@ -12,6 +12,7 @@ from typing import Final
 from hostler_contracts import credentials
 from hostler_contracts.catalogue import ApiKey
 from hostler_contracts.credentials import Refused, presented_key
+from hostler_domain.limits import Limits
 from hostler_router.openai_errors import ErrorReply, bad_key, missing_scope
 
 _SCOPE: Final = "inference"
@@ -45,10 +46,19 @@ ANYONE: Final = Viewer(project=None)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone with a good key."""
+    """Someone with a good key.
+
+    Attributes:
+        key_id: Of the key.
+        viewer: Whose jobs it shows.
+        project: The key's own, whose limits hold.
+        limits: The key's own.
+    """
 
     key_id: str
     viewer: Viewer
+    project: str
+    limits: Limits | None
 
 
 def authenticate(
@@ -67,7 +77,8 @@ def authenticate(
     found = credentials.authenticate(key, find, _SCOPE, now=now)
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
-    return Caller(found.key_id, _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip()))
+    viewer = _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip())
+    return Caller(found.key_id, viewer, found.project, found.limits)
 
 
 def _viewer(key: ApiKey, org: str) -> Viewer:

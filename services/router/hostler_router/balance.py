@@ -1,12 +1,18 @@
-"""Which replica takes a request: the one with the fewest requests under way.
+"""Which replica takes a request.
 
-Pure; called by the relay for every attempt. `outstanding` counts this router's own requests, which is enough: several
-routers each spreading their share evenly spread the whole evenly.
+Pure; called for every attempt. The rule is the least work outstanding. A request with an affinity, the prefix of its prompt or
+the name of a session, goes to the replica that others of the kind went to, unless that one is much busier than the rest:
+`rings` tells which one that is.
+
+`outstanding` counts this router's own requests. Several workers each spreading their share evenly spread the whole evenly,
+but all of them would send to the same idle replica at once; two random choices keep them apart.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from math import ceil
 from typing import Protocol
 
+from hostler_router.rings import ring_of
 from hostler_router.table import Endpoint
 
 
@@ -21,21 +27,117 @@ class Rng(Protocol):
 def pick(
     candidates: Sequence[Endpoint],
     *,
-    outstanding: Mapping[str, int],
+    outstanding: Mapping[str, int | float],
     rng: Rng,
     exclude: Collection[str] = (),
+    bound: int | None = None,
+    counts: Mapping[str, int] | None = None,
+    choices: int = 0,
+    affinity: bytes = b"",
+    load_bound: float = 1.25,
 ) -> Endpoint | None:
-    """The candidate with the fewest requests outstanding; None when all are excluded.
+    """The candidate that is to take the request; None when nobody may.
 
     Args:
-        candidates: Replicas that serve.
-        outstanding: Requests under way by replica id; absent means none.
+        candidates: Replicas that serve, each once.
+        outstanding: What each has to do by replica id: requests, or work in any unit; absent means nothing.
         rng: Decides between equals, so that idle replicas take turns.
-        exclude: Ids of replicas that are not to be picked, because they were tried.
+        exclude: Ids of replicas that are not to be picked, because they were tried or are ejected.
+        bound: A replica with so many requests gets no more; None for no bound.
+        counts: Requests under way by replica id, for `bound`; left out where `outstanding` is that already.
+        choices: Of so many random candidates the least busy one is taken; of all where it is 0.
+        affinity: What requests that should meet on one replica have in common; empty for none. Goes before `choices`.
+        load_bound: How many times the mean load a replica may have before it passes its own requests on; no less than 1.
     """
-    eligible = [endpoint for endpoint in candidates if endpoint.replica_id not in exclude]
-    if not eligible:
-        return None
-    fewest = min(outstanding.get(endpoint.replica_id, 0) for endpoint in eligible)
-    equals = [endpoint for endpoint in eligible if outstanding.get(endpoint.replica_id, 0) == fewest]
+    if affinity:
+        return _preferred(candidates, outstanding, exclude, bound, counts, affinity, load_bound)
+    if 0 < choices < len(candidates):
+        # Mostly all may take it, so it pays to look at the chosen ones alone first.
+        chosen = _sample(candidates, choices, rng)
+        if len(eligible := _eligible(chosen, outstanding, exclude, bound, counts)) == choices:
+            return _least(eligible, outstanding, rng)
+    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
+    if 0 < choices < len(eligible):
+        eligible = _sample(eligible, choices, rng)
+    return _least(eligible, outstanding, rng)
+
+
+def _eligible(
+    candidates: Sequence[Endpoint],
+    outstanding: Mapping[str, int | float],
+    exclude: Collection[str],
+    bound: int | None,
+    counts: Mapping[str, int] | None,
+) -> Sequence[Endpoint]:
+    """Those that are neither excluded nor have their number of requests."""
+    if bound is None:
+        if not exclude:
+            return candidates
+        return [endpoint for endpoint in candidates if endpoint.replica_id not in exclude]
+    requests = (outstanding if counts is None else counts).get
+    if not exclude:
+        return [endpoint for endpoint in candidates if requests(endpoint.replica_id, 0) < bound]
+    return [
+        endpoint
+        for endpoint in candidates
+        if endpoint.replica_id not in exclude and requests(endpoint.replica_id, 0) < bound
+    ]
+
+
+def _least(eligible: Sequence[Endpoint], outstanding: Mapping[str, int | float], rng: Rng) -> Endpoint | None:
+    """The least busy one, one of them at random where there are several."""
+    if len(eligible) < 2:
+        return eligible[0] if eligible else None
+    load_of = outstanding.get
+    loads = [load_of(endpoint.replica_id, 0) for endpoint in eligible]
+    least = min(loads)
+    if loads.count(least) == 1:
+        return eligible[loads.index(least)]
+    equals = [endpoint for endpoint, load in zip(eligible, loads, strict=True) if load == least]
     return equals[rng.randrange(len(equals))]
+
+
+def _preferred(
+    candidates: Sequence[Endpoint],
+    outstanding: Mapping[str, int | float],
+    exclude: Collection[str],
+    bound: int | None,
+    counts: Mapping[str, int] | None,
+    affinity: bytes,
+    load_bound: float,
+) -> Endpoint | None:
+    """Consistent hashing with bounded loads (Mirrokni, Thorup, Zadimoghaddam: arXiv 1608.01350).
+
+    The ring is that of all candidates, so that one that is left out for a moment moves nobody else's requests. A replica's load
+    is bounded by the mean with the new request over those that aren't excluded: one of them is always below that.
+    """
+    ids = tuple([endpoint.replica_id for endpoint in candidates])
+    in_service = ids if not exclude else [replica_id for replica_id in ids if replica_id not in exclude]
+    if not in_service:
+        return None
+    load_of = outstanding.get
+    requests_of = load_of if counts is None else counts.get
+    total = 1 + sum([load_of(replica_id, 0) for replica_id in in_service])
+    capacity = ceil(load_bound * total / len(in_service))
+    for owner in ring_of(ids).owners(affinity):
+        replica_id = ids[owner]
+        if (
+            load_of(replica_id, 0) < capacity
+            and replica_id not in exclude
+            and (bound is None or requests_of(replica_id, 0) < bound)
+        ):
+            return candidates[owner]
+    # All below the bound of load have their number of requests already: several of little work each.
+    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
+    return min(
+        eligible, key=lambda endpoint: (load_of(endpoint.replica_id, 0), endpoint.replica_id), default=None
+    )
+
+
+def _sample(eligible: Sequence[Endpoint], choices: int, rng: Rng) -> list[Endpoint]:
+    """So many different ones at random (Floyd's way: one number each)."""
+    chosen: list[int] = []
+    for last in range(len(eligible) - choices, len(eligible)):
+        index = rng.randrange(last + 1)
+        chosen.append(last if index in chosen else index)
+    return [eligible[index] for index in chosen]

@@ -1,86 +1,143 @@
-"""What the router reads in bodies: three fields of a request, the usage of an answer. Everything else travels as it came.
+"""What the router reads in bodies: a few fields of a request, the usage of an answer. Everything else travels as it came.
 
-Pure; called by the inference handler and the relay.
+Pure; called by the inference handler and the relay, once per request.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
 
-import pydantic_core
+import msgspec
 
 from hostler_router.forms import FormBody
+from hostler_router.json_reading import Edit, Members, insertion, read_body, read_members, spliced
 from hostler_router.openai_errors import Refused, invalid
+from hostler_router.resumable import is_resumable
 
 JsonObject = Mapping[str, object]
 MODEL_LENGTH_MAX: Final = 512
 
+_MODEL_BYTES_MAX: Final = 12 * MODEL_LENGTH_MAX + 2  # each character as two escapes, and the quotes
+_NUMBER_BYTES_MAX: Final = 20
+_WANTED: Final = b'"include_usage":true'
+_NULL: Final = b"null"
+_TRUE: Final = b"true"
+_FALSE: Final = b"false"
+_NO_MODEL: Final = invalid(
+    "You must provide a model parameter.", code="missing_required_parameter", param="model"
+)
+_TEXT: Final = msgspec.json.Decoder(str)
+_NUMBER: Final = msgspec.json.Decoder(int | float)
+_PROMPTS: Final = ("messages", "prompt", "input")
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one answer took, as the runtime counted it: tokens, or begun seconds of audio."""
+    """What one answer took, as the runtime counted it: tokens, or begun seconds of audio.
+
+    `cached_tokens` are those of the prompt that the runtime had at hand; None where it does not say.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     audio_seconds: int = 0
+    cached_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A request for inference.
+class _Answer(msgspec.Struct, gc=False):
+    usage: dict[str, object] | None = None
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
+class Asked(msgspec.Struct, frozen=True, gc=False):
+    """A request for inference. A struct of msgspec because one is made for every request, in a fifteenth of the time.
 
     Attributes:
         model: Which job, in any of the ways to name one.
         stream: Whether the answer shall come as events.
         strip_usage: The usage in the stream was asked for by the router, so the client does not get it.
         body: What the replica gets.
+        model_at: Where the model's name stands in `body`, with its quotes, if that is JSON.
+        priority: As the client put it; by vLLM's rule less is earlier.
+        flex: The client lets others go first (OpenAI's `service_tier`).
+        n: How many answers it wants.
+        tokens_max: Longest answer, all `n` of them together; None where the client does not say.
+        resumable: Another replica may go on where one broke off.
+        prompt_at: Where what is asked stands in `body`; a view of it would keep the body alive as it came.
     """
 
     model: str
     stream: bool
     strip_usage: bool
     body: bytes | FormBody
+    model_at: tuple[int, int] = (0, 0)
+    priority: int = 0
+    flex: bool = False
+    n: int = 1
+    tokens_max: int | None = None
+    resumable: bool = False
+    prompt_at: tuple[int, int] = (0, 0)
 
     @property
     def content_type(self) -> str:
         """Of the body."""
         return self.body.content_type if isinstance(self.body, FormBody) else "application/json"
 
+    def prefix_of(self, chars: int) -> bytes:
+        """The beginning of what is asked, as it is written: a byte for a character, more where they are not ASCII."""
+        begin, end = self.prompt_at
+        return b"" if isinstance(self.body, FormBody) else self.body[begin : min(begin + chars, end)]
 
-def read_request(body: bytes, *, may_stream: bool, meant: str | None = None) -> Asked:
+    def body_naming(self, model: str) -> bytes | FormBody:
+        """The body, asking for `model` instead."""
+        if isinstance(self.body, FormBody):
+            return replace(self.body, model=model)
+        return spliced(self.body, ((*self.model_at, msgspec.json.encode(model)),))
+
+
+def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, route: str = "") -> Asked:
     """What is asked for.
 
-    The body stays as it came, but for a stream whose client does not want its usage: the runtime is asked for it all the
-    same, because load and bills are counted from it.
+    The body stays as it came, but for the model that the head names, and for a stream whose client does not want its usage: the
+    runtime is asked for it all the same, because load and bills are counted from it.
 
     Args:
         body: As it came.
         may_stream: Whether the route knows streams.
         meant: The model that the request's head names; it goes before the body's, and into the body.
+        route: Its path, which says whether the answer can be resumed.
 
     Raises:
-        Refused: it is no JSON object, or names no model.
+        Refused: it is no JSON object, or names no model, or something twice.
     """
-    try:
-        decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False))
-    except ValueError:
-        raise Refused(invalid("The request body is not valid JSON.", code="invalid_json")) from None
-    if decoded is None:
-        raise Refused(invalid("The request body must be a JSON object.", code="invalid_type"))
-    model = meant or _model(decoded)
-    if decoded.get("model") != model:
-        decoded = {**decoded, "model": model}
-        body = _encoded(decoded)
-    stream = _stream(decoded) if may_stream else False
-    if not stream:
-        return Asked(model, stream=False, strip_usage=False, body=body)
-    options = _stream_options(decoded)
-    if options.get("include_usage") is True:
-        return Asked(model, stream=True, strip_usage=False, body=body)
-    with_usage = {**decoded, "stream_options": {**options, "include_usage": True}}
-    return Asked(model, stream=True, strip_usage=True, body=_encoded(with_usage))
+    members = read_body(body)
+    if meant and not _says(members.values.get("model"), meant):
+        body = _naming(body, members, meant)
+        members = read_members(body)
+    values = members.values
+    model = _model(values.get("model"))
+    stream = may_stream and _stream(values.get("stream"))
+    edit = _asking_for_usage(body, members) if stream else None
+    if edit is not None:
+        body = spliced(body, (edit,))
+    n = _integer(values.get("n")) or 1
+    return Asked(
+        model,
+        stream=stream,
+        strip_usage=edit is not None,
+        body=body,
+        model_at=_moved(members.span("model"), edit),
+        priority=_integer(values.get("priority")) or 0,
+        flex=_is(values.get("service_tier"), b'"flex"'),
+        n=n,
+        tokens_max=_tokens_max(values, n),
+        resumable=stream and n == 1 and is_resumable(route, values),
+        prompt_at=_moved(_prompt_at(members), edit),
+    )
 
 
 def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
@@ -94,15 +151,17 @@ def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
     except UnicodeDecodeError:
         raise Refused(invalid("The fields of the form must be UTF-8.", code="invalid_form")) from None
     stream = fields.get("stream", "").lower() in ("true", "1")
-    return Asked(_model(fields), stream=stream, strip_usage=False, body=body)
+    model = fields.get("model")
+    if model is None:
+        raise Refused(_NO_MODEL)
+    return Asked(_checked(model), stream=stream, strip_usage=False, body=body)
 
 
 def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:
-    """A body of `Asked`, asking for `model` instead."""
+    """A body of `Asked`, asking for `model` instead; `Asked.body_naming` does the same and knows where to look."""
     if isinstance(body, FormBody):
         return replace(body, model=model)
-    decoded = as_object(pydantic_core.from_json(body, allow_inf_nan=False)) or {}
-    return _encoded({**decoded, "model": model})
+    return _naming(body, read_members(body), model)
 
 
 def read_usage(payload: JsonObject) -> Usage | None:
@@ -115,7 +174,23 @@ def read_usage(payload: JsonObject) -> Usage | None:
     prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
     if not _is_count(prompt) or not _is_count(completion):
         return None
-    return Usage(prompt, completion)
+    details = as_object(usage.get("prompt_tokens_details"))
+    cached = None if details is None else details.get("cached_tokens")
+    return Usage(prompt, completion, cached_tokens=cached if _is_count(cached) else None)
+
+
+def read_usage_of(content: bytes) -> Usage | None:
+    """The usage of a whole answer, which is read only so far as to see that it is whole.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+    """
+    try:
+        answer = _ANSWER.decode(content)
+    except msgspec.ValidationError:
+        _ANY.decode(content)
+        return None
+    return None if answer.usage is None else read_usage({"usage": answer.usage})
 
 
 def read_audio_seconds(header: str) -> Usage | None:
@@ -131,39 +206,105 @@ def as_object(value: object) -> JsonObject | None:
     return value if _is_object(value) else None
 
 
-def _encoded(decoded: JsonObject) -> bytes:
-    return json.dumps(decoded, ensure_ascii=False, separators=(",", ":")).encode()
+def _naming(body: bytes, members: Members, model: str) -> bytes:
+    encoded = msgspec.json.encode(model)
+    if "model" in members.values:
+        return spliced(body, ((*members.span("model"), encoded),))
+    return spliced(body, (insertion(body, members, b'"model":' + encoded),))
 
 
-def _model(decoded: JsonObject) -> str:
-    model = decoded.get("model")
-    if model is None:
-        raise Refused(
-            invalid("You must provide a model parameter.", code="missing_required_parameter", param="model")
-        )
-    if not isinstance(model, str):
-        raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model"))
+def _says(given: msgspec.Raw | None, model: str) -> bool:
+    try:
+        return given is not None and _TEXT.decode(given) == model
+    except msgspec.ValidationError:
+        return False
+
+
+def _model(given: msgspec.Raw | None) -> str:
+    if given is None or _is(given, _NULL):
+        raise Refused(_NO_MODEL)
+    try:
+        model = _TEXT.decode(given) if len(given) <= _MODEL_BYTES_MAX else ""
+    except msgspec.ValidationError:
+        raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model")) from None
+    return _checked(model)
+
+
+def _checked(model: str) -> str:
     if not 0 < len(model) <= MODEL_LENGTH_MAX:
         message = f"'model' must have 1 to {MODEL_LENGTH_MAX} characters."
         raise Refused(invalid(message, code="invalid_value", param="model"))
     return model
 
 
-def _stream(decoded: JsonObject) -> bool:
-    stream = decoded.get("stream")
-    if stream is None or isinstance(stream, bool):
-        return bool(stream)
+def _stream(given: msgspec.Raw | None) -> bool:
+    if given is None or _is(given, _NULL) or _is(given, _FALSE):
+        return False
+    if _is(given, _TRUE):
+        return True
     raise Refused(invalid("'stream' must be a boolean.", code="invalid_type", param="stream"))
 
 
-def _stream_options(decoded: JsonObject) -> JsonObject:
-    given = decoded.get("stream_options")
-    options = {} if given is None else as_object(given)
-    if options is None:
-        raise Refused(
-            invalid("'stream_options' must be an object.", code="invalid_type", param="stream_options")
-        )
-    return options
+def _asking_for_usage(body: bytes, members: Members) -> Edit | None:
+    """What makes the runtime end the stream with its usage; None where the client has asked for that."""
+    given = members.values.get("stream_options")
+    if given is None:
+        return insertion(body, members, b'"stream_options":{' + _WANTED + b"}")
+    begin, end = members.span("stream_options")
+    if _is(given, _NULL):
+        return begin, end, b"{" + _WANTED + b"}"
+    text = bytes(given)
+    try:
+        options = read_members(text)
+    except msgspec.ValidationError:
+        message = "'stream_options' must be an object."
+        raise Refused(invalid(message, code="invalid_type", param="stream_options")) from None
+    wanted = options.values.get("include_usage")
+    if wanted is None:
+        at, _, added = insertion(text, options, _WANTED)
+        return begin + at, begin + at, added
+    if _is(wanted, _TRUE):
+        return None
+    at, until = options.span("include_usage")
+    return begin + at, begin + until, _TRUE
+
+
+def _tokens_max(values: Mapping[str, msgspec.Raw], n: int) -> int | None:
+    each = _integer(values.get("max_completion_tokens"))
+    if each is None:
+        each = _integer(values.get("max_tokens"))
+    return None if each is None else each * max(n, _integer(values.get("best_of")) or 1, 1)
+
+
+def _prompt_at(members: Members) -> tuple[int, int]:
+    for name in _PROMPTS:
+        if name in members.values:
+            return members.span(name)
+    return 0, 0
+
+
+def _moved(span: tuple[int, int], edit: Edit | None) -> tuple[int, int]:
+    """Where a span is after the edit of something else."""
+    if edit is None or span[0] <= edit[0]:
+        return span
+    begin, end, instead = edit
+    longer = len(instead) - (end - begin)
+    return span[0] + longer, span[1] + longer
+
+
+def _integer(given: msgspec.Raw | None) -> int | None:
+    """A whole number, also one written as 1.0; None for anything else, which the runtime refuses."""
+    if given is None or len(given) > _NUMBER_BYTES_MAX:
+        return None
+    try:
+        number = _NUMBER.decode(given)
+    except msgspec.DecodeError:
+        return None
+    return int(number) if number == int(number) else None
+
+
+def _is(given: msgspec.Raw | None, literal: bytes) -> bool:
+    return given is not None and len(given) == len(literal) and bytes(given) == literal
 
 
 def _audio(seconds: object) -> Usage | None:

@@ -14,7 +14,9 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     """By the router, for what is wrong with it."""
     REJECTED = "rejected"
-    """For want of a ready replica."""
+    """For want of a ready replica, or of a place in the line for one."""
+    LIMITED = "limited"
+    """For a limit of its key or project."""
     FAILED = "failed"
     """With a 5xx, before anything of an answer was sent."""
     BROKEN = "broken"
@@ -40,6 +42,9 @@ class Exchange:
         stream: Whether events were asked for.
         tries: How many replicas were asked.
         replica_seconds: How long replicas were waited for.
+        queued_at: Since when it waits for a replica, by the monotonic clock; None while it does not.
+        queue_seconds: How long it has waited for one.
+        resumed: Another replica continued the stream of the first.
         body_seconds: How long the request body took to come.
         first_event_seconds: When the first event went out, since the start; None before that.
         usage: As the runtime said.
@@ -56,6 +61,9 @@ class Exchange:
     stream: bool = False
     tries: int = 0
     replica_seconds: float = 0.0
+    queued_at: float | None = None
+    queue_seconds: float = 0.0
+    resumed: bool = False
     body_seconds: float = 0.0
     first_event_seconds: float | None = None
     usage: Usage | None = None

@@ -1,239 +1,713 @@
 """One request for inference, from its head to the last byte of its answer.
 
-Called by the application for every inference route: who asks, what for, which job, then the relay, while the client and the
-service's stop are watched. Keys and routes come from memory; nothing is waited for but the body, the replica and the client.
+Made by the application for every inference route, and called from then on: by the client's connection, by the try that is under
+way, by the timer wheel, and by whoever makes room in the line. It decides what comes next; keys and routes come from memory, and only
+callers with limits wait for a store. What a client gets is whole: an error of its own, an answer that is complete, or a stream that
+ends with `[DONE]` or with one error event.
 """
 
-import asyncio
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from starlette.types import Receive
-
-from hostler_contracts.catalogue import ApiKey
-from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
+from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller, authenticate
-from hostler_router.bodies import Asked, read_request
-from hostler_router.edge import Reply, Request, read_body, wait_gone
+from hostler_router.bodies import Asked, Usage, read_request, with_model
+from hostler_router.closing import put_down, show_in_flight
+from hostler_router.continuation import RUNTIMES
+from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
-from hostler_router.metrics import RouterMetrics
+from hostler_router.forms import FormBody
+from hostler_router.limit_rules import Verdict, estimated_tokens
+from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
+    INTERNAL,
     ROUTER_STOPPING,
+    TIMED_OUT,
     ErrorReply,
     Refused,
     ambiguous_model,
+    body_too_large,
+    body_too_slow,
+    encoded_body,
     not_serving,
+    queue_full,
+    queue_timed_out,
+    rate_limited,
+    route_not_allowed,
     unknown_model,
 )
-from hostler_router.relay import Relay
-from hostler_router.running import Running
-from hostler_router.table import Ambiguous, Entry, NotServing, Route, RouteTable, Unknown
-from hostler_router.uploads import UploadLimits, upload
-from hostler_router.usage import UsageRecorder, finished
-from hostler_router.windows import WindowRecorder
+from hostler_router.outliers import Failure, Outliers
+from hostler_router.parts import RouterParts
+from hostler_router.placement import choose, work_of
+from hostler_router.resume import RESUMED_MARK, Resume
+from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
+from hostler_router.tracing import Span
+from hostler_router.upstream_head import upstream_head
+from hostler_router.usage import finished
+from hostler_router.waiting_line import Ticket
+from hostler_router.wire.addresses import Address
+from hostler_router.wire.heads import Head
+from hostler_router.wire.reply import Reply
 from hostler_router.wishes import Wishes, read_wishes
 
-FindKey = Callable[[str], ApiKey | None]
-OnKey = Callable[[str], None]
-"""Told of the id of every key that is used."""
+_KEEP_ALIVE: Final = b": keep-alive\n\n"
+_NEVER: Final = float("inf")
+_BYTES_PER_TOKEN: Final = 4
+"""What a prompt is taken to be, where nobody has counted its tokens."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """Bounds of a request body; the settings of the same names say more."""
-
-    body_bytes_max: int
-    body_timeout_seconds: float
-
-
-class Inference:
-    """Handles requests for inference."""
+class InferenceRequest:
+    """A request."""
 
     def __init__(
-        self,
-        table: RouteTable,
-        find_key: FindKey,
-        relay: Relay,
-        *,
-        limits: BodyLimits,
-        upload_limits: UploadLimits,
-        recorder: WindowRecorder,
-        usage: UsageRecorder,
-        on_key: OnKey,
-        running: Running,
-        metrics: RouterMetrics,
-        clock: Clock,
+        self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, *, may_stream: bool
     ) -> None:
-        self._table = table
-        self._find_key = find_key
-        self._relay = relay
-        self._limits = limits
-        self._upload_limits = upload_limits
-        self._recorder = recorder
-        self._usage = usage
-        self._on_key = on_key
-        self._running = running
-        self._metrics = metrics
-        self._clock = clock
+        """Take a request by its head.
 
-    async def handle(
-        self, request: Request, receive: Receive, *, may_stream: bool, exchange: Exchange, reply: Reply
-    ) -> None:
-        """Answer the request.
+        Args:
+            parts: What requests work with.
+            head: What it begins with.
+            reply: How it is answered.
+            exchange: Where the course of it is noted.
+            may_stream: Whether the route knows streams.
 
         Raises:
-            Refused: it ends before it reaches a replica.
-            ClientGone: its body never came in full.
+            Refused: the head says that it can't be answered.
         """
-        caller, wishes = self._admit(request, exchange)
-        body = await read_body(
-            request,
-            receive,
-            body_bytes_max=self._limits.body_bytes_max,
-            body_timeout_seconds=self._limits.body_timeout_seconds,
+        self._parts = parts
+        self._head = head
+        self._reply = reply
+        self._exchange = exchange
+        self._may_stream = may_stream
+        self._over = False
+        self._asked: Asked | None = None
+        self._entry: Entry | None = None
+        self._attempt: Attempt | None = None
+        self._tried: set[str] = set()
+        self._ticket: Ticket[Waiter] | None = None
+        self._verdict: Verdict | None = None
+        self._resume: Resume | None = None
+        self._spoke = False
+        self._entered = False
+        self._events = 0
+        self._deadline = self._queue_deadline = _NEVER
+        self._wrote = exchange.started
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._caller, self._wishes = self._admit()
+        self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
+        self._try_span: Span | None = None
+        self._body_deadline = exchange.started + self._body_timeout_seconds
+        parts.wheel.arm(self, self._next_due())
+
+    # The body.
+
+    @property
+    def _body_bytes_max(self) -> int:
+        return self._parts.settings.body_bytes_max
+
+    @property
+    def _body_timeout_seconds(self) -> float:
+        return self._parts.settings.body_timeout_seconds
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._over:
+            return
+        self._size += len(data)
+        if self._size > self._body_bytes_max:
+            self._refuse(body_too_large(self._body_bytes_max))
+            return
+        self._guard(lambda: self._keep(data))
+
+    def on_end(self) -> None:
+        """All of it is here."""
+        if not self._over:
+            self._guard(self._start)
+
+    def _keep(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    def _read(self) -> Asked:
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        return read_request(
+            body, may_stream=self._may_stream, meant=self._wishes.model, route=self._exchange.route
         )
-        asked = read_request(body, may_stream=may_stream, meant=wishes.model)
-        await self._pass(asked, caller, wishes, receive, exchange, reply)
 
-    async def handle_upload(
-        self, request: Request, receive: Receive, *, exchange: Exchange, reply: Reply
-    ) -> None:
-        """Answer a request that is a form with a file in it.
+    def _let_go(self) -> None:
+        """Free what the body takes."""
 
-        Raises:
-            Refused: it ends before it reaches a replica.
-            ClientGone: its body never came in full.
-        """
-        caller, wishes = self._admit(request, exchange)
-        async with upload(request, receive, self._upload_limits) as asked:
-            await self._pass(asked, caller, wishes, receive, exchange, reply)
+    # Who asks, and for what.
 
-    def _admit(self, request: Request, exchange: Exchange) -> tuple[Caller | ErrorReply, Wishes]:
+    def _admit(self) -> tuple[Caller | ErrorReply, Wishes]:
         """Who asks, or why that is nobody; and what the head of the request wishes."""
-        caller = authenticate(request.headers, self._find_key, now=self._clock.now())
-        if isinstance(caller, ErrorReply) and not self._table.has_public:
+        parts, headers = self._parts, self._head.headers
+        caller = authenticate(headers, parts.find_key, now=parts.clock.now())
+        if isinstance(caller, ErrorReply) and not parts.table.has_public:
             raise Refused(caller)  # before the body: strangers get nothing held for them
         if isinstance(caller, Caller):
-            self._on_key(caller.key_id)
-            exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
-        return caller, read_wishes(request.headers)
+            parts.on_key(caller.key_id)
+            self._exchange.key_id, self._exchange.key_project = caller.key_id, caller.viewer.project
+        wishes = read_wishes(headers)
+        encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
+        if encoding.lower() != "identity":
+            raise Refused(encoded_body(encoding))
+        if (self._head.length or 0) > self._body_bytes_max:
+            # Refused before the go-ahead: whether the body comes all the same can't be known, so the connection ends.
+            self._reply.closes = self._reply.closes or b"expect" in headers
+            raise Refused(body_too_large(self._body_bytes_max))
+        return caller, wishes
 
-    async def _pass(
-        self,
-        asked: Asked,
-        caller: Caller | ErrorReply,
-        wishes: Wishes,
-        receive: Receive,
-        exchange: Exchange,
-        reply: Reply,
-    ) -> None:
-        """Find the job and relay, once the body is there."""
-        exchange.body_seconds = self._clock.monotonic() - exchange.started
+    def _start(self) -> None:
+        parts, exchange = self._parts, self._exchange
+        now = parts.clock.monotonic()
+        exchange.body_seconds = now - exchange.started
+        self._body_deadline = _NEVER
+        asked = self._asked = self._read()
         exchange.stream = asked.stream
-        entry = self._resolve(asked, caller, exchange)
-        await self._relay_watched(entry, asked, wishes, receive, exchange, reply)
-
-    def _resolve(self, asked: Asked, caller: Caller | ErrorReply, exchange: Exchange) -> Entry:
-        target = self._table.resolve(asked.model, caller.viewer if isinstance(caller, Caller) else ANYONE)
-        if isinstance(caller, ErrorReply) and isinstance(target, Ambiguous | Unknown):
-            # Without a good key nobody learns which names exist, only that a key is needed.
-            raise Refused(caller)
-        match target:
-            case Unknown():
-                raise Refused(unknown_model(asked.model))
-            case Ambiguous():
-                raise Refused(ambiguous_model(asked.model, target.job_ids))
-            case NotServing():
-                exchange.job_id = target.entry.job_id
-                exchange.outcome = Outcome.REJECTED
-                self._recorder.rejected(target.entry.job_id)
-                raise Refused(_waiting(target))
-            case Route():
-                exchange.job_id = target.entry.job_id
-                return target.entry
-
-    async def _relay_watched(
-        self,
-        entry: Entry,
-        asked: Asked,
-        wishes: Wishes,
-        receive: Receive,
-        exchange: Exchange,
-        reply: Reply,
-    ) -> None:
-        """Relay, and stop at once when the client hangs up or the service can't wait any longer."""
-        if self._running.closed:
+        entry = self._entry = self._resolve(asked)
+        if parts.running.closed:
             raise Refused(ROUTER_STOPPING)
-        self._recorder.arrived(entry.job_id)
-        self._show_in_flight(entry.job_id)
-        work = asyncio.create_task(
-            self._relay.run(
-                asked,
-                lambda: self._table.endpoints(entry.job_id),
-                timeout_seconds=wishes.timeout_within(entry.request_timeout_seconds),
-                exchange=exchange,
-                reply=reply,
+        self._deadline = now + self._wishes.timeout_within(entry.request_timeout_seconds)
+        parts.recorder.arrived(entry.job_id)
+        parts.running.enter(self)
+        self._entered = True
+        show_in_flight(parts, entry.job_id)
+        parts.budget.request(now)
+        parts.wheel.arm(self, self._next_due())
+        caller = self._caller
+        project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
+        if isinstance(caller, Caller) and (caller.limits or project_limits):
+            tokens = estimated_tokens(self._size, asked.tokens_max, parts.settings.limits_tokens_default)
+            parts.limiter.submit(
+                caller.key_id, caller.limits, caller.project, project_limits, tokens, self._on_verdict
             )
+        else:
+            self._place()
+
+    def _resolve(self, asked: Asked) -> Entry:
+        parts, caller = self._parts, self._caller
+        target = parts.table.resolve(asked.model, caller.viewer if isinstance(caller, Caller) else ANYONE)
+        if isinstance(target, Ambiguous | Unknown):
+            # Without a good key nobody learns which names exist, only that a key is needed.
+            if isinstance(caller, ErrorReply):
+                raise Refused(caller)
+            if isinstance(target, Ambiguous):
+                raise Refused(ambiguous_model(asked.model, target.job_ids))
+            raise Refused(unknown_model(asked.model))
+        entry = target.entry
+        self._exchange.job_id = entry.job_id
+        if not entry.allows(self._exchange.route):
+            raise Refused(route_not_allowed(self._exchange.route, entry.name))
+        if isinstance(target, NotServing):
+            self._exchange.outcome = Outcome.REJECTED
+            parts.recorder.rejected(entry.job_id)
+            raise Refused(_waiting(target, parts.clock.now()))
+        return entry
+
+    def _on_verdict(self, verdict: Verdict) -> None:
+        """What the limits of the caller's key and project say."""
+        if self._over:
+            if verdict.lease is not None:
+                verdict.lease.settle(0)
+            return
+        self._verdict = verdict
+        if verdict.admitted:
+            self._reply.extra.extend(verdict.headers)
+            self._guard(self._place)
+        else:
+            self._exchange.outcome = Outcome.LIMITED
+            self._parts.metrics.rate_limited(verdict.refused_by or "")
+            self._fail(rate_limited(verdict))
+
+    # A place on a replica.
+
+    def on_turn(self) -> None:
+        """There may be room."""
+        self._leave_line()
+        if not self._over:
+            self._guard(self._place)
+
+    def on_evicted(self) -> None:
+        """Another request goes before."""
+        self._leave_line()
+        if not self._over:
+            self._turn_away(queue_full(self._job.name, self._retry_after()))
+
+    @property
+    def _wanted(self) -> Asked:
+        if self._asked is None:
+            raise RuntimeError("the body has not been read")
+        return self._asked
+
+    @property
+    def _job(self) -> Entry:
+        if self._entry is None:
+            raise RuntimeError("the job has not been found")
+        return self._entry
+
+    def _place(self) -> None:
+        """Give the request to a replica; where there is none for it, let it wait."""
+        parts = self._parts
+        standing = parts.table.target(self._job.job_id)
+        if standing is None:
+            self._turn_away(unknown_model(self._job.job_id))
+            return
+        self._entry = entry = standing.entry
+        if isinstance(standing, NotServing):
+            self._turn_away(_waiting(standing, self._parts.clock.now()))
+            return
+        came_from_line = self._queue_deadline != _NEVER
+        if isinstance(standing, Route) and (came_from_line or not parts.lines.waiting(entry.job_id)):
+            endpoint = choose(parts, entry, self._wanted, self._head, self._tried)
+            if endpoint is not None:
+                self._try(endpoint)
+                return
+        self._wait(entry, standing)
+
+    def _wait(self, entry: Entry, standing: Route | Waking) -> None:
+        parts, settings = self._parts, self._parts.settings
+        now = parts.clock.monotonic()
+        routing = entry.routing
+        timeout_seconds = (
+            settings.queue_timeout_seconds
+            if routing.queue_timeout_seconds is None
+            else routing.queue_timeout_seconds
         )
-        gone = asyncio.create_task(wait_gone(receive))
-        self._running.enter(work, exchange)
-        try:
-            await asyncio.wait({work, gone}, return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
-                exchange.outcome = Outcome.CLIENT_GONE
-                work.cancel()
-                await asyncio.wait({work})
-            if not work.cancelled():
-                work.result()
-            elif exchange.outcome is Outcome.CUT:
-                await reply.fail(ROUTER_STOPPING)
-        finally:
-            if not work.done() or (not work.cancelled() and work.exception() is not None):
-                exchange.outcome = (
-                    Outcome.FAILED
-                )  # by a bug, or because the server could not wait even for the error
-            work.cancel()
-            gone.cancel()
-            self._running.leave(work)
-            self._record(entry.job_id, exchange)
-            ended = finished(
-                exchange,
-                entry,
-                status=reply.status,
-                now=self._clock.now(),
-                duration_seconds=max(self._clock.monotonic() - exchange.started, 0.0),
-                usage_id=new_id(),
+        waking = isinstance(standing, Waking)
+        if self._queue_deadline == _NEVER:
+            self._queue_deadline = now + timeout_seconds
+        if waking:
+            parts.wake(entry.job_id)
+        if self._queue_deadline <= now:
+            self._give_up_waiting(standing)
+            return
+        self._ticket = parts.lines.join(
+            entry.job_id,
+            self,
+            places_max=settings.queue_max if routing.queue_max is None else routing.queue_max,
+            batch=self._wishes.batch or self._wanted.flex,
+            priority=self._wanted.priority,
+            deadline=_NEVER,  # the request looks after its own
+        )
+        if self._ticket is None:
+            self._turn_away(queue_full(entry.name, self._retry_after()))
+            return
+        self._exchange.queued_at = now
+        parts.recorder.waits(entry.job_id)
+        parts.metrics.set_waiting(entry.job_id, parts.lines.waiting(entry.job_id))
+        parts.wheel.arm(self, self._next_due())
+
+    def _leave_line(self) -> None:
+        """Wait no more, be it for a turn or for nothing."""
+        ticket, self._ticket = self._ticket, None
+        if ticket is None:
+            return
+        parts, exchange, job_id = self._parts, self._exchange, self._job.job_id
+        parts.lines.leave(job_id, ticket)
+        parts.recorder.waits_no_more(job_id)
+        parts.metrics.set_waiting(job_id, parts.lines.waiting(job_id))
+        if exchange.queued_at is not None:
+            waited = parts.clock.monotonic() - exchange.queued_at
+            exchange.queue_seconds += waited
+            exchange.queued_at = None
+            parts.metrics.waited(job_id, waited)
+
+    def _retry_after(self) -> int:
+        return self._parts.settings.queue_retry_after_seconds
+
+    def _give_up_waiting(self, standing: Route | Waking | NotServing | None) -> None:
+        if isinstance(standing, Waking | NotServing):
+            self._turn_away(_waiting(standing, self._parts.clock.now()))
+        else:
+            self._turn_away(queue_timed_out(self._job.name, self._retry_after()))
+
+    def _turn_away(self, error: ErrorReply) -> None:
+        """End a request that was let in, but for which there is no place."""
+        self._exchange.outcome = Outcome.REJECTED
+        self._fail(error)
+
+    # On a replica.
+
+    def _try(self, endpoint: Endpoint, body: bytes | FormBody | None = None) -> None:
+        parts, asked, exchange = self._parts, self._wanted, self._exchange
+        self._tried.add(endpoint.replica_id)
+        exchange.replica_id = endpoint.replica_id
+        exchange.tries += 1
+        upstream = endpoint.upstream
+        if body is not None:
+            body = body if upstream is None else with_model(body, upstream.model)
+        else:
+            # Our own runtimes take any name; others know the model by theirs alone.
+            body = asked.body if upstream is None else asked.body_naming(upstream.model)
+        entry = self._job
+        if self._resume is None and asked.resumable and self._may_resume(entry):
+            self._resume = Resume()
+        if self._span is not None:
+            self._try_span = self._span.attempt(replica=endpoint.replica_id, model=asked.model)
+        self._attempt = Attempt(
+            self,
+            parts,
+            endpoint,
+            head_of=self._head_for,
+            body=body,
+            strip_usage=asked.strip_usage,
+            hold=parts.outstanding.begin(endpoint.replica_id, work_of(asked)),
+            resume=self._resume if exchange.resumed else None,
+        )
+        self._attempt.start()
+        if not self._over:
+            parts.wheel.arm(self, self._next_due())
+
+    def _may_resume(self, entry: Entry) -> bool:
+        return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
+
+    def _head_for(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
+        trace = (
+            self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
+        )
+        return upstream_head(self._wanted, self._exchange, address, key=key, body=body, trace=trace)
+
+    # What the try says.
+
+    def on_events(self, attempt: Attempt, data: bytes, *, speaks: bool) -> None:
+        """Whole events came."""
+        reply = self._reply
+        if not speaks and not self._spoke:
+            return  # comments ahead of the first event
+        if not self._spoke:
+            self._spoke = True
+            exchange = self._exchange
+            exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
+            if not reply.started:
+                reply.open_events()
+        if self._resume is not None:
+            self._resume.passed(data)
+        self._wrote = attempt.heard
+        reply.write(data)
+        if not reply.writable:
+            attempt.pause()
+
+    def on_stream_done(self, attempt: Attempt, data: bytes) -> None:
+        """The stream is complete."""
+        self._left(attempt)
+        self._succeeded(attempt)
+        exchange = self._exchange
+        if exchange.resumed:
+            data = RESUMED_MARK + data
+        if exchange.first_event_seconds is None:
+            exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
+        self._finish(200, lambda: self._end_stream(data))
+
+    def on_answer(self, attempt: Attempt, content: bytes) -> None:
+        """The whole answer came."""
+        self._left(attempt)
+        self._succeeded(attempt)
+        content_type = attempt.content_type
+        self._finish(200, lambda: self._reply.whole(200, content, content_type=content_type))
+
+    def on_large_answer(self, attempt: Attempt, data: bytes) -> None:
+        """A piece came of an answer too large to be held back."""
+        if not self._reply.started:
+            self._reply.open(200, ((b"content-type", attempt.content_type),))
+        self._reply.write(data)
+        if not self._reply.writable:
+            attempt.pause()
+
+    def on_large_answer_done(self, attempt: Attempt) -> None:
+        """That was all of it."""
+        self._left(attempt)
+        self._succeeded(attempt)
+        self._finish(200, self._reply.end)
+
+    def on_refused(self, attempt: Attempt, error: ErrorReply) -> None:
+        """The replica answered with an error that is the client's to know."""
+        self._left(attempt)
+        if error.status >= 500:
+            self._outliers.failed(attempt.endpoint.replica_id, Failure.ERROR, self._parts.clock.monotonic())
+        else:
+            self._succeeded(attempt)
+        self._fail(error)
+
+    def on_failed(self, attempt: Attempt, error: ErrorReply, failure: Failure) -> None:
+        """The replica could not do it."""
+        parts = self._parts
+        self._left(attempt)
+        now = parts.clock.monotonic()
+        replica_id = attempt.endpoint.replica_id
+        if self._outliers.failed(replica_id, failure, now):
+            parts.metrics.ejected(self._job.job_id, failure.value)
+            parts.logger.warning(
+                "replica.ejected", job=self._job.job_id, replica=replica_id, reason=failure.value
             )
-            self._usage.ended(entry.project, entry.job_id, ended)
+        parts.lines.pump(self._job.job_id)
+        if not self._guarded_retry(error, now):
+            self._fail(error)
 
-    def _record(self, job_id: str, exchange: Exchange) -> None:
-        self._recorder.left(job_id)
-        self._show_in_flight(job_id)
+    def on_stage(self) -> None:
+        """The try has got further, and must be heard of again by another time."""
+        if not self._over:
+            self._parts.wheel.arm(self, self._next_due())
+
+    def on_bug(self) -> None:
+        """An exception that nobody expected is being handled."""
+        self._bug()
+
+    def _guarded_retry(self, error: ErrorReply, now: float) -> bool:
+        """Go on with another replica, if that is possible; gives whether it is."""
+        parts, exchange = self._parts, self._exchange
+        if exchange.tries > parts.settings.retries_max or self._reply.gone:
+            return False
+        body: bytes | None = None
+        if self._spoke or (self._reply.started and not self._reply.events):
+            if self._resume is None:
+                return False
+            body = self._resume.continuation(self._wanted, self._job.runtime)
+            if body is None:
+                return False
+        standing = parts.table.target(self._job.job_id)
+        if not isinstance(standing, Route):
+            return False
+        self._entry = standing.entry
+        endpoint = choose(parts, standing.entry, self._wanted, self._head, self._tried, bounded=False)
+        if endpoint is None or not parts.budget.may_retry(now):
+            return False
+        if body is not None:
+            exchange.resumed = True
+            parts.metrics.resumed(self._job.job_id)
+        parts.metrics.retried(error.code or "")
+        self._try(endpoint, body)
+        return True
+
+    def _left(self, attempt: Attempt) -> None:
+        """A try is over, one way or the other."""
+        exchange = self._exchange
+        exchange.replica_seconds += self._parts.clock.monotonic() - attempt.began
+        self._events += attempt.events
+        exchange.usage = attempt.usage or exchange.usage
+        self._attempt = None
+        if self._try_span is not None:
+            self._try_span.end()
+
+    @property
+    def _outliers(self) -> Outliers:
+        found = self._parts.outliers.get(self._job.job_id)
+        if found is None:
+            found = self._parts.outliers[self._job.job_id] = Outliers()
+        return found
+
+    def _succeeded(self, attempt: Attempt) -> None:
+        found = self._parts.outliers.get(self._job.job_id)
+        if found is not None:
+            found.succeeded(attempt.endpoint.replica_id, self._parts.clock.monotonic())
+
+    # The client.
+
+    def on_drained(self) -> None:
+        """It can take more."""
+        if self._attempt is not None:
+            self._attempt.resume()
+
+    def on_gone(self) -> None:
+        """It hung up."""
+        if self._over:
+            return
+        self._exchange.outcome = Outcome.CLIENT_GONE
+        if not self._entered:
+            self._parts.metrics.client_gone()
+        self._stop_trying()
+        self._finish(self._reply.status, _nothing, wait=False)
+
+    # Time.
+
+    def due_again(self, now: float) -> float | None:
+        """Look at every deadline; gives the next."""
+        if self._over:
+            return None
+        self._guard(lambda: self._look(now))
+        return self._next_due()
+
+    def _next_due(self) -> float:
+        if self._over:
+            return _NEVER
+        due = min(self._body_deadline, self._deadline)
+        if self._ticket is not None:
+            due = min(due, self._queue_deadline)
+        if self._attempt is not None:
+            due = min(due, self._attempt.due())
+        if self._asked is not None and self._asked.stream:
+            due = min(due, self._wrote + self._parts.settings.keep_alive_comment_seconds)
+        return due
+
+    def _look(self, now: float) -> None:
+        if now >= self._body_deadline:
+            self._reply.closes = True
+            self._refuse(body_too_slow(self._body_timeout_seconds))
+        elif now >= self._deadline:
+            self._stop_trying()
+            self._fail(TIMED_OUT)
+        elif self._ticket is not None and now >= self._queue_deadline:
+            self._leave_line()
+            self._give_up_waiting(self._parts.table.target(self._job.job_id))
+        else:
+            if self._attempt is not None:
+                self._attempt.check(now)
+            if not self._over and self._asked is not None and self._asked.stream:
+                self._keep_alive(now)
+
+    def _keep_alive(self, now: float) -> None:
+        """Let a client that waits for a stream know that it is not forgotten."""
+        if now < self._wrote + self._parts.settings.keep_alive_comment_seconds:
+            return
+        self._wrote = now
+        if not self._reply.started:
+            self._reply.open_events()
+        if self._reply.events and self._reply.writable:
+            self._reply.write(_KEEP_ALIVE)
+
+    # The end.
+
+    def cut(self) -> None:
+        """The router can't wait any longer."""
+        if self._over:
+            return
+        self._stop_trying()
+        self._exchange.outcome = Outcome.CUT
+        self._fail(ROUTER_STOPPING)
+
+    def _stop_trying(self) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.stop()
+            self._left(attempt)
+
+    def _refuse(self, error: ErrorReply) -> None:
+        """End a request that was never let in, or was refused for what is wrong with it."""
+        if self._exchange.outcome is Outcome.ANSWERED:
+            self._exchange.outcome = Outcome.REFUSED
+        self._fail(error)
+
+    def _fail(self, error: ErrorReply) -> None:
+        """End with an error that nobody else can put right."""
+        exchange, reply = self._exchange, self._reply
+        if exchange.outcome is Outcome.ANSWERED:
+            if self._spoke or (reply.started and not reply.events):
+                exchange.outcome = Outcome.BROKEN
+            elif error.status >= 500:
+                exchange.outcome = Outcome.FAILED
+        if reply.started and self._entered:
+            self._parts.metrics.broken(error.code or "")
+        status = reply.status or error.status
+        self._finish(status, lambda: fail_reply(reply, error), wait=False)
+
+    def _end_stream(self, data: bytes) -> None:
+        if not self._reply.started:
+            self._reply.open_events()
+        self._reply.end(data)
+
+    def _finish(self, status: int, send: Callable[[], None], *, wait: bool = True) -> None:
+        """Meter the request, note it, and let the end of the answer go.
+
+        Args:
+            status: That the client gets; 0 where it gets none.
+            send: Sends the end.
+            wait: Whether the end waits until the usage is stored.
+        """
+        if self._over:
+            return
+        self._over = True
+        parts, exchange = self._parts, self._exchange
+        parts.wheel.disarm(self)
+        self._leave_line()
+        self._pieces = []
+        self._let_go()
+        ended = parts.clock.monotonic()
+
+        def end() -> None:
+            try:
+                put_down(
+                    parts,
+                    exchange,
+                    self._entry if self._entered else None,
+                    self._asked,
+                    lease=None if self._verdict is None else self._verdict.lease,
+                    span=self._span,
+                    status=status,
+                    seconds=ended - exchange.started,
+                )
+            finally:
+                try:
+                    send()
+                finally:
+                    if self._entered:
+                        parts.running.leave(self)
+
+        if self._entered:
+            parts.lines.pump(self._job.job_id)
+        if not self._entered or not exchange.tries:
+            end()
+            return
+        measured = self._estimate()
+        record = finished(
+            exchange,
+            self._job,
+            status=status,
+            now=parts.clock.now(),
+            duration_seconds=max(ended - exchange.started, 0.0),
+            usage_id=new_id(),
+            measured=measured,
+        )
+        if wait:
+            parts.committer.commit(self._job.project, self._job.job_id, record, end)
+        else:
+            end()
+            parts.committer.commit(self._job.project, self._job.job_id, record, _nothing)
+
+    def _estimate(self) -> bool:
+        """Say what was taken where the runtime has not; gives whether it has."""
+        exchange = self._exchange
         if exchange.usage is not None:
-            self._recorder.used(job_id, exchange.replica_id, exchange.usage)
-        if exchange.first_event_seconds is not None:
-            self._recorder.first_token(job_id, exchange.replica_id, exchange.first_event_seconds * 1000)
-            self._metrics.first_event(exchange.first_event_seconds)
-        match exchange.outcome:
-            case Outcome.ANSWERED:
-                latency_ms = (self._clock.monotonic() - exchange.started) * 1000
-                self._recorder.completed(job_id, exchange.replica_id, latency_ms)
-            case Outcome.FAILED | Outcome.BROKEN | Outcome.CUT:
-                self._recorder.failed(job_id, exchange.replica_id)
-            case _:  # its client hung up; the others end before they get here
-                self._metrics.client_gone()
+            return not exchange.resumed  # of a resumed one the sum is measured, but not how it is split
+        if self._events and self._spoke:
+            exchange.usage = Usage(self._size // _BYTES_PER_TOKEN, self._events)
+        return False
 
-    def _show_in_flight(self, job_id: str) -> None:
-        if self._table.get(job_id) is not None:  # a figure for a job that is gone would stay for ever
-            self._metrics.set_in_flight(job_id, self._recorder.in_flight(job_id))
+    # Whatever nobody expected.
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        """Do something that may refuse the request; a bug in it must not look like anything but a 500."""
+        try:
+            act()
+        except Refused as refused:
+            self._refuse(refused.reply)
+        except Exception:  # noqa: BLE001  # the outermost frame of a request, which logs it and answers 500
+            self._bug()
+
+    def _bug(self) -> None:
+        error = sys.exc_info()[1]
+        self._parts.logger.error("request.bug", exc_info=error, request_id=self._exchange.request_id)
+        if self._over:  # within its end, which must come all the same
+            fail_reply(self._reply, INTERNAL)
+            self._parts.running.leave(self)
+            return
+        self._stop_trying()
+        self._exchange.outcome = Outcome.FAILED
+        self._fail(INTERNAL)
 
 
-def _waiting(target: NotServing) -> ErrorReply:
+def _nothing() -> None:
+    """There is nobody to send it to."""
+
+
+def _waiting(target: NotServing | Waking, now: datetime) -> ErrorReply:
     entry = target.entry
     why = f"{entry.phase}, {entry.reason}" if entry.reason else str(entry.phase)
     return not_serving(
         f"The job {entry.project}/{entry.name} has no ready replica ({why}).",
-        retry_after_seconds=target.retry_after_seconds,
+        retry_after_seconds=entry.eta_at(now) or target.retry_after_seconds,
         should_retry=target.worth_waiting,
     )

@@ -1,7 +1,7 @@
 """The jobs of a caller as OpenAI's list of models.
 
-Pure; called by the application. `id` is the job's id, which is what `model` should say; `meta` is Hostler's own, the six
-last of it under the names that Lyceum's clients know.
+Pure; called by the application. `id` is the job's id, which is what `model` should say; `meta` is Hostler's own, some of it
+also under the names that Lyceum's clients know.
 """
 
 import json
@@ -38,5 +38,19 @@ def _model(entry: Entry) -> dict[str, object]:
             "max_replicas": entry.replicas_max,
             "healthy_replicas": len(entry.endpoints),
             "total_replicas": entry.replicas,
+            "runtime": entry.runtime,
+            "availability": _availability(entry),
+            "reason": entry.reason or None,
+            "eta_seconds": entry.eta_seconds,
+            "extra_routes": sorted(entry.extra_routes),
         },
     }
+
+
+def _availability(entry: Entry) -> str:
+    """What a request would meet: `ready`, `waking` (it may wait), `asleep` (it wakes the job), or `unavailable`."""
+    if entry.endpoints:
+        return "ready"
+    if entry.scaled_to_zero:
+        return "asleep"
+    return "waking" if entry.waking else "unavailable"

@@ -5,10 +5,12 @@ says it. The router's README lists the codes.
 """
 
 import json
+import math
 from dataclasses import dataclass, replace
 
 from hostler_domain.errors import HostlerError
 from hostler_domain.redaction import redact
+from hostler_router.limit_rules import Bound, Refusal, Verdict, reset_text
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
@@ -134,6 +136,45 @@ def body_too_slow(body_timeout_seconds: float) -> ErrorReply:
     return ErrorReply(408, message, code="request_body_timeout")
 
 
+def rate_limited(verdict: Verdict) -> ErrorReply:
+    """429: a limit of the key or of its project has no room. Code, types and wording are OpenAI's, which clients read."""
+    refusal = verdict.refusal
+    wait_seconds = verdict.retry_after_seconds
+    # Without a wait it is larger than the whole limit, and trying the same again is in vain.
+    in_vain = refusal is not None and wait_seconds == 0
+    waits = () if in_vain else ((b"retry-after-ms", b"%d" % math.ceil(wait_seconds * 1000)),)
+    return ErrorReply(
+        429,
+        "A rate limit is reached." if refusal is None else _limit_message(refusal),
+        type="tokens" if refusal is not None and refusal.bound is Bound.TOKENS else "requests",
+        code="rate_limit_exceeded",
+        retry_after_seconds=None if in_vain else max(math.ceil(wait_seconds), 1),
+        should_retry=not in_vain,
+        headers=(*verdict.headers, *waits),
+    )
+
+
+def _limit_message(refusal: Refusal) -> str:
+    whose = "this API key" if refusal.subject.kind == "key" else "the project of this API key"
+    figures = f"Limit {refusal.limit}, Used {refusal.used}, Requested {refusal.wanted}."
+    if math.isinf(refusal.wait_seconds):
+        return (
+            f"Request too large for the limit of {whose} on tokens per min (TPM): Limit {refusal.limit}, "
+            f"Requested {refusal.wanted}. The prompt or the tokens asked for must be fewer."
+        )
+    match refusal.bound:
+        case Bound.REQUESTS:
+            reached = f"Rate limit reached for {whose} on requests per min (RPM): {figures}"
+        case Bound.TOKENS:
+            reached = f"Rate limit reached for {whose} on tokens per min (TPM): {figures}"
+        case Bound.CONCURRENCY:
+            return (
+                f"Rate limit reached for {whose} on requests at once: {figures} "
+                "Try again when one of them has ended."
+            )
+    return f"{reached} Please try again in {reset_text(refusal.wait_seconds)}."
+
+
 def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -> ErrorReply:
     """503: the job has no ready replica."""
     return ErrorReply(
@@ -143,6 +184,48 @@ def not_serving(message: str, *, retry_after_seconds: int, should_retry: bool) -
         code="no_ready_replica",
         retry_after_seconds=retry_after_seconds,
         should_retry=should_retry,
+    )
+
+
+def queue_full(name: str, retry_after_seconds: int) -> ErrorReply:
+    """429: every replica has as much as it may have, and as many requests as may are waiting."""
+    return ErrorReply(
+        429,
+        f"The job {_short(name)} has as many requests waiting as it may have; try again shortly.",
+        type="rate_limit_error",
+        code="queue_full",
+        retry_after_seconds=retry_after_seconds,
+        should_retry=True,
+    )
+
+
+def queue_timed_out(name: str, retry_after_seconds: int) -> ErrorReply:
+    """503: the request waited for a replica for as long as it may."""
+    return ErrorReply(
+        503,
+        f"The request waited for a replica of the job {_short(name)} for as long as it may; try again shortly.",
+        type=SERVER_ERROR,
+        code="queue_timeout",
+        retry_after_seconds=retry_after_seconds,
+        should_retry=True,
+    )
+
+
+def route_not_allowed(route: str, name: str) -> ErrorReply:
+    """404: the job does not answer that route."""
+    return ErrorReply(
+        404,
+        f"The job {_short(name)} does not answer {route}; its owner can allow it (routing.extra_routes).",
+        code="route_not_allowed",
+    )
+
+
+def not_offered(route: str) -> ErrorReply:
+    """501: the service that owns the route is not installed."""
+    return ErrorReply(
+        501,
+        f"{route} is not offered here: the service that owns it is not installed.",
+        code="not_offered",
     )
 
 
@@ -180,6 +263,21 @@ TIMED_OUT = ErrorReply(
     "The request took longer than the job's request timeout, or X-Timeout-S, allows.",
     type="timeout_error",
     code="request_timeout",
+)
+# The replica may have been at work, and may be slow for everyone; another one is asked before a client hears this.
+TIMED_OUT_FIRST = ErrorReply(
+    504,
+    "The replica did not begin to answer in time.",
+    type="timeout_error",
+    code="first_byte_timeout",
+)
+OWNER_AWAY = ErrorReply(
+    503,
+    "The service that owns this route can't be reached; try again shortly.",
+    type=SERVER_ERROR,
+    code="service_unavailable",
+    retry_after_seconds=2,
+    should_retry=True,
 )
 ASYNC_NOT_OFFERED = ErrorReply(
     501,

@@ -1,6 +1,12 @@
-"""Publishes what the recorder counted: one window per living job and period, on the METRICS stream."""
+"""Publishes what the recorder counted: one window per living job and period, on the METRICS stream.
+
+A job that sleeps is not to wait for the end of the period: whoever sees a request begin to wait for one says `hurry`, and its
+window goes out at once, once a period.
+"""
 
 import asyncio
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from hostler_bus.errors import BusError
@@ -16,6 +22,19 @@ from hostler_router.table import RouteTable
 from hostler_router.windows import WindowRecorder
 
 _AT_ONCE: Final = 64
+_SECONDS_MIN: Final = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """One moment by both clocks."""
+
+    at: datetime
+    monotonic: float
+
+    def seconds_to(self, later: "_Moment") -> float:
+        """The time from here to there; a window has a length, however short."""
+        return max(later.monotonic - self.monotonic, _SECONDS_MIN)
 
 
 class WindowReporter:
@@ -43,27 +62,42 @@ class WindowReporter:
         self._clock = clock
         self._metrics = metrics
         self._logger = logger
-        self._started_at = clock.now()
-        self._started = clock.monotonic()
+        self._began = _Moment(clock.now(), clock.monotonic())
+        # Jobs whose window of this period went out early, and when; their next one begins there.
+        self._early: dict[str, _Moment] = {}
+        self._hurried: set[str] = set()
+        self._called = asyncio.Event()
 
     async def run(self) -> None:
-        """Publish each period, until cancelled."""
-        while True:
-            await self._clock.sleep(self._period_seconds)
-            await self.publish()
+        """Publish each period, and early what is hurried, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._each_period())
+            group.create_task(self._as_called())
+
+    def hurry(self, job_id: str) -> None:
+        """Have the window of a job go out now. Costs nothing to say again, so every request that begins to wait may."""
+        if job_id not in self._early and job_id not in self._hurried:
+            self._hurried.add(job_id)
+            self._called.set()
 
     async def publish(self) -> None:
         """Cut a window for every living job and publish it. A window that can't be published is lost, and that is logged."""
-        now, monotonic = self._clock.now(), self._clock.monotonic()
+        now = _Moment(self._clock.now(), self._clock.monotonic())
+        began, early, self._began, self._early = self._began, self._early, now, {}
         projects = {entry.job_id: entry.project for entry in self._table.entries}
         windows = self._recorder.cut(
             {entry.job_id: [each.replica_id for each in entry.endpoints] for entry in self._table.entries},
             self._outstanding.counts,
             router=self._name,
-            started_at=self._started_at,
-            seconds=max(monotonic - self._started, 0.001),
+            started_at=began.at,
+            seconds=began.seconds_to(now),
         )
-        self._started_at, self._started = now, monotonic
+        windows = [
+            window.model_copy(update={"started_at": since.at, "seconds": since.seconds_to(now)})
+            if (since := early.get(window.job_id))
+            else window
+            for window in windows
+        ]
         while windows:
             some, windows = windows[:_AT_ONCE], windows[_AT_ONCE:]
             results = await asyncio.gather(
@@ -72,9 +106,43 @@ class WindowReporter:
             lost = results.count(False)
             if lost:
                 # The rest would only wait for the same answer, and be old by then.
-                self._metrics.windows_lost(lost + len(windows))
-                self._logger.warning("windows.lost", windows=lost + len(windows))
+                self._lost(lost + len(windows))
                 return
+
+    async def publish_early(self) -> None:
+        """Publish the windows of the jobs that were hurried, if they live."""
+        self._called.clear()
+        hurried, self._hurried = sorted(self._hurried), set()
+        for job_id in hurried:
+            entry = self._table.get(job_id)
+            if entry is None:
+                continue
+            now = _Moment(self._clock.now(), self._clock.monotonic())
+            began, self._early[job_id] = self._early.get(job_id, self._began), now
+            window = self._recorder.cut_one(
+                job_id,
+                [each.replica_id for each in entry.endpoints],
+                self._outstanding.counts,
+                router=self._name,
+                started_at=began.at,
+                seconds=began.seconds_to(now),
+            )
+            if not await self._append(window, entry.project):
+                self._lost(1)
+
+    async def _each_period(self) -> None:
+        while True:
+            await self._clock.sleep(self._period_seconds)
+            await self.publish()
+
+    async def _as_called(self) -> None:
+        while True:
+            await self._called.wait()
+            await self.publish_early()
+
+    def _lost(self, windows: int) -> None:
+        self._metrics.windows_lost(windows)
+        self._logger.warning("windows.lost", windows=windows)
 
     async def _append(self, window: LoadWindow, project: str) -> bool:
         event = LoadWindowV1(

@@ -1,39 +1,45 @@
 """The requests under way in this process, so that a stop can wait for them and end what is left.
 
-The inference handler enters each request here; the service asks when it stops.
+Each request enters itself here; the service asks when it stops.
 """
 
 import asyncio
+from typing import Protocol
 
-from hostler_router.exchange import Exchange, Outcome
+
+class UnderWay(Protocol):
+    """A request."""
+
+    def cut(self) -> None:
+        """End now, with an error that says why."""
 
 
 class Running:
-    """Requests under way, each with the task that works on it.
+    """Requests under way.
 
     Attributes:
         closed: Nothing may begin any more.
     """
 
     def __init__(self) -> None:
-        self._tasks: dict[asyncio.Task[None], Exchange] = {}
+        self._requests: set[UnderWay] = set()
         self._idle = asyncio.Event()
         self._idle.set()
         self.closed = False
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._tasks)
+        return len(self._requests)
 
-    def enter(self, task: asyncio.Task[None], exchange: Exchange) -> None:
-        """`task` works on a request."""
-        self._tasks[task] = exchange
+    def enter(self, request: UnderWay) -> None:
+        """It has begun."""
+        self._requests.add(request)
         self._idle.clear()
 
-    def leave(self, task: asyncio.Task[None]) -> None:
-        """It does not any more."""
-        self._tasks.pop(task, None)
-        if not self._tasks:
+    def leave(self, request: UnderWay) -> None:
+        """It is over."""
+        self._requests.discard(request)
+        if not self._requests:
             self._idle.set()
 
     async def wait_idle(self, timeout_seconds: float) -> bool:
@@ -46,10 +52,9 @@ class Running:
         return True
 
     def cut(self) -> int:
-        """Stop the work on every request and let none begin; its handler tells the client why. Gives their number."""
+        """End every request and let none begin. Gives their number."""
         self.closed = True
-        under_way = {task: exchange for task, exchange in self._tasks.items() if not task.done()}
-        for task, exchange in under_way.items():
-            exchange.outcome = Outcome.CUT
-            task.cancel()
+        under_way = tuple(self._requests)
+        for request in under_way:
+            request.cut()
         return len(under_way)

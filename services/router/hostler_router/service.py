@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from prometheus_client import CollectorRegistry
 
@@ -16,35 +17,48 @@ from hostler_bus.key_uses import KeyUses
 from hostler_bus.port import Bus
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_contracts import subjects
-from hostler_contracts.catalogue import API_KEYS, ApiKey
+from hostler_contracts.catalogue import API_KEYS, PROJECTS, ApiKey
+from hostler_domain.catalogue import Project
+from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
-from hostler_kit.http import HttpServer
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, caught_up
 from hostler_kit.secret_key import SecretKey
+from hostler_kit.valkey import Valkey
+from hostler_router.access_log import AccessLog
 from hostler_router.app import RouterApp
 from hostler_router.balance import Rng
-from hostler_router.inference import BodyLimits, Inference
+from hostler_router.cors import Cors
+from hostler_router.limits import Limiter
+from hostler_router.limits_store import LimitStore
+from hostler_router.lines import Lines
 from hostler_router.metrics import RouterMetrics
+from hostler_router.notes import Notes
+from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
+from hostler_router.parts import RouterParts
 from hostler_router.presence import Presence
-from hostler_router.relay import Relay, RelayLimits
-from hostler_router.replica_client import ReplicaClient
+from hostler_router.proxied import Owners
 from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.reporting import WindowReporter
+from hostler_router.retry_budget import RetryBudget
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
-from hostler_router.table import RouteTable
-from hostler_router.uploads import UploadLimits
-from hostler_router.usage import UsageRecorder
+from hostler_router.table import Route, RouteTable, Waking
+from hostler_router.timer_wheel import TimerWheel
+from hostler_router.tracing import Tracer
 from hostler_router.usage_reporting import UsageReporter
+from hostler_router.usage_spool import UsageSpool
 from hostler_router.windows import WindowRecorder
+from hostler_router.wire.replica_pool import ReplicaPool
+from hostler_router.wire.server import Server
 
 Spawn = Callable[[str, Coroutine[object, object, None]], None]
 _CLOSE_SECONDS = 5.0
 """After the last answer: for clients to take it in and close."""
 _CATCH_UP_SECONDS_MAX = 10.0
 _LOOK_SECONDS = 0.01
+_SWEEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +75,11 @@ class Surroundings:
         rng: Decides between equal replicas.
         logger: For everything it says.
         drain_timeout_seconds: How long a stop waits for requests under way.
+        valkey: Where limits are counted for all routers; None where each counts its share.
+        spool: Where usage is kept that could not be stored yet; None keeps it in memory alone.
+        writer: Name of this life of this process, the spool's.
+        tracer: Keeps traces; None where they are off.
+        log_stream: Takes lines in JSON; None where people read along.
     """
 
     name: str
@@ -72,6 +91,11 @@ class Surroundings:
     rng: Rng
     logger: Logger
     drain_timeout_seconds: float
+    valkey: Valkey | None = None
+    spool: UsageSpool | None = None
+    writer: str = ""
+    log_stream: BinaryIO | None = None
+    tracer: Tracer | None = None
 
 
 class Router:
@@ -84,96 +108,118 @@ class Router:
 
     def __init__(self, given: Surroundings, settings: RouterSettings) -> None:
         self._given = given
+        self._settings = settings
+        clock, logger = given.clock, given.logger
         self.jobs = JobProjection()
         self.keys: CatalogueProjection[ApiKey] = CatalogueProjection(subjects.BUCKET_API_KEYS, API_KEYS)
+        self.projects: CatalogueProjection[Project] = CatalogueProjection(subjects.BUCKET_PROJECTS, PROJECTS)
         self._table = RouteTable()
         self._running = Running()
         self._metrics = RouterMetrics(given.registry)
-        recorder = WindowRecorder()
-        usage = UsageRecorder()
-        self._key_uses = KeyUses(given.bus, given.clock, given.logger)
-        outstanding = Outstanding()
+        self._wheel = TimerWheel()
+        self._outliers: dict[str, Outliers] = {}
+        self._outstanding = Outstanding()
+        recorder = WindowRecorder(queues=True)
+        self._key_uses = KeyUses(given.bus, clock, logger)
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
-        self._client = ReplicaClient(
-            key_of=self._replica_keys.of,
+        self._pool = ReplicaPool(
             connect_timeout_seconds=settings.connect_timeout_seconds,
-            stall_timeout_seconds=settings.stall_timeout_seconds,
             keep_alive_seconds=settings.replica_keep_alive_seconds,
+            idle_max=settings.idle_connections_max,
+            now=clock.monotonic,
+            on_open=self._metrics.upstream_opened,
+            on_close=self._metrics.upstream_closed,
         )
-        relay = Relay(
-            self._client,
-            outstanding,
-            limits=RelayLimits(
-                answer_bytes_max=settings.answer_bytes_max,
-                event_bytes_max=settings.event_bytes_max,
-                retries_max=settings.retries_max,
-            ),
-            rng=given.rng,
-            clock=given.clock,
-            metrics=self._metrics,
-        )
-        inference = Inference(
-            self._table,
-            self._find_key,
-            relay,
-            limits=BodyLimits(settings.body_bytes_max, settings.body_timeout_seconds),
-            upload_limits=UploadLimits(
-                settings.upload_bytes_max, settings.upload_timeout_seconds, settings.upload_memory_bytes
-            ),
-            recorder=recorder,
-            usage=usage,
-            on_key=self._key_uses.note,
-            running=self._running,
-            metrics=self._metrics,
-            clock=given.clock,
-        )
+        self._lines = Lines(self._has_room, clock.monotonic)
         self._presence = Presence(
             given.bus,
-            outstanding,
+            self._outstanding,
             seen_seq=lambda: self.jobs.seq,
             name=given.name,
             ttl_seconds=settings.presence_ttl_seconds,
-            clock=given.clock,
-            logger=given.logger,
+            clock=clock,
+            logger=logger,
         )
         self._reporter = WindowReporter(
             given.bus,
             self._table,
             recorder,
-            outstanding,
+            self._outstanding,
             name=given.name,
             period_seconds=settings.metrics_period_seconds,
-            clock=given.clock,
+            clock=clock,
             metrics=self._metrics,
-            logger=given.logger,
+            logger=logger,
         )
         self._usage_reporter = UsageReporter(
             given.bus,
-            usage,
             name=given.name,
             period_seconds=settings.usage_period_seconds,
-            clock=given.clock,
+            clock=clock,
             metrics=self._metrics,
-            logger=given.logger,
+            logger=logger,
+            writer=given.writer,
+            spool=given.spool,
+            commit_timeout_seconds=settings.usage_commit_timeout_seconds,
+            batch_seconds=settings.usage_batch_seconds,
         )
-        app = RouterApp(
-            inference,
-            self._table,
-            self._find_key,
+        self._limiter = Limiter(
+            None
+            if given.valkey is None
+            else LimitStore(given.valkey, lease_seconds=settings.limits_lease_seconds),
+            clock=clock,
+            routers=lambda: self._presence.routers,
+            timeout_seconds=settings.limits_timeout_seconds,
+            lease_seconds=settings.limits_lease_seconds,
+            logger=logger,
+        )
+        self._access_log = AccessLog(logger, given.log_stream, service=given.name)
+        budget = RetryBudget()
+        self._metrics.before_scrape(lambda: self._metrics.set_retry_budget(budget.balance(clock.monotonic())))
+        notes = Notes(self._metrics, self._table, self._access_log)
+        self._parts = RouterParts(
+            settings=settings,
+            table=self._table,
+            find_key=self._find_key,
+            project_limits=self._project_limits,
             on_key=self._key_uses.note,
             caught_up=lambda: self.jobs.caught_up and self.keys.caught_up,
-            readiness=given.readiness,
+            pool=self._pool,
+            replica_keys=self._replica_keys,
+            outstanding=self._outstanding,
+            outliers=self._outliers,
+            budget=budget,
+            lines=self._lines,
+            limiter=self._limiter,
+            committer=self._usage_reporter.committer,
+            recorder=recorder,
+            running=self._running,
             metrics=self._metrics,
-            clock=given.clock,
-            logger=given.logger,
+            wheel=self._wheel,
+            tracer=given.tracer,
+            ended=notes.ended,
+            wake=self._reporter.hurry,
+            choices=lambda: 2 if self._presence.routers > 1 else 0,
+            rng=given.rng,
+            clock=clock,
+            logger=logger,
         )
-        self._server = HttpServer(
-            app,
+        app = RouterApp(
+            self._parts,
+            readiness=given.readiness,
+            cors=Cors(settings.cors_origins),
+            owners=Owners({"/v1/files": settings.files_url, "/v1/batches": settings.batches_url}),
+        )
+        self._server = Server(
+            app.begin,
+            wheel=self._wheel,
             host=settings.host,
             port=settings.port,
-            share_port=True,
-            # The router ends what is left by itself, with an error that says so; this is for what does not end even then.
-            drain_timeout_seconds=given.drain_timeout_seconds + _CLOSE_SECONDS,
+            head_timeout_seconds=settings.head_timeout_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+            now=clock.monotonic,
+            on_open=self._metrics.client_opened,
+            on_close=self._metrics.client_closed,
         )
         self.jobs.on_change(self._apply)
         given.readiness.add("jobs", lambda: caught_up(self.jobs.caught_up, "the job log"))
@@ -188,26 +234,34 @@ class Router:
         """Take requests; `spawn` runs what goes on beside them."""
         spawn("jobs", self.jobs.run(self._given.bus))
         spawn("api-keys", self.keys.run(self._given.bus))
+        spawn("projects", self.projects.run(self._given.bus))
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("windows", self._reporter.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
+        spawn("limits", self._limiter.run())
+        spawn("deadlines", self._look_at_deadlines())
         await self._catch_up()
         await self._server.start()
         self._given.logger.info("router.listening", port=self.port)
 
     async def stop(self) -> None:
         """Take no more requests, finish those under way, end what is left with an error, publish the last windows."""
-        closing = asyncio.create_task(self._server.stop())
+        self._server.stop_listening()
         if not await self._running.wait_idle(self._given.drain_timeout_seconds):
             cut = self._running.cut()
             self._given.logger.warning("drain.cut", requests=cut)
-        await closing
-        await self._client.close()
+        self._running.closed = True
+        await self._server.close(_CLOSE_SECONDS)
+        await self._pool.close()
         await self._reporter.publish()
-        await self._usage_reporter.publish()
+        await self._usage_reporter.close()
+        await self._limiter.close()
         await self._key_uses.flush()
+        self._access_log.flush()
+        if self._given.tracer is not None:
+            await self._given.tracer.close()
         await self._presence.leave()
 
     async def _catch_up(self) -> None:
@@ -220,11 +274,48 @@ class Router:
                 while not (self.jobs.caught_up and self.keys.caught_up):
                     await self._given.clock.sleep(_LOOK_SECONDS)
 
+    async def _look_at_deadlines(self) -> None:
+        """Turn the wheel; the loop's own sleep, because this is about real sockets."""
+        monotonic = self._given.clock.monotonic
+        swept_at = monotonic()
+        while True:
+            await asyncio.sleep(self._wheel.tick_seconds)
+            now = monotonic()
+            self._wheel.advance(now)
+            if now - swept_at >= _SWEEP_SECONDS:
+                swept_at = now
+                self._pool.sweep()
+
     def _apply(self, entry: JobEntry) -> None:
-        if self._table.apply(entry.job) is None:
-            self._metrics.forget_job(entry.job.job_id)
-            servers = entry.job.spec.external
+        job = entry.job
+        if self._table.apply(job) is None:
+            self._metrics.forget_job(job.job_id)
+            self._outliers.pop(job.job_id, None)
+            servers = job.spec.external
             self._replica_keys.forget(servers.api_key_secret if servers else None)
+        else:
+            outliers = self._outliers.get(job.job_id)
+            if outliers is not None:
+                outliers.forget([replica.replica_id for replica in job.replicas if replica.ended])
+        self._lines.pump(job.job_id)
+
+    def _has_room(self, job_id: str) -> bool:
+        """Whether whoever waits for this job can be helped: a replica can take one more, or there is news that it won't."""
+        target = self._table.target(job_id)
+        if isinstance(target, Waking):
+            return False
+        if not isinstance(target, Route):
+            return True
+        routing = target.entry.routing
+        bound = routing.concurrency_per_replica or self._settings.concurrency_per_replica
+        counts = self._outstanding.counts
+        return not bound or any(
+            counts.get(endpoint.replica_id, 0) < bound for endpoint in target.entry.endpoints
+        )
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self.keys.records.get(key_hash)
+
+    def _project_limits(self, project: str) -> Limits | None:
+        found = self.projects.records.get(project)
+        return None if found is None else found.limits

@@ -1,5 +1,7 @@
 """Settings of the router, read once by `__main__` and passed down as values."""
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -41,6 +43,61 @@ class RouterSettings(OpsSettings):
     metrics_period_seconds: float = Field(default=5.0, gt=0)
     """Length of a load window; the autoscaler sees load at this grain."""
     usage_period_seconds: float = Field(default=1.0, gt=0)
-    """How often finished requests are stored for the usage; a router that is killed loses no more than this."""
+    """How often finished requests that could not be stored for the usage in time are sent again."""
     presence_ttl_seconds: int = Field(default=10, ge=1)
     """After how long a router that died is not asked any more about its requests when a replica drains; renewed three times as often."""
+    first_byte_timeout_seconds: float = Field(default=0.0, ge=0)
+    """How long a replica may take to begin its answer before another one is tried; 0 leaves it to the job's request timeout, since
+    an answer that is not streamed begins when it is complete."""
+    head_timeout_seconds: float = Field(default=15.0, gt=0)
+    """How long the head of a request may take to arrive."""
+    keep_alive_seconds: float = Field(default=75.0, gt=0)
+    """How long a client's connection is kept that no request comes on."""
+    keep_alive_comment_seconds: float = Field(default=15.0, gt=0)
+    """How often a client that waits for a stream, or for the next event of one, is sent a comment, so that nothing between gives it
+    up."""
+    concurrency_per_replica: int = Field(default=512, ge=0)
+    """How many requests one replica is given at once by this process, where its job says nothing else; those beyond wait. 0 sets no
+    bound."""
+    queue_max: int = Field(default=1024, ge=0)
+    """How many requests for one job may wait for a replica in this process, where the job says nothing else."""
+    queue_timeout_seconds: float = Field(default=60.0, ge=0)
+    """How long one may wait, where its job says nothing else; 0 lets none wait."""
+    queue_retry_after_seconds: int = Field(default=2, ge=1)
+    """When a request that found no place should be tried again."""
+    idle_connections_max: int = Field(default=256, ge=0)
+    """How many unused connections are kept to each replica."""
+    owner_timeout_seconds: float = Field(default=600.0, gt=0)
+    """How long a request may take that is passed on to the service that owns its route."""
+    files_url: str | None = None
+    """Base address of the service that owns `/v1/files`; without one these routes answer 501."""
+    batches_url: str | None = None
+    """Base address of the service that owns `/v1/batches`; without one these routes answer 501."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins of the web pages that may call from browsers, as a JSON list such as `["https://app.example"]`; `["*"]` for all."""
+    workers: int = Field(default=0, ge=0)
+    """How many processes share the port, each a whole router; 0 is one for every core that this process may use. With more than
+    one the process that was started looks after the others, and answers for all of them on the ops port."""
+    usage_commit_timeout_seconds: float = Field(default=0.25, ge=0)
+    """How long the end of an answer is held back until its usage is stored; then it is kept in the folder below and stored later. 0 holds
+    nothing back: what ended less than 0.25 seconds before a router is killed is lost then."""
+    usage_batch_seconds: float = Field(default=0.002, ge=0)
+    """How long finished requests are collected while earlier ones of their job are being stored."""
+    data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
+    """Folder beneath which the folder below lies where it is not named."""
+    usage_spool_dir: Path | None = None
+    """Folder for usage that could not be stored yet, on a disk that outlives the process; several routers may share it. `usage-spool` in the
+    folder above where it is not set."""
+    usage_spool_bytes_max: int = Field(default=256 * 2**20, gt=0)
+    """How much usage each router process may keep there; a request takes 550 to 950 bytes of it."""
+    limits_timeout_seconds: float = Field(default=0.005, gt=0)
+    """How long a request of a key or project with limits waits for Valkey; then this router's share of the limits decides."""
+    limits_lease_seconds: float = Field(default=30.0, ge=3.0)
+    """After how long the requests under way of a router that was killed stop counting against a limit on concurrency; renewed three times as often."""
+    limits_tokens_default: int = Field(default=1024, ge=0)
+    """How many tokens of an answer are set aside against a limit on tokens where the request does not say how many it wants at most."""
+
+    @property
+    def usage_spool_folder(self) -> Path:
+        """Where usage is kept that could not be stored yet."""
+        return self.usage_spool_dir or self.data_dir / "usage-spool"

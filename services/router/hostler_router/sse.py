@@ -25,6 +25,11 @@ class EventSplitter:
         self._event_bytes_max = event_bytes_max
         self._rest = b""
 
+    @property
+    def empty(self) -> bool:
+        """Whether the next byte begins an event."""
+        return not self._rest
+
     def feed(self, data: bytes) -> list[bytes]:
         """The events that `data` completes, each with its blank line.
 

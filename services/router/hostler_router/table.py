@@ -6,76 +6,24 @@ waiting, because every request passes here.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
-from hostler_domain.job import EndpointAuth, Job
+from hostler_domain.job import Job
 from hostler_domain.phases import JobPhase
 from hostler_router.auth import Viewer
+from hostler_router.entries import PATIENCE_SECONDS, Endpoint, Entry, Upstream, entry_of
 
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A replica that serves, and where.
-
-    Attributes:
-        replica_id: Its id.
-        url: Base address of its server.
-        upstream: What is special about a server that Hostler does not run; None for the others.
-    """
-
-    replica_id: str
-    url: str
-    upstream: "Upstream | None" = None
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """How to speak to the servers of a job that adopts some.
-
-    Attributes:
-        model: What they call the model.
-        key_secret: Name of the sealed key that they ask for; None where they ask for none.
-    """
-
-    model: str
-    key_secret: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One job as the router knows it.
-
-    Attributes:
-        job_id: Its id.
-        project: Whose it is.
-        name: Unique in the project.
-        model: Hugging Face id.
-        public: Needs no key.
-        created_at: When it was made.
-        phase: Where it is.
-        reason: Why, in a few words; may be empty.
-        request_timeout_seconds: For a whole request.
-        endpoints: Its ready replicas.
-        hardware_profile: Kind of machine that each replica runs on.
-        replicas_min: Kept warm.
-        replicas_max: Never exceeded.
-        replicas: Those that start or serve.
-    """
-
-    job_id: str
-    project: str
-    name: str
-    model: str
-    public: bool
-    created_at: datetime
-    phase: JobPhase
-    reason: str
-    request_timeout_seconds: float
-    endpoints: tuple[Endpoint, ...]
-    hardware_profile: str
-    replicas_min: int
-    replicas_max: int
-    replicas: int
+__all__ = (
+    "Ambiguous",
+    "Endpoint",
+    "Entry",
+    "NotServing",
+    "Route",
+    "RouteTable",
+    "Target",
+    "Unknown",
+    "Upstream",
+    "Waking",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +34,28 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class Waking:
+    """The job that is meant has no ready replica and will have one by itself, or because it is asked for: a request may wait.
+
+    Attributes:
+        entry: The job.
+        retry_after_seconds: When it may have one, as of its latest event; `entry.eta_at` knows better.
+        worth_waiting: Always, so that whoever does not let requests wait can treat it as the other kind.
+    """
+
+    entry: Entry
+    retry_after_seconds: int
+    worth_waiting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class NotServing:
-    """The job that is meant has no ready replica.
+    """The job that is meant has no ready replica, and a request should not wait for one.
 
     Attributes:
         entry: The job.
         retry_after_seconds: When it may have one.
-        worth_waiting: It will have one without anybody's doing.
+        worth_waiting: It will have one some day without anybody's doing, so a client may come again.
     """
 
     entry: Entry
@@ -112,20 +75,13 @@ class Unknown:
     """No job is meant that this caller may see."""
 
 
+Target = Route | Waking | NotServing
+"""What a job that was found comes to."""
+
 _GONE = frozenset({JobPhase.DELETING, JobPhase.DELETED})
-_PATIENCE_SECONDS = {
-    JobPhase.CREATING: 10,
-    JobPhase.PENDING: 30,
-    JobPhase.INITIALIZING: 10,
-    JobPhase.RUNNING: 5,
-    JobPhase.DEGRADED: 5,
-    JobPhase.UPDATING: 5,
-    JobPhase.RESUMING: 10,
-    JobPhase.TERMINATING: 30,
-    JobPhase.UNKNOWN: 30,
-}
-"""Seconds after which to ask again, for phases that pass without anybody's doing."""
 _NOT_BY_ITSELF_SECONDS = 60
+_ANSWERS_MAX = 4096
+"""However many words a caller tries, no more of them are remembered."""
 
 
 class RouteTable:
@@ -133,6 +89,10 @@ class RouteTable:
 
     def __init__(self, jobs: Iterable[Job] = ()) -> None:
         self._entries: dict[str, Entry] = {}
+        # Made with the entry, so that a request makes nothing.
+        self._targets: dict[str, Target] = {}
+        # Callers ask the same all the time; forgotten with every change of any job.
+        self._answers: dict[tuple[str, Viewer], Target | Ambiguous | Unknown] = {}
         self._ids_by_word: dict[str, set[str]] = {}
         self._public_ids: set[str] = set()
         for job in jobs:
@@ -141,10 +101,12 @@ class RouteTable:
     def apply(self, job: Job) -> Entry | None:
         """Take a job's present state in; gives its entry, None once it is gone."""
         self._forget(job.job_id)
+        self._answers.clear()
         if job.status.phase in _GONE:
             return None
-        entry = _entry(job)
+        entry = entry_of(job)
         self._entries[entry.job_id] = entry
+        self._targets[entry.job_id] = _target(entry)
         for word in _words(entry):
             self._ids_by_word.setdefault(word, set()).add(entry.job_id)
         if entry.public:
@@ -198,51 +160,33 @@ class RouteTable:
                 return Ambiguous(tuple(sorted(entry.job_id for entry in seen)))
         return Unknown()
 
-    def resolve(self, model: str, viewer: Viewer) -> Route | NotServing | Ambiguous | Unknown:
+    def resolve(self, model: str, viewer: Viewer) -> Target | Ambiguous | Unknown:
         """Where a request for `model` goes."""
-        found = self.find(model, viewer)
-        if not isinstance(found, Entry):
-            return found
-        return Route(found) if found.endpoints else _not_serving(found)
+        asked = (model, viewer)
+        answer = self._answers.get(asked)
+        if answer is None:
+            found = self.find(model, viewer)
+            answer = self._targets[found.job_id] if isinstance(found, Entry) else found
+            if len(self._answers) >= _ANSWERS_MAX:
+                self._answers.clear()
+            self._answers[asked] = answer
+        return answer
+
+    def target(self, job_id: str) -> Target | None:
+        """What has become of a job that was found before, for a request that waited; None once it is gone."""
+        return self._targets.get(job_id)
 
     def _forget(self, job_id: str) -> None:
         entry = self._entries.pop(job_id, None)
         if entry is None:
             return
+        del self._targets[job_id]
         self._public_ids.discard(job_id)
         for word in _words(entry):
             ids = self._ids_by_word[word]
             ids.discard(job_id)
             if not ids:
                 del self._ids_by_word[word]
-
-
-def _entry(job: Job) -> Entry:
-    spec, status = job.spec, job.status
-    servers = spec.external
-    upstream = None
-    if servers is not None:
-        upstream = Upstream(servers.served_model or spec.model, servers.api_key_secret)
-    return Entry(
-        job_id=job.job_id,
-        project=spec.project,
-        name=spec.name,
-        model=spec.model,
-        public=spec.endpoint_auth is EndpointAuth.PUBLIC,
-        created_at=job.created_at,
-        phase=status.phase,
-        reason=str(status.phase_reason or ""),
-        request_timeout_seconds=spec.timeouts.request_seconds,
-        endpoints=tuple(
-            Endpoint(replica.replica_id, replica.endpoint_url, upstream)
-            for replica in job.ready_replicas
-            if replica.endpoint_url
-        ),
-        hardware_profile=spec.hardware_profile,
-        replicas_min=spec.scaling.min_replicas,
-        replicas_max=spec.scaling.max_replicas,
-        replicas=len(job.active_replicas),
-    )
 
 
 def _words(entry: Entry) -> set[str]:
@@ -253,6 +197,10 @@ def _owns(viewer: Viewer, entry: Entry) -> bool:
     return viewer.owns(entry.project, entry.job_id, entry.name)
 
 
-def _not_serving(entry: Entry) -> NotServing:
-    patience = _PATIENCE_SECONDS.get(entry.phase)
+def _target(entry: Entry) -> Target:
+    if entry.endpoints:
+        return Route(entry)
+    if entry.waking:
+        return Waking(entry, entry.eta_seconds or _NOT_BY_ITSELF_SECONDS)
+    patience = PATIENCE_SECONDS.get(entry.phase)
     return NotServing(entry, patience or _NOT_BY_ITSELF_SECONDS, worth_waiting=patience is not None)

@@ -1,55 +1,60 @@
-"""Taking a form with a file in it from a client, for the inference handler.
+"""A request for inference that is a form with a file in it.
 
 All of it is taken in before a replica is picked: a client that uploads slowly holds no replica, the field `model` may come behind
 the file, and another replica can be sent the same when one fails. It lies in memory as long as it is small, and in a temporary file
 without a name from then on, so the router's memory does not grow with what is uploaded.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 
-from starlette.types import Receive
-
 from hostler_router.bodies import Asked, read_form
-from hostler_router.edge import Request, receive_body
+from hostler_router.exchange import Exchange
 from hostler_router.forms import FormBody, FormReader
+from hostler_router.inference import InferenceRequest
+from hostler_router.parts import RouterParts
+from hostler_router.wire.heads import Head
+from hostler_router.wire.reply import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class UploadLimits:
-    """Bounds of an upload; the settings of the same names say more."""
+class UploadRequest(InferenceRequest):
+    """A request with a file."""
 
-    upload_bytes_max: int
-    upload_timeout_seconds: float
-    upload_memory_bytes: int
+    def __init__(
+        self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, *, may_stream: bool
+    ) -> None:
+        self._file: SpooledTemporaryFile[bytes] | None = None
+        super().__init__(parts, head, reply, exchange, may_stream=may_stream)
+        self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
+        self._file = SpooledTemporaryFile(max_size=parts.settings.upload_memory_bytes)  # noqa: SIM115  # closed at the end
+        self._kept = 0
 
+    @property
+    def _body_bytes_max(self) -> int:
+        return self._parts.settings.upload_bytes_max
 
-@asynccontextmanager
-async def upload(request: Request, receive: Receive, limits: UploadLimits) -> AsyncIterator[Asked]:
-    """What is asked for; its body is there until the end of the block.
+    @property
+    def _body_timeout_seconds(self) -> float:
+        return self._parts.settings.upload_timeout_seconds
 
-    Raises:
-        Refused: the form is too large, too slow, compressed, no form, or names no model.
-        ClientGone: it will never be whole.
-    """
-    reader = FormReader(request.headers.get(b"content-type", b"").decode("latin-1"))
-    with SpooledTemporaryFile(max_size=limits.upload_memory_bytes) as file:
-        size = 0
+    def _keep(self, data: bytes) -> None:
+        if self._file is None:
+            return
+        # A piece goes to the kernel's memory, quicker than a thread would be asked to do it.
+        self._kept += self._file.write(self._reader.feed(data))
 
-        def take(piece: bytes) -> None:
-            nonlocal size
-            # A piece goes to the kernel's memory, quicker than a thread would be asked to do it.
-            size += file.write(reader.feed(piece))
-
-        await receive_body(
-            request,
-            receive,
-            take,
-            body_bytes_max=limits.upload_bytes_max,
-            body_timeout_seconds=limits.upload_timeout_seconds,
-        )
+    def _read(self) -> Asked:
+        if self._file is None:
+            raise RuntimeError("the request is over")
+        reader = self._reader
         reader.close()
-        body = FormBody(file, size, reader.content_type, reader.model_at or (0, 0))
-        yield read_form(reader.values, body)
+        body = FormBody(self._file, self._kept, reader.content_type, reader.model_at or (0, 0))
+        meant = self._wishes.model
+        if meant is None or reader.model_at is None:
+            return read_form(reader.values, body)
+        return read_form({**reader.values, b"model": meant.encode()}, replace(body, model=meant))
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -20,6 +20,7 @@ from hostler_router.openai_errors import (
 )
 
 _MESSAGE_LENGTH_MAX: Final = 2000
+_DETAILS_MAX: Final = 10
 _RETRY_AFTER_SECONDS_MAX: Final = 120
 _CONTEXT_LENGTH_SIGNS: Final = ("exceed_context_size", "context length", "context size", "context window")
 TRY_ELSEWHERE: Final = frozenset({502, 503})
@@ -82,7 +83,7 @@ def _fields(payload: JsonObject) -> tuple[str, str, str | None, str | None]:
     """Message, kind, code and parameter, from whichever of the known shapes this is."""
     error = payload.get("error")
     inner = as_object(error) or payload
-    message = error if isinstance(error, str) else inner.get("message") or payload.get("detail")
+    message = error if isinstance(error, str) else inner.get("message") or _said(payload.get("detail"))
     kind, code, param = inner.get("type"), inner.get("code"), inner.get("param")
     return (
         _cut(message) if isinstance(message, str) else "",
@@ -90,6 +91,29 @@ def _fields(payload: JsonObject) -> tuple[str, str, str | None, str | None]:
         code if isinstance(code, str) else None,
         param if isinstance(param, str) else None,
     )
+
+
+def _said(detail: object) -> object:
+    """FastAPI's detail: a text, or a list of what is wrong with which field."""
+    if not isinstance(detail, list):
+        return detail
+    said: list[str] = []
+    for each in detail[:_DETAILS_MAX]:
+        wrong = as_object(each)
+        text = None if wrong is None else wrong.get("msg")
+        if wrong is None or not isinstance(text, str):
+            continue
+        where = wrong.get("loc")
+        place = ".".join(str(part) for part in where if part != "body") if isinstance(where, list) else ""
+        said.append(f"{place}: {text}" if place else text)
+    return "; ".join(said)
+
+
+def is_error(payload: JsonObject) -> bool:
+    """Whether an event is a runtime's error, in any of the known shapes, rather than a piece of an answer."""
+    if payload.get("choices"):
+        return False
+    return bool(payload.get("error")) or payload.get("object") == "error"
 
 
 def _is_context_length(message: str, kind: str) -> bool:

@@ -1,111 +1,158 @@
-"""Publishes finished requests on the USAGE stream, a batch per job every second.
+"""Usage put together: what commits finished requests, what is kept of those that could not be stored, and their way into the stream later.
 
-A batch that could not be published is tried again under the same id until it is stored, and given up only when too many wait;
-what was not published yet when the process is killed is lost.
+The service makes one, gives `committer.commit` to whoever finishes requests, runs `run` beside the rest and calls `publish` and
+`close` at its end. What was kept by this process or by a dead one is sent again each period as long as the server stores it, oldest first, to the
+byte and under the id that it has, so that the stream or its readers know what they have already.
 """
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from hostler_bus.errors import BusError, BusUnavailable, StreamFull
 from hostler_bus.port import Bus
-from hostler_contracts import subjects
-from hostler_contracts.usage import FinishedRequest, UsageBatch, UsageRecordedV1, encode_usage
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_router.metrics import RouterMetrics
-from hostler_router.usage import UsageRecorder
+from hostler_router.usage_backlog import Backlog, Place
+from hostler_router.usage_batches import Batch, BatchMaker
+from hostler_router.usage_commit import NEVER, UsageCommitter, UsageFigures
+from hostler_router.usage_spool import UsageSpool
 
-_BATCHES_WAITING_MAX: Final = 10_000
-_AT_ONCE: Final = 16
-_APPEND_DEADLINE_SECONDS: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    subject: str
-    event_id: str
-    requests: int
-    data: bytes
+_AT_ONCE: Final = 32
+_FINISH_SECONDS: Final = 5.0
+_ADOPT_PERIODS: Final = 30
+"""How many periods lie between two looks for what dead processes have left."""
 
 
 class UsageReporter:
-    """Publishes what the recorder holds."""
+    """Everything about usage in one router process; to be made within the event loop.
+
+    Attributes:
+        committer: Takes finished requests.
+        figures: What happened to them.
+        backlog: What is kept.
+    """
 
     def __init__(
         self,
         bus: Bus,
-        recorder: UsageRecorder,
         *,
         name: str,
         period_seconds: float,
         clock: Clock,
         metrics: RouterMetrics,
         logger: Logger,
+        writer: str = "",
+        spool: UsageSpool | None = None,
+        commit_timeout_seconds: float = 0.25,
+        batch_seconds: float = 0.002,
     ) -> None:
-        self._bus = bus
-        self._recorder = recorder
-        self._name = name
+        """Make one.
+
+        Args:
+            bus: Where the stream is.
+            name: Of this router.
+            period_seconds: How often what is kept is sent again.
+            clock: The time.
+            metrics: Counts what is lost.
+            logger: For everything it says.
+            writer: Name of this life of this process, the spool's; a new one where it is empty.
+            spool: Where batches are kept; in memory alone where it is None.
+            commit_timeout_seconds: How long an answer may be held back; 0 for not at all.
+            batch_seconds: How long requests are collected while a batch is on its way.
+        """
         self._period_seconds = period_seconds
+        self._bus = bus
         self._clock = clock
         self._metrics = metrics
         self._logger = logger
-        self._waiting: deque[_Waiting] = deque()
-        self._publishing = asyncio.Lock()
+        self._again = asyncio.Lock()
+        self.figures = UsageFigures()
+        self.backlog = Backlog(spool, self._lost)
+        self.committer = UsageCommitter(
+            bus,
+            BatchMaker(router=name, writer=writer or new_id(), new_id=new_id, now=clock.now),
+            self.backlog,
+            commit_timeout_seconds=commit_timeout_seconds,
+            batch_seconds=batch_seconds,
+            figures=self.figures,
+            lost=self._lost,
+            logger=logger,
+        )
 
     async def run(self) -> None:
-        """Publish each period, until cancelled."""
+        """Look after what is kept each period, until cancelled."""
+        periods = 0
         while True:
+            if periods % _ADOPT_PERIODS == 0:
+                self.backlog.adopt()
+            periods += 1
+            await self._send_again()
+            await self._synchronise()
             await self._clock.sleep(self._period_seconds)
-            await self.publish()
 
     async def publish(self) -> None:
-        """Cut what there is and publish all that waits, oldest first; what can't be published now waits for the next time."""
-        for project, job_id, requests in self._recorder.cut():
-            self._waiting.append(self._encoded(project, job_id, requests))
-        self._drop_oldest()
-        async with self._publishing:
-            while self._waiting:
-                some = list(islice(self._waiting, _AT_ONCE))
-                done = await asyncio.gather(*(self._append(each) for each in some))
-                for each, settled in zip(some, done, strict=True):
-                    if settled:
-                        self._waiting.remove(each)
-                if not all(done):
-                    self._logger.warning("usage.waiting", batches=len(self._waiting))
-                    return
+        """Have all that ended so far stored, and what is kept as well as far as that works; what is not stays kept."""
+        await self._finish()
+        await self._send_again()
 
-    def _encoded(self, project: str, job_id: str, requests: tuple[FinishedRequest, ...]) -> _Waiting:
-        event = UsageRecordedV1(
-            id=new_id(),
-            source=f"/hostler/router/{self._name}",
-            subject=job_id,
-            time=self._clock.now(),
-            project=project,
-            data=UsageBatch(router=self._name, job_id=job_id, requests=requests),
-        )
-        return _Waiting(subjects.usage(project, job_id), event.id, len(requests), encode_usage(event))
+    async def close(self) -> None:
+        """Store or keep everything, and let go of the files; nothing may end any more."""
+        await self._finish()
+        if self.committer.answering:  # else the process that comes next takes the files over
+            await self._send_again()
+        await self._synchronise()
+        self.backlog.close()
 
-    async def _append(self, batch: _Waiting) -> bool:
-        """Whether the batch needs no more trying: it is stored, or can never be."""
-        try:
-            await self._bus.append(
-                batch.subject, batch.data, msg_id=batch.event_id, deadline_seconds=_APPEND_DEADLINE_SECONDS
-            )
-        except (BusUnavailable, StreamFull):
+    async def _finish(self) -> None:
+        if not await self.committer.finish(_FINISH_SECONDS):
+            self.committer.keep_all()
+
+    async def _send_again(self) -> None:
+        """Have stored what is kept, until something is not."""
+        async with self._again:
+            if self.backlog.empty or not self._bus.connected:
+                return
+            requests, at_once, waiting = 0, 1, self.backlog.waiting()
+            while some := list(islice(waiting, at_once)):
+                futures = [
+                    self._bus.append_soon(batch.subject, batch.data, msg_id=batch.msg_id) for _, batch in some
+                ]
+                await asyncio.wait(futures)
+                settled = [
+                    self._settled(place, batch, future.exception())
+                    for (place, batch), future in zip(some, futures, strict=True)
+                ]
+                requests += sum(
+                    batch.requests for (_, batch), done in zip(some, settled, strict=True) if done
+                )
+                if not all(settled):
+                    break
+                at_once = _AT_ONCE  # the first one has shown that it makes sense
+            if requests:
+                self._logger.info("usage.sent_again", requests=requests)
+
+    def _settled(self, place: Place, batch: Batch, error: BaseException | None) -> bool:
+        """Whether a batch that was sent again needs no more trying."""
+        if error is None:
+            self.figures.stored += batch.requests
+            self.committer.heard()
+        elif isinstance(error, NEVER):
+            self._lost(batch.requests, batch.subject, str(error))
+        else:
+            self._logger.debug("usage.waits", subject=batch.subject, reason=str(error))
             return False
-        except BusError as error:
-            self._lost(batch, str(error))
+        self.backlog.settle(place, batch.msg_id)
         return True
 
-    def _drop_oldest(self) -> None:
-        while len(self._waiting) > _BATCHES_WAITING_MAX:
-            self._lost(self._waiting.popleft(), "too many batches wait")
+    async def _synchronise(self) -> None:
+        try:
+            await self.backlog.synchronise()
+        except OSError as error:
+            self._logger.error("usage.spool_not_synchronised", reason=str(error))  # noqa: TRY400  # it says it all
 
-    def _lost(self, batch: _Waiting, reason: str) -> None:
-        self._metrics.usage_lost(batch.requests)
-        self._logger.error("usage.lost", subject=batch.subject, requests=batch.requests, reason=reason)
+    def _lost(self, requests: int, subject: str, reason: str) -> None:
+        self.figures.lost += requests
+        self._metrics.usage_lost(requests)
+        self._logger.error("usage.lost", subject=subject, requests=requests, reason=reason)

@@ -37,12 +37,15 @@ class WindowRecorder:
     """Counts of the period under way, by job, and what is in flight.
 
     A request is counted as arrived once, and ends as completed, failed, rejected, or abandoned by its client; the last is in
-    no other count.
+    no other count. Between its arrival and its end it may wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, queues: bool = False) -> None:
+        """Make one; `queues` is whether requests may wait at this router, so that none waiting is news."""
         self._counts: dict[str, _Counts] = {}
         self._in_flight: dict[str, int] = {}
+        self._waiting: dict[str, int] = {}
+        self._queues = queues
 
     def arrived(self, job_id: str) -> None:
         """A request for the job is under way."""
@@ -62,6 +65,22 @@ class WindowRecorder:
         counts = self._of(job_id)
         counts.arrivals += 1
         counts.rejected += 1
+
+    def waits(self, job_id: str) -> None:
+        """A request that arrived begins to wait for a replica."""
+        self._waiting[job_id] = self._waiting.get(job_id, 0) + 1
+
+    def waits_no_more(self, job_id: str) -> None:
+        """It has a replica, or has waited in vain."""
+        remaining = self._waiting.get(job_id, 0) - 1
+        if remaining > 0:
+            self._waiting[job_id] = remaining
+        else:
+            self._waiting.pop(job_id, None)
+
+    def turned_away(self, job_id: str) -> None:
+        """A request that arrived, and perhaps waited, gets no replica after all."""
+        self._of(job_id).rejected += 1
 
     def first_token(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """The first event of a stream went out."""
@@ -87,8 +106,12 @@ class WindowRecorder:
             counts.audio_seconds += usage.audio_seconds
 
     def in_flight(self, job_id: str) -> int:
-        """Requests for the job that are under way."""
+        """Requests for the job that are under way, those that wait among them."""
         return self._in_flight.get(job_id, 0)
+
+    def waiting(self, job_id: str) -> int:
+        """Requests for the job that wait for a replica."""
+        return self._waiting.get(job_id, 0)
 
     def cut(
         self,
@@ -112,33 +135,59 @@ class WindowRecorder:
         """
         counted, self._counts = self._counts, {}
         nothing = _Counts()
-        windows: list[LoadWindow] = []
-        for job_id, ready in jobs.items():
-            counts = counted.get(job_id, nothing)
-            window = LoadWindow(
-                router=router,
-                job_id=job_id,
-                started_at=started_at,
-                seconds=seconds,
-                arrivals=counts.arrivals,
-                completed=counts.completed,
-                failed=counts.failed,
-                rejected=counts.rejected,
-                in_flight=self.in_flight(job_id),
-                latency_ms=counts.latency_ms,
-                first_token_ms=counts.first_token_ms,
-                prompt_tokens=counts.prompt_tokens,
-                completion_tokens=counts.completion_tokens,
-                audio_seconds=counts.audio_seconds,
-                replicas={
-                    replica_id: _load(
-                        counts.replicas.get(replica_id, nothing), outstanding.get(replica_id, 0)
-                    )
-                    for replica_id in sorted({*ready, *counts.replicas})
-                },
+        return [
+            self._window(
+                job_id, counted.get(job_id, nothing), ready, outstanding, router, started_at, seconds
             )
-            windows.append(window)
-        return windows
+            for job_id, ready in jobs.items()
+        ]
+
+    def cut_one(
+        self,
+        job_id: str,
+        ready: Iterable[str],
+        outstanding: Mapping[str, int],
+        *,
+        router: str,
+        started_at: datetime,
+        seconds: float,
+    ) -> LoadWindow:
+        """A window for one job, whose counting starts anew; the others' goes on. Arguments as of `cut`."""
+        counts = self._counts.pop(job_id, None) or _Counts()
+        return self._window(job_id, counts, ready, outstanding, router, started_at, seconds)
+
+    def _window(
+        self,
+        job_id: str,
+        counts: _Counts,
+        ready: Iterable[str],
+        outstanding: Mapping[str, int],
+        router: str,
+        started_at: datetime,
+        seconds: float,
+    ) -> LoadWindow:
+        nothing, waiting = _Ended(), self.waiting(job_id)
+        return LoadWindow(
+            router=router,
+            job_id=job_id,
+            started_at=started_at,
+            seconds=seconds,
+            arrivals=counts.arrivals,
+            completed=counts.completed,
+            failed=counts.failed,
+            rejected=counts.rejected,
+            in_flight=max(self.in_flight(job_id) - waiting, 0),
+            latency_ms=counts.latency_ms,
+            first_token_ms=counts.first_token_ms,
+            prompt_tokens=counts.prompt_tokens,
+            completion_tokens=counts.completion_tokens,
+            audio_seconds=counts.audio_seconds,
+            queued=waiting if self._queues else None,
+            replicas={
+                replica_id: _load(counts.replicas.get(replica_id, nothing), outstanding.get(replica_id, 0))
+                for replica_id in sorted({*ready, *counts.replicas})
+            },
+        )
 
     def _both(self, job_id: str, replica_id: str) -> tuple[_Ended, ...]:
         """What is counted for the job and, where one was reached, for the replica."""

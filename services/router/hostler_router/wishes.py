@@ -1,6 +1,6 @@
-"""What the head of a request says beside its path and key: which job it is for, how long it may take, whether at once.
+"""What the head of a request says beside its path and key: which job it is for, how long it may take, whether it may wait.
 
-Pure; called by the application and the inference handler. These are the headers and the path of Lyceum's clients
+Pure; called by the application and by the request. The first are the headers and the path of Lyceum's clients
 (docs/dialects/lyceum.md); they mean the same from any client.
 """
 
@@ -17,7 +17,9 @@ TIMEOUT_SECONDS_MAX: Final = 60.0
 
 _ALIAS: Final = "/openai/v1/"
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
-_NOT_ASYNC: Final = frozenset({"", "false", "0", "no"})
+_NO: Final = frozenset({"", "false", "0", "no"})
+_OFF: Final = frozenset({"off", "false", "0", "no"})
+_PRIORITIES: Final = frozenset({"", "interactive", "batch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +29,14 @@ class Wishes:
     Attributes:
         model: The job that is meant, whatever the body says; None leaves it to the body.
         timeout_seconds: For the whole request; None leaves it to the job.
+        batch: It is one of many that nobody waits for, so others go before it.
+        resume: Another replica may continue its stream where one fails.
     """
 
     model: str | None = None
     timeout_seconds: float | None = None
+    batch: bool = False
+    resume: bool = True
 
     def timeout_within(self, job_seconds: float) -> float:
         """How long the request may take: what it asks for, but never longer than its job allows."""
@@ -48,13 +54,22 @@ def read_wishes(headers: Mapping[bytes, bytes]) -> Wishes:
     Raises:
         Refused: one of them makes no sense, or asks for what is not offered.
     """
-    if _text(headers, b"x-async").lower() not in _NOT_ASYNC:
+    if _text(headers, b"x-async").lower() not in _NO:
         raise Refused(ASYNC_NOT_OFFERED)
     model = _text(headers, b"x-deployment-id")
     if len(model) > MODEL_LENGTH_MAX:
         message = f"X-Deployment-ID must have at most {MODEL_LENGTH_MAX} characters."
         raise Refused(invalid(message, code="invalid_value", param="X-Deployment-ID"))
-    return Wishes(model or None, _timeout(_text(headers, b"x-timeout-s")))
+    priority = _text(headers, b"x-priority").lower()
+    if priority not in _PRIORITIES:
+        message = "X-Priority must be 'interactive' or 'batch'."
+        raise Refused(invalid(message, code="invalid_value", param="X-Priority"))
+    return Wishes(
+        model or None,
+        _timeout(_text(headers, b"x-timeout-s")),
+        batch=priority == "batch",
+        resume=_text(headers, b"x-resume").lower() not in _OFF,
+    )
 
 
 def _timeout(text: str) -> float | None:

@@ -71,6 +71,13 @@ NOT_ALLOWED = {
     "a name with a line break": ({"name": "a\nb"}, 400, "name"),
     "no job at all": ({"allowed_jobs": []}, 400, "allowed_jobs"),
     "a field nobody knows": ({"key_hash": "00"}, 400, "key_hash"),
+    "a limit of nothing": ({"limits": {"concurrency": 0}}, 400, "limits.concurrency"),
+    "a limit that is no number": (
+        {"limits": {"requests_per_minute": "60"}},
+        400,
+        "limits.requests_per_minute",
+    ),
+    "a limit nobody knows": ({"limits": {"rpm": 60}}, 400, "limits.rpm"),
 }
 
 
@@ -210,6 +217,76 @@ async def test_only_a_working_key_is_renamed_or_rotated_and_nothing_but_its_name
     await site.send("DELETE", path)
     assert (await site.send("PATCH", path, {"name": "third"})).status_code == 409
     assert (await site.send("POST", f"{path}/rotate", {})).status_code == 409
+
+
+async def test_limits_are_set_changed_and_taken_away_as_a_merge_patch_says(site: Site) -> None:
+    key = await made(site, limits={"requests_per_minute": 60, "concurrency": 2})
+    path = f"{KEYS}/{key['key_id']}"
+    assert key["limits"] == {"requests_per_minute": 60, "tokens_per_minute": None, "concurrency": 2}
+
+    async def patched(limits: object) -> object:
+        answer = await site.send("PATCH", path, {"limits": limits})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["name"] == key["name"]
+        return answer.json()["limits"]
+
+    assert await patched({"concurrency": None, "tokens_per_minute": 9}) == {
+        "requests_per_minute": 60,
+        "tokens_per_minute": 9,
+        "concurrency": None,
+    }
+    assert await patched({"requests_per_minute": None, "tokens_per_minute": None}) is None
+    assert await patched({"concurrency": 1}) == key["limits"] | {
+        "requests_per_minute": None,
+        "concurrency": 1,
+    }
+    assert await patched(None) is None
+    refused = await site.send("PATCH", path, {"limits": {"tokens_per_minute": -1}, "name": "other"})
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["pointer"] == "/limits/tokens_per_minute"
+    assert (await site.get(path)).json()["name"] == key["name"]
+    assert (await site.send("PATCH", path, {"name": None})).status_code == 400
+    audit = (await site.get("/v1/audit")).json()["data"]
+    said = [each["details"]["limits"] for each in audit if each["action"] == "key.limited"]
+    assert said == [
+        "none",
+        "concurrency=1",
+        "none",
+        "requests_per_minute=60 tokens_per_minute=9",
+    ]
+
+
+async def test_limits_hold_for_every_secret_of_a_key(site: Site) -> None:
+    key = await made(site)
+    path = f"{KEYS}/{key['key_id']}"
+    await site.send("POST", f"{path}/rotate", {"overlap_seconds": 600})
+    await site.send("PATCH", path, {"limits": {"concurrency": 3}})
+    records = site.app.state.catalogues.keys.records.values()
+    assert [each.limits.concurrency for each in records if each.key_id == key["key_id"]] == [3, 3]
+
+
+async def test_a_key_with_limits_passes_on_no_more_than_it_has(site: Site) -> None:
+    keeper = await made(
+        site,
+        scopes=["keys:write", "keys:read", "jobs:read"],
+        limits={"requests_per_minute": 60, "concurrency": 2},
+    )
+    free, secret = await made(site), keeper["secret"]
+    child = await made(site, secret)
+    assert child["limits"] == keeper["limits"]
+    for limits, field in (
+        ({"requests_per_minute": 61, "concurrency": 2}, "limits.requests_per_minute"),
+        ({"requests_per_minute": 60}, "limits.concurrency"),
+    ):
+        answer = await site.send("POST", KEYS, READER | {"limits": limits}, secret)
+        assert [each["field"] for each in answer.json()["errors"]] == [field]
+    own = f"{KEYS}/{keeper['key_id']}"
+    wider = await site.send("PATCH", own, {"limits": {"concurrency": None}}, secret)
+    assert [each["pointer"] for each in wider.json()["errors"]] == ["/limits/concurrency"]
+    assert (await site.send("PATCH", own, {"limits": {"concurrency": 1}}, secret)).status_code == 200
+    # A key without limits may do more, so its secret is not to be had either.
+    for verb in ("rotate", "revoke"):
+        assert (await site.send("POST", f"{KEYS}/{free['key_id']}/{verb}", key=secret)).status_code == 403
 
 
 async def test_nobody_takes_over_or_ends_a_key_that_may_do_more_than_the_own_one(site: Site) -> None:

@@ -115,6 +115,62 @@ async def test_if_match_refuses_what_somebody_overtook_but_not_what_is_done_alre
     assert (await send(site, "PATCH", "", {}, **{"If-Match": "rubbish"})).status_code == 400
 
 
+CHOSEN = {
+    "balancing": "session",
+    "prefix_chars": 256,
+    "session_header": "x-chat",
+    "concurrency_per_replica": 64,
+    "queue_max": 500,
+    "queue_timeout_seconds": 30,
+    "resume_streams": False,
+    "extra_routes": ["rerank", "score"],
+}
+
+
+async def routing(site: Site) -> dict[str, object]:
+    spec = (await site.get("/v1/jobs/demo")).json()["spec"]
+    chosen: dict[str, object] = spec["routing"]
+    return chosen
+
+
+async def test_a_job_is_made_with_a_routing_and_shows_it(site: Site) -> None:
+    answer = await site.post({**DEMO, "routing": CHOSEN})
+    assert (answer.status_code, answer.json()["spec"]["routing"]) == (202, CHOSEN)
+    assert await routing(site) == CHOSEN
+
+
+async def test_a_patch_of_the_routing_changes_what_it_names_and_replaces_no_replica(site: Site) -> None:
+    await site.post({**DEMO, "routing": CHOSEN})
+    answer = await send(site, "PATCH", "", {"routing": {"queue_max": 0, "extra_routes": ["tokenize"]}})
+    assert (answer.status_code, answer.json()["generation"]) == (202, 1)
+    assert await routing(site) == {**CHOSEN, "queue_max": 0, "extra_routes": ["tokenize"]}
+
+
+async def test_null_gives_each_choice_and_then_all_their_defaults_back(site: Site) -> None:
+    await site.post(DEMO)
+    default = await routing(site)
+    for name in CHOSEN:
+        await send(site, "PATCH", "", {"routing": CHOSEN})
+        await send(site, "PATCH", "", {"routing": {name: None}})
+        assert await routing(site) == {**CHOSEN, name: default[name]}
+    await send(site, "PATCH", "", {"routing": None})
+    assert await routing(site) == default
+
+
+async def test_a_patch_of_something_else_keeps_the_routing(site: Site) -> None:
+    await site.post({**DEMO, "routing": CHOSEN})
+    await send(site, "PATCH", "", {"priority": 100})
+    assert await routing(site) == CHOSEN
+
+
+async def test_a_wrong_choice_is_pointed_at(site: Site) -> None:
+    answer = await site.post({**DEMO, "routing": {"queue_max": -1, "extra_routes": ["rerank", "rerank"]}})
+    assert [error["pointer"] for error in answer.json()["errors"]] == [
+        "/routing/queue_max",
+        "/routing/extra_routes/1",
+    ]
+
+
 WRONG = {
     "unknown": ({"colour": "red"}, "colour"),
     "name": ({"name": "other"}, "name"),
@@ -125,6 +181,8 @@ WRONG = {
     "profile": ({"hardware_profile": "gpu.none"}, "hardware_profile"),
     "rate": ({"target_rps": -1}, "target_rps"),
     "priority": ({"priority": 1000}, "priority"),
+    "queue": ({"routing": {"queue_max": -1}}, "routing.queue_max"),
+    "route": ({"routing": {"extra_routes": ["rerank", "files"]}}, "routing.extra_routes.1"),
     "argument": ({"serving": {"args": {"--x": "1"}}}, "serving.args.'--x'"),
 }
 

@@ -38,6 +38,7 @@ BAD = {
     "a quota above the limit": ({"name": "new", "gpu_quota": 5, "gpu_limit": 4}, "gpu_quota"),
     "half a GPU": ({"name": "new", "gpu_quota": 0.5}, "gpu_quota"),
     "a number beyond all": ({"name": "new", "gpu_limit": 10**30}, "gpu_limit"),
+    "a limit of nothing": ({"name": "new", "limits": {"tokens_per_minute": 0}}, "limits.tokens_per_minute"),
     "a field nobody knows": ({"name": "new", "owner": "me"}, "owner"),
 }
 
@@ -50,6 +51,25 @@ async def test_a_project_that_makes_no_sense_is_refused_by_field(
     assert answer.status_code == 400, answer.text
     assert {each["field"] for each in answer.json()["errors"]} == {field}
     assert (await site.get(f"{PROJECTS}/new")).status_code == 404
+
+
+async def test_limits_of_a_project_change_as_a_merge_patch_says(site: Site) -> None:
+    answer = await site.send("POST", PROJECTS, {"name": "new", "limits": {"requests_per_minute": 5}})
+    limits = {"requests_per_minute": 5, "tokens_per_minute": None, "concurrency": None}
+    assert answer.json()["limits"] == limits
+
+    async def patched(fields: dict[str, object]) -> object:
+        changed = await site.send("PATCH", f"{PROJECTS}/new", fields)
+        assert changed.status_code == 200, changed.text
+        return changed.json()["limits"]
+
+    assert await patched({"limits": {"concurrency": 7}}) == limits | {"concurrency": 7}
+    assert await patched({"description": "other"}) == limits | {"concurrency": 7}
+    assert await patched({"limits": {"requests_per_minute": None}}) == limits | {
+        "requests_per_minute": None,
+        "concurrency": 7,
+    }
+    assert await patched({"limits": None}) is None
 
 
 async def test_a_change_is_held_against_what_is_there(site: Site) -> None:

@@ -95,6 +95,28 @@ async def test_what_was_read_can_be_sent_back_and_changes_nothing(site: Site) ->
     assert recorded(site, workload_id) == before
 
 
+async def test_what_this_dialect_can_not_say_stays_when_it_changes_something_else(site: Site) -> None:
+    """The routing of a job is the native API's; a workload that is read, changed and sent back keeps it."""
+    workload_id = await create(site)
+    routing = {"balancing": "prefix", "queue_max": 7, "resume_streams": False, "extra_routes": ["rerank"]}
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    native = f"/v1/jobs/{workload_id}"
+    assert (await site.client.patch(native, json={"routing": routing}, headers=headers)).status_code == 202
+    chosen = recorded(site, workload_id).job.spec.routing
+    assert chosen.queue_max == 7
+
+    url = f"/workloads/inferences/{workload_id}"
+    found = (await call(site, "GET", url)).json()
+    fixed = ("annotations", "labels", "servingPort")
+    spec = {name: value for name, value in found["spec"].items() if name not in fixed}
+    more = {"maxReplicas": 4, "metric": "throughput", "metricThreshold": 9}
+    changed = {**spec, "autoscaling": more}
+    assert (await call(site, "PATCH", url, json={"spec": changed})).status_code == 202
+
+    after = recorded(site, workload_id).job.spec
+    assert (after.scaling.max_replicas, after.routing) == (4, chosen)
+
+
 async def test_a_job_that_adopts_servers_is_a_workload_that_can_be_sent_back(site: Site) -> None:
     servers = {"model": "their/model", "external": {"endpoints": ["http://gpu-1:8000/v1"]}}
     workload_id = (await site.post(servers)).json()["job_id"]

@@ -15,7 +15,10 @@ from hostler_client import (
     Conflict,
     HostlerClient,
     Invalid,
+    KeyChanges,
+    Limits,
     NewApiKey,
+    NewLimits,
     NewProject,
     NotFound,
     ProjectChanges,
@@ -97,6 +100,42 @@ async def test_a_key_is_made_for_some_jobs_and_for_a_while(url: str) -> None:
     key = json.loads(done.stdout)
     assert (key["project"], key["allowed_jobs"]) == ("team", ["a", "b"])
     assert key["expires_at"] is not None
+
+
+async def test_the_asynchronous_client_sets_limits_and_takes_them_away(url: str) -> None:
+    async with AsyncHostlerClient(api_url=url, api_key=ADMIN_KEY) as client:
+        wanted = NewLimits(requests_per_minute=60, concurrency=2)
+        key = await client.keys.create(NewApiKey(name="ci", scopes=["inference"], limits=wanted))
+        assert key.limits == Limits(requests_per_minute=60, concurrency=2)
+        changes = KeyChanges(limits=NewLimits(tokens_per_minute=9, concurrency=None))
+        changed = await client.keys.update(key.key_id, changes)
+        assert changed.limits == Limits(requests_per_minute=60, tokens_per_minute=9)
+        assert (await client.keys.update(key.key_id, KeyChanges(limits=None))).limits is None
+        project = await client.projects.create(NewProject(name="new", limits=wanted))
+        assert project.limits == Limits(requests_per_minute=60, concurrency=2)
+        changed_project = await client.projects.update("new", ProjectChanges(limits=None))
+        assert changed_project.limits is None
+
+
+async def test_limits_are_set_from_the_command_line(url: str) -> None:
+    options = "--scope inference --rpm 60 --tpm 1000 --concurrency 3 -o json"
+    made = await typed(url, "keys", "create", "ci", *options.split())
+    key = json.loads(made.stdout)
+    assert key["limits"] == {"requests_per_minute": 60, "tokens_per_minute": 1000, "concurrency": 3}
+    changed = await typed(url, "keys", "update", key["key_id"], "--rpm", "none", "--concurrency", "5")
+    assert "1000 tpm, 5 at once" in changed.stdout
+    assert (await typed(url, "keys", "update", key["key_id"])).exit_code == ExitCode.USAGE
+    assert (await typed(url, "keys", "update", key["key_id"], "--tpm", "lots")).exit_code == ExitCode.USAGE
+    assert (await typed(url, "keys", "update", key["key_id"], "--tpm", "0")).exit_code != 0
+
+    assert (await typed(url, "projects", "create", "new", "--rpm", "600")).exit_code == 0
+    project = await typed(url, "projects", "update", "new", "--tpm", "9000", "-o", "json")
+    assert json.loads(project.stdout)["limits"] == {
+        "requests_per_minute": 600,
+        "tokens_per_minute": 9000,
+        "concurrency": None,
+    }
+    assert "600 rpm, 9000 tpm" in (await typed(url, "projects", "list")).stdout
 
 
 async def test_usage_is_printed_by_time_and_key(site: Site, url: str) -> None:

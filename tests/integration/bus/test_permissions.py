@@ -217,3 +217,10 @@ async def test_the_api_asks_the_provisioner_for_logs_and_nobody_else_may(
             await told.client.request(subject, b"r1", timeout=0.3)
         assert len(told.errors) == 1
     await provisioner.drain()
+
+
+async def test_a_router_may_store_usage_without_waiting(guarded: NatsServer, api: NatsBus) -> None:
+    router = await as_service(guarded, "router")
+    usage = [router.append_soon(subjects.usage("p", "j"), b"", msg_id=f"soon-{n}") for n in range(3)]
+    assert len({appended.seq for appended in await asyncio.gather(*usage)}) == 3
+    await router.drain()

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 import structlog
 
+from hostler_bus import nats_appends
 from hostler_bus.consume import consume
 from hostler_bus.errors import BusUnavailable, SequenceConflict
 from hostler_bus.nats_bus import NatsBus, connect
@@ -279,3 +280,41 @@ async def test_drain_is_quick_while_the_server_is_away_or_frozen(own_nats_server
     await eventually(lambda: not away.connected)
     await away.drain()
     assert time.monotonic() - begun < 10
+
+
+async def test_what_is_begun_without_waiting_is_told_at_once_when_the_server_dies_and_works_again_after(
+    own_nats_server: NatsServer, bus: NatsBus
+) -> None:
+    subject = subjects.usage("p", "j")
+    await bus.append_soon(subject, b"before", msg_id="1")
+    own_nats_server.freeze()
+    begun = [bus.append_soon(subject, b"lost", msg_id=f"lost-{number}") for number in range(20)]
+    await asyncio.sleep(0)
+    started = time.monotonic()
+    own_nats_server.kill()
+    results = await asyncio.gather(*begun, return_exceptions=True)
+    assert time.monotonic() - started < 3
+    assert {type(result) for result in results} == {BusUnavailable}
+    with pytest.raises(BusUnavailable):
+        await bus.append_soon(subject, b"away", msg_id="2")
+    own_nats_server.start()
+    await eventually(lambda: bus.connected)
+    again = await asyncio.gather(
+        *(bus.append_soon(subject, b"lost", msg_id=f"lost-{number}") for number in range(20))
+    )
+    assert [each.duplicate for each in again] == [False] * 20
+
+
+async def test_what_is_begun_without_waiting_and_not_answered_ends_at_its_deadline(
+    own_nats_server: NatsServer, bus: NatsBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nats_appends, "APPEND_DEADLINE_SECONDS", 0.3)
+    own_nats_server.freeze()
+    first = bus.append_soon(subjects.usage("p", "j"), b"", msg_id="1")
+    await asyncio.sleep(0.1)
+    second = bus.append_soon(subjects.usage("p", "j"), b"", msg_id="2")
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    assert {type(result) for result in results} == {BusUnavailable}
+    own_nats_server.thaw()
+    await eventually(lambda: bus.connected)
+    assert (await bus.append_soon(subjects.usage("p", "j"), b"", msg_id="1")).duplicate, "it had been stored"

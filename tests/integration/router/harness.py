@@ -81,7 +81,9 @@ class Harness:
                 ),
                 drain_timeout_seconds=drain_timeout_seconds,
             ),
-            RouterSettings.model_validate({"port": 0, "stall_timeout_seconds": 5.0, **settings}),
+            RouterSettings.model_validate(
+                {"port": 0, "stall_timeout_seconds": 5.0, "queue_timeout_seconds": 0, **settings}
+            ),
         )
         self.url = f"http://127.0.0.1:{self.router.port}"
         self.client = aiohttp.ClientSession(self.url, headers={"authorization": f"Bearer {ALICE_KEY}"})
@@ -138,11 +140,18 @@ class Harness:
         await eventually(lambda: self.router.jobs.seq >= entry.seq)
         return entry.seq
 
-    async def chat(self, model: str = "chat", *, key: str = ALICE_KEY, **fields: object) -> "Got":
-        """One chat completion, read to its end."""
+    async def chat(
+        self,
+        model: str = "chat",
+        *,
+        key: str = ALICE_KEY,
+        said: dict[str, str] | None = None,
+        **fields: object,
+    ) -> "Got":
+        """One chat completion, read to its end; `said` are further headers."""
         body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}], **fields})
         headers = {"authorization": f"Bearer {key}"} if key else {"authorization": ""}
-        return await self.post("/v1/chat/completions", body.encode(), headers)
+        return await self.post("/v1/chat/completions", body.encode(), headers | (said or {}))
 
     async def post(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> "Got":
         async with self.client.post(path, data=BytesIO(body), headers=headers) as response:

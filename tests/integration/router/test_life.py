@@ -104,9 +104,7 @@ async def test_a_stop_that_can_not_wait_ends_streams_with_an_error_event(first: 
 
 
 def refused(router: Harness) -> bool:
-    return bool(router.router._server._server.should_exit) and not any(
-        server.is_serving() for server in router.router._server._server.servers
-    )
+    return router.router._server.closing
 
 
 async def published(router: Harness) -> AsyncIterator[dict[str, int]]:

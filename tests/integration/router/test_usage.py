@@ -12,7 +12,7 @@ from hostler_contracts import subjects
 from hostler_contracts.catalogue import KEY_USES
 from hostler_domain.api_keys import make_key
 from hostler_domain.job import EndpointAuth
-from hostler_router import usage_reporting
+from hostler_router import usage_backlog
 from tests.integration.router.harness import ADMIN_KEY, ALICE_KEY, Harness, eventually
 from tests.integration.router.replicas import Replica, answers_with, resets, streams
 
@@ -38,6 +38,10 @@ async def test_a_finished_request_is_put_down_with_who_what_and_how_much(
         "prompt_tokens": 7,
         "completion_tokens": 3,
         "audio_seconds": None,
+        "cached_tokens": None,
+        "measured": True,
+        "resumed": False,
+        "first_token_seconds": None,
     }
 
 
@@ -93,7 +97,6 @@ async def test_a_batch_whose_publish_was_not_answered_is_stored_once(
     router: Harness, first: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await router.add_job(first.url)
-    await router.chat()
     append = MemoryBus.append
     answers = iter((False, False, True))
 
@@ -106,11 +109,13 @@ async def test_a_batch_whose_publish_was_not_answered_is_stored_once(
         return appended
 
     monkeypatch.setattr(MemoryBus, "append", unanswered)
-    for _ in range(3):
+    await router.chat()
+    for _ in range(2):
         usage = await router.usage()
     assert len(usage) == 1
-    await router.chat()
+    assert list(answers) == []
     answers = iter((True,))
+    await router.chat()
     assert len(await router.usage()) == 2
 
 
@@ -125,9 +130,9 @@ async def test_a_batch_that_can_never_be_stored_is_counted_as_lost_and_holds_up_
             raise MessageTooLarge("it is")
         return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
 
-    await router.chat()
     with monkeypatch.context() as patched:
         patched.setattr(MemoryBus, "append", too_large)
+        await router.chat()
         assert await router.usage() == []
     assert router.figure("hostler_router_usage_lost_total") == 1
     await router.chat()
@@ -145,7 +150,7 @@ async def test_when_too_many_batches_wait_the_oldest_are_given_up_and_counted(
             raise BusUnavailable("no answer in time")
         return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
 
-    monkeypatch.setattr(usage_reporting, "_BATCHES_WAITING_MAX", 2)
+    monkeypatch.setattr(usage_backlog, "MEMORY_BYTES_MAX", 2000)  # room for two
     with monkeypatch.context() as patched:
         patched.setattr(MemoryBus, "append", away)
         for number in range(3):

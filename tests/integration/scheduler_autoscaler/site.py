@@ -167,7 +167,9 @@ class Site:
                 yield Running(lease, scheduler, registry, known.jobs)
 
     @asynccontextmanager
-    async def autoscaler(self, name: str = "autoscaler-1") -> AsyncIterator[Running]:
+    async def autoscaler(
+        self, name: str = "autoscaler-1", *, settings: AutoscalerSettings = SCALING
+    ) -> AsyncIterator[Running]:
         bus, jobs, registry = MemoryBus(self.server), JobProjection(), CollectorRegistry()
         async with hold(bus, "autoscaler", holder=name, ttl_seconds=2, clock=self.clock) as lease:
             autoscaler = Autoscaler(
@@ -175,7 +177,7 @@ class Site:
                 jobs,
                 JobLog(bus, source=f"/hostler/autoscaler/{name}", clock=self.clock),
                 lease,
-                SCALING,
+                settings,
                 clock=self.clock,
                 logger=structlog.get_logger(),
                 registry=registry,

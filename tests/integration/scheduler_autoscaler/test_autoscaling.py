@@ -4,6 +4,8 @@ import re
 from datetime import timedelta
 
 import pytest
+import structlog
+from prometheus_client import CollectorRegistry
 
 from hostler_autoscaler.memory import SCALER_STATES
 from hostler_autoscaler.service import Autoscaler
@@ -13,7 +15,12 @@ from hostler_contracts.load import LoadWindow
 from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobScaled
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
-from tests.integration.scheduler_autoscaler.site import Running, Site, now
+from hostler_router.metrics import RouterMetrics
+from hostler_router.outstanding import Outstanding
+from hostler_router.reporting import WindowReporter
+from hostler_router.table import RouteTable
+from hostler_router.windows import WindowRecorder
+from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now, tasks
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
 
@@ -169,6 +176,62 @@ async def test_a_sleeping_job_wakes_by_a_request_that_was_turned_away(site: Site
                 in_flight=0,
             )
         )
+        await site.until_active(1)
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert change.reasons[0] == "awake with 1: a request came"
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"rejected": 1}, {"queued": 1}, {"in_flight": 1}, {"completed": 1}], ids=str
+)
+async def test_whoever_wants_a_sleeping_job_wakes_it_at_once_not_at_the_next_tick(
+    site: Site, wanted: dict[str, int]
+):
+    """After the one look that the test asks for, nothing but the window makes the autoscaler look."""
+    await site.report_here()
+    await site.append(created(minimum=0, initial=0))
+    await site.minute(rps=0)
+    never = SCALING.model_construct(tick_seconds=3600.0)
+    async with site.scheduler(), site.autoscaler(settings=never) as running:
+        await eventually(lambda: running.service.ready().detail == "leader")
+        running.service.loop.note()
+        await eventually(lambda: running.count("hostler_autoscaler_decisions_total", direction="stay") == 1)
+        window = {"arrivals": 1, "completed": 0, "failed": 0, "in_flight": 0, **wanted}
+        await site.load(
+            LoadWindow(
+                router="router-1",
+                job_id=JOB_ID,
+                started_at=now() - timedelta(seconds=0.2),
+                seconds=0.2,
+                **window,  # type: ignore[arg-type]  # counts, all of them
+            )
+        )
+        await site.until_active(1)
+
+
+async def test_a_request_that_begins_to_wait_at_a_router_wakes_the_job_without_any_period(site: Site):
+    """From the router's recorder to a placed replica, with periods and ticks of an hour."""
+    await site.report_here()
+    job = await site.append(created(minimum=0, initial=0))
+    recorder = WindowRecorder(queues=True)
+    reporter = WindowReporter(
+        site.bus,
+        RouteTable([job]),
+        recorder,
+        Outstanding(),
+        name="router-1",
+        period_seconds=3600,
+        clock=site.clock,
+        metrics=RouterMetrics(CollectorRegistry()),
+        logger=structlog.get_logger(),
+    )
+    never = SCALING.model_construct(tick_seconds=3600.0)
+    async with site.scheduler(), site.autoscaler(settings=never) as running, tasks(reporter.run()):
+        await eventually(lambda: running.service.ready().detail == "leader")
+        recorder.arrived(JOB_ID)
+        recorder.waits(JOB_ID)
+        reporter.hurry(JOB_ID)
         await site.until_active(1)
     change = await site.last_change(JobScaled)
     assert isinstance(change, JobScaled)

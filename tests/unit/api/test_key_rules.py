@@ -6,6 +6,7 @@ import pytest
 
 from hostler_api.key_rules import KeyFamily, KeyStatus, families, is_wider, new_key_errors
 from hostler_contracts.catalogue import ApiKey
+from hostler_domain.limits import Limits
 from tests.support.builders import NOW, at
 
 
@@ -47,6 +48,11 @@ ADMIN = key(scopes=("admin",))
         ({}, {"allowed_jobs": ("a",)}, ["allowed_jobs"]),
         ({"allowed_jobs": ("a", "b")}, {"allowed_jobs": ("a",)}, ["allowed_jobs"]),
         ({"allowed_jobs": ("a",)}, {"allowed_jobs": ("a", "b")}, []),
+        ({"limits": Limits(concurrency=2)}, {"limits": Limits(concurrency=2)}, []),
+        ({"limits": Limits(concurrency=3)}, {"limits": Limits(concurrency=2)}, ["limits.concurrency"]),
+        ({}, {"limits": Limits(concurrency=2)}, ["limits.concurrency"]),
+        ({}, {"limits": Limits(concurrency=2), "scopes": ("admin",)}, []),
+        ({"limits": Limits(requests_per_minute=0)}, {}, ["limits.requests_per_minute"]),
         ({"name": " x"}, {}, ["name"]),
         ({"name": "x\u202e"}, {}, ["name"]),
         ({"name": "schlüssel für mich"}, {}, []),

@@ -52,6 +52,16 @@ def test_a_batch_that_comes_twice_counts_once() -> None:
     assert [row[2] for row in asked(totals(event(request()), event(request())))] == [1]
 
 
+def test_a_batch_that_comes_again_after_many_others_counts_once() -> None:
+    many = [event(request(), event_id=f"e{number}", writer="w", number=number) for number in range(1, 30_001)]
+    assert [row[2] for row in asked(totals(*many, many[0], many[17]))] == [30_000]
+
+
+def test_batches_of_two_routers_with_the_same_number_both_count() -> None:
+    both = [event(request(), event_id=writer, writer=writer, number=1) for writer in ("w1", "w2")]
+    assert [row[2] for row in asked(totals(*both))] == [2]
+
+
 def test_what_nobody_is_asked_for_is_in_no_answer() -> None:
     assert asked(totals(event(request(key_id=None), request(key_id="key-3")))) == []
 

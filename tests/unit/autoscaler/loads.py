@@ -27,6 +27,7 @@ def window(
     router: str = "router-1",
     rejected: int = 0,
     in_flight: int = 0,
+    queued: int | None = None,
     latencies_ms: tuple[float, ...] = (),
 ) -> LoadWindow:
     """A window that began so many seconds after `NOW`."""
@@ -43,6 +44,7 @@ def window(
         failed=0,
         rejected=rejected,
         in_flight=in_flight,
+        queued=queued,
         latency_ms=counts,
     )
 
@@ -62,10 +64,11 @@ def load(
     p95_ms: float | None = None,
     completions: int = 100,
     in_flight: int = 0,
+    queued: int = 0,
     now: datetime = NOW,
     active: bool | None = None,
 ) -> Load:
-    busy = rps > 0 or in_flight > 0 if active is None else active
+    busy = rps > 0 or in_flight > 0 or queued > 0 if active is None else active
     return Load(
         rps=rps,
         p95_ms=p95_ms,
@@ -74,6 +77,7 @@ def load(
         newest_at=now,
         seconds_covered=60,
         active_at=now if busy else None,
+        queued=queued,
     )
 
 

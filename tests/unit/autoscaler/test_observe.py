@@ -25,6 +25,11 @@ def test_soon_after_a_start_the_rate_is_over_what_there_is():
     assert (load.rps, load.seconds_covered) == (3.0, 10)
 
 
+def test_a_window_that_was_cut_early_is_no_burst():
+    load = seen(window(59.9, seconds=0.01, arrivals=1, queued=1))
+    assert (load.rps, load.seconds_covered) == (0.2, 5)
+
+
 def test_rates_of_routers_add_up():
     one = [window(start, arrivals=10) for start in range(0, 60, 5)]
     other = [window(start, arrivals=5, router="router-2") for start in range(0, 60, 5)]
@@ -74,6 +79,23 @@ def test_in_flight_is_what_the_newest_window_of_each_fresh_router_says():
     assert load.in_flight == 5
 
 
+def test_what_waits_is_what_the_newest_window_of_each_fresh_router_says():
+    load = seen(
+        window(50, queued=9),
+        window(55, queued=3, in_flight=1),
+        window(55, queued=2, router="router-2"),
+        window(55, in_flight=4, router="without a queue"),
+        window(5, queued=70, router="gone"),
+    )
+    assert (load.queued, load.in_flight, load.demand) == (5, 5, 10)
+
+
+def test_a_short_window_does_not_make_a_router_with_long_periods_look_gone():
+    early = window(12, seconds=0.5, queued=1)
+    assert isinstance(observe([early], now=at(40)), NoData)
+    assert isinstance(observe([window(2, seconds=10), early], now=at(40)), Load)
+
+
 def test_windows_of_zeros_are_data():
     load = seen(*(window(start) for start in range(0, 60, 5)))
     assert (load.rps, load.in_flight, load.p95_ms, load.active_at) == (0.0, 0, None, None)
@@ -85,8 +107,9 @@ def test_windows_of_zeros_are_data():
         ([window(40, arrivals=1), window(55)], at(45)),
         ([window(40, arrivals=1, rejected=1), window(55)], at(45)),
         ([window(45, in_flight=1), window(55)], at(50)),
+        ([window(45, queued=1), window(55, queued=0)], at(50)),
     ],
-    ids=["came", "turned away", "under way"],
+    ids=["came", "turned away", "under way", "waited"],
 )
 def test_it_is_known_when_the_job_was_last_busy(windows, active_at):
     assert seen(*windows).active_at == active_at

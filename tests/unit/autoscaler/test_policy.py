@@ -240,6 +240,11 @@ def test_a_long_request_keeps_it_awake():
     assert run.go(600, lambda *_: load(0, in_flight=1)).changes == []
 
 
+def test_a_request_that_waits_keeps_it_awake():
+    run = Run(sleeper(scale_to_zero_after_seconds=60))
+    assert run.go(600, lambda *_: load(0, queued=1, active=False)).changes == []
+
+
 def test_time_without_data_is_not_idle_time():
     run = Run(sleeper(scale_to_zero_after_seconds=60))
     run.go(50, lambda *_: load(0)).go(200, lambda *_: NO_DATA).go(58, lambda *_: load(0))
@@ -278,6 +283,31 @@ def test_requests_from_before_it_slept_do_not_wake_it():
     state = replace(steady(0), slept_at=NOW)
     _, decision = decide(sleeper(), 0, 0, state, load(0.1, now=at(-5)), now=at(2))
     assert decision.replicas == 0
+
+
+@pytest.mark.parametrize("seen", [load(queued=1), load(in_flight=1)], ids=["waiting", "under way"])
+def test_a_request_that_has_not_ended_wakes_it(seen):
+    _, decision = decide(sleeper(), 0, 0, replace(steady(0), slept_at=at(-60)), seen, now=at(1))
+    assert decision.replicas == 1
+
+
+def test_a_request_that_waits_wakes_it_though_its_routers_clock_is_behind():
+    state = replace(steady(0), slept_at=NOW)
+    _, decision = decide(sleeper(), 0, 0, state, load(queued=1, now=at(-5)), now=at(2))
+    assert decision.replicas == 1
+
+
+def test_what_waits_counts_as_concurrency():
+    seen = load(in_flight=8, queued=17)
+    _, decision = decide(scaling(IN_FLIGHT), 1, 1, steady(1), seen, now=NOW)
+    assert decision.replicas == 4
+    assert "concurrency: 8 in flight and 17 waiting / 8 per replica = 4 replicas" in decision.reasons
+
+
+def test_as_many_wake_as_those_that_wait_need():
+    spec = scaling(IN_FLIGHT, minimum=0, maximum=5)
+    _, decision = decide(spec, 0, 0, steady(0), load(queued=20), now=NOW)
+    assert decision.replicas == 3
 
 
 def test_asleep_without_data_it_sleeps_on():

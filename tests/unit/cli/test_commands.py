@@ -97,6 +97,36 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
     ]
 
 
+ROUTING_OPTIONS = (
+    "--balancing session --prefix-chars 256 --session-header X-Chat --concurrency 64 --queue 500"
+    " --queue-timeout 30 --no-resume --allow rerank --allow score"
+)
+ROUTING = {
+    "balancing": "session",
+    "prefix_chars": 256,
+    "session_header": "x-chat",
+    "concurrency_per_replica": 64,
+    "queue_max": 500,
+    "queue_timeout_seconds": 30,
+    "resume_streams": False,
+    "extra_routes": ["rerank", "score"],
+}
+
+
+def test_every_option_about_routing_reaches_the_api(shell: Shell, api: FakeApi) -> None:
+    assert shell("deploy", MODEL, *ROUTING_OPTIONS.split()).exit_code == 0
+    (body,) = api.bodies("POST")
+    assert body["routing"] == ROUTING
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--balancing random", "--allow files", "--allow none --allow rerank", "--concurrency 0"]
+)
+def test_a_choice_that_there_is_not_is_wrong_usage(shell: Shell, api: FakeApi, wrong: str) -> None:
+    assert shell("deploy", MODEL, *wrong.split()).exit_code == 2
+    assert api.bodies("POST") == []
+
+
 def test_servers_that_run_already_are_named_with_their_key_from_the_environment(
     shell: Shell, api: FakeApi
 ) -> None:
@@ -259,6 +289,7 @@ def test_a_job_is_shown_with_its_replicas(shell: Shell, api: FakeApi) -> None:
     api.add(created(), scheduled(), ready())
     text = shell("jobs", "get", "demo").stdout
     assert f"id        {JOB_ID}" in text
+    assert "routing   least-outstanding\n" in text
     assert text.splitlines()[-1].split()[:2] == ["r1", "Ready"]
 
 

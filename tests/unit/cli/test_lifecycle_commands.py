@@ -22,7 +22,7 @@ from hostler_domain.changes import (
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 from tests.support.builders import at, created, draining, ready, scheduled
-from tests.unit.cli.test_commands import Shell
+from tests.unit.cli.test_commands import ROUTING, ROUTING_OPTIONS, Shell
 from tests.unit.client.fake_api import KEY, FakeApi
 
 STOPPED = (JobStopRequested(at(20), "key-1"), JobStopped(at(21)))
@@ -122,6 +122,24 @@ def test_an_update_can_say_how_a_job_sleeps_and_who_may_ask_it(shell: Shell, api
             "endpoint_auth": "public",
         }
     ]
+
+
+def test_an_update_of_the_routing_is_shown_and_replaces_no_replica(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    done = shell("jobs", "update", "demo", *ROUTING_OPTIONS.split(), "-o", "json")
+    assert (done.exit_code, json.loads(done.stdout)["generation"]) == (0, 1)
+    assert api.bodies("PATCH") == [{"routing": ROUTING}]
+    told = "session by x-chat, 64 at once on a replica, 500 may wait, for 30 s at most, no stream is resumed, also rerank and score"
+    assert f"routing   {told}\n" in shell("jobs", "get", "demo").stdout
+
+    assert (
+        shell("jobs", "update", "demo", "--balancing", "prefix", "--resume", "--allow", "none").exit_code == 0
+    )
+    assert api.bodies("PATCH")[-1] == {
+        "routing": {"balancing": "prefix", "resume_streams": True, "extra_routes": []}
+    }
+    told = "prefix of 256 characters, 64 at once on a replica, 500 may wait, for 30 s at most"
+    assert f"routing   {told}\n" in shell("jobs", "get", "demo").stdout
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,15 @@ def test_a_job_is_updating_until_nothing_old_is_left_and_enough_serve(
     assert fold_on(RESTARTED, *changes).status.phase is phase
 
 
+def test_a_job_restarted_while_it_starts_is_updating_as_soon_as_an_old_one_serves() -> None:
+    restarted = fold(created(minimum=1), scheduled("r1", 1), JobRestartRequested(at(2), 2, "k"))
+    assert restarted.status.phase is JobPhase.INITIALIZING
+    serving = evolve(restarted, ready("r1", 3))
+    assert (serving.status.phase, serving.status.first_ready_at) == (JobPhase.UPDATING, at(3))
+    replaced = fold_on(serving, scheduled("s1", 4), ready("s1", 5), draining("r1", 6))
+    assert replaced.status.phase is JobPhase.RUNNING
+
+
 def test_the_reason_of_an_update_that_waited_goes_when_a_replica_is_placed() -> None:
     waiting = evolve(RESTARTED, JobPending(at(11), PhaseReason.NO_CAPACITY, "full"))
     assert waiting.status.phase_reason is PhaseReason.NO_CAPACITY

@@ -62,6 +62,12 @@ def test_a_token_is_a_word():
     assert [count_tokens("".join(answer_words(tokens))) for tokens in (1, 7, 20)] == [1, 7, 20]
 
 
+@pytest.mark.parametrize("said", range(21))
+def test_an_answer_in_two_parts_is_the_answer_in_one(said):
+    words = answer_words(20)
+    assert [*words[:said], *answer_words(20 - said, said)] == words
+
+
 CHAT = {
     "messages": [{"role": "user", "content": "one two"}, {"role": "user", "content": [{"text": "three"}]}]
 }
@@ -79,6 +85,19 @@ CHAT = {
             True,
             Asked(True, True, True, 3, 2),
             id="stream-with-usage",
+        ),
+        pytest.param(
+            {
+                "messages": [
+                    {"role": "user", "content": "one"},
+                    {"role": "assistant", "content": "This text"},
+                ],
+                "continue_final_message": True,
+                "add_generation_prompt": False,
+            },
+            True,
+            Asked(True, False, False, 3, None, said=2),
+            id="the-rest-of-an-answer",
         ),
     ],
 )

@@ -35,3 +35,40 @@ def test_equals_take_turns() -> None:
     picked = Counter(pick((A, B, C), outstanding={}, rng=rng) for _ in range(300))
     assert {A, B, C} == set(picked)
     assert min(picked.values()) > 60
+
+
+def test_a_replica_with_as_many_requests_as_the_bound_gets_no_more() -> None:
+    assert pick((A, B), outstanding={"a": 3, "b": 4}, rng=Random(1), bound=4) == A
+    assert pick((A, B), outstanding={"a": 4, "b": 4}, rng=Random(1), bound=4) is None
+
+
+def test_two_random_choices_come_to_every_replica_but_the_busiest() -> None:
+    rng = Random(7)
+    picked = Counter(pick((A, B, C), outstanding={"a": 2, "b": 1}, rng=rng, choices=2) for _ in range(300))
+    assert set(picked) == {B, C}
+    assert 60 < picked[B] < 140
+
+
+def test_every_router_sends_a_session_to_the_same_replica() -> None:
+    sessions = (b"one", b"two", b"three", b"four", b"five", b"six")
+    picked = [pick((A, B, C), outstanding={}, rng=Random(1), affinity=session) for session in sessions]
+    # What other processes and later versions pick too: a change here moves every session of a running fleet.
+    assert picked == [C, B, C, C, A, B]
+
+
+def test_a_session_stays_while_its_replica_is_not_much_busier_than_the_others() -> None:
+    first = pick((A, B, C), outstanding={}, rng=Random(1), affinity=b"one")
+    assert first is not None
+    home = first.replica_id
+    assert pick((A, B, C), outstanding={home: 1}, rng=Random(1), affinity=b"one") != first
+    even = {"a": 3, "b": 3, "c": 3}
+    assert pick((A, B, C), outstanding=even, rng=Random(1), affinity=b"one") == first
+    assert pick((A, B, C), outstanding={**even, home: 5}, rng=Random(1), affinity=b"one") != first
+
+
+def test_a_session_comes_back_to_its_replica() -> None:
+    first = pick((A, B, C), outstanding={}, rng=Random(1), affinity=b"one")
+    assert first is not None
+    away = pick((A, B, C), outstanding={}, rng=Random(1), affinity=b"one", exclude={first.replica_id})
+    assert away not in (None, first)
+    assert pick((A, B, C), outstanding={}, rng=Random(1), affinity=b"one") == first

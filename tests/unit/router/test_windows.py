@@ -96,3 +96,41 @@ def test_an_earlier_window_does_not_change_afterwards() -> None:
     recorder.completed("job-1", "r1", 10)
     assert first.completed == 1
     assert first.latency_ms == {bucket(10): 1}
+
+
+def test_what_waits_is_queued_and_not_in_flight() -> None:
+    recorder = WindowRecorder(queues=True)
+    for _ in range(3):
+        recorder.arrived("job-1")
+    recorder.waits("job-1")
+    recorder.waits("job-1")
+    (window,) = cut(recorder, "job-1")
+    assert (window.arrivals, window.in_flight, window.queued) == (3, 1, 2)
+
+    recorder.waits_no_more("job-1")  # it has a replica now
+    (window,) = cut(recorder, "job-1")
+    assert (window.in_flight, window.queued) == (2, 1)
+
+    recorder.waits_no_more("job-1")  # it has waited in vain
+    recorder.turned_away("job-1")
+    recorder.left("job-1")
+    (window,) = cut(recorder, "job-1")
+    assert (window.arrivals, window.rejected, window.in_flight, window.queued) == (0, 1, 2, 0)
+
+
+def test_a_router_without_a_queue_says_nothing_of_one() -> None:
+    (window,) = cut(WindowRecorder(), "job-1")
+    assert window.queued is None
+
+
+def test_one_job_can_be_cut_alone() -> None:
+    recorder = WindowRecorder(queues=True)
+    for job_id in ("job-1", "job-2"):
+        recorder.arrived(job_id)
+    recorder.waits("job-1")
+
+    early = recorder.cut_one("job-1", (), {}, router="router-1", started_at=NOW, seconds=0.2)
+    assert (early.job_id, early.seconds, early.arrivals, early.queued) == ("job-1", 0.2, 1, 1)
+
+    one, two = cut(recorder, "job-1", "job-2")
+    assert (one.arrivals, one.queued, two.arrivals) == (0, 1, 1)

@@ -67,6 +67,17 @@ STEPS: dict[str, tuple[Job, float, list[str]]] = {
         1,
         ["HoldJob"],
     ),
+    "it stays and says so as well in a job that was restarted while it started": (
+        fold(
+            created(),
+            scheduled("r1"),
+            JobRestartRequested(at(2), 2, "k"),
+            ready("r1"),
+            JobScaled(at(6), 1, 2, ()),
+        ),
+        1,
+        ["HoldJob"],
+    ),
     "of two that serve one may end though a third has lost its room": (
         after(running_job(3, minimum=3), RESTART, draining("r1", 12), ReplicaTerminated(at(13), "r1")),
         2,

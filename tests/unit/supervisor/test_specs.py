@@ -1,5 +1,6 @@
 """The table of processes: who starts after whom, who ends when, and who is told what."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,15 @@ SERVICES = [SPECS[name] for name in NAMES]
 def test_every_service_runs_as_often_as_asked() -> None:
     assert NAMES == ["api-1", "scheduler-1", "provisioner-1", "router-1", "router-2", "autoscaler-1"]
     assert ["nats", "valkey", *NAMES] == list(SPECS)
+
+
+def test_a_router_is_one_process_unless_the_user_asks_for_more() -> None:
+    environ = {**ENVIRON, "HOSTLER_ROUTER_WORKERS": "0"}
+    asked = {spec.name: spec for spec in stack_specs(replace(PLAN, environ=environ))}
+    assert (
+        SPECS["router-1"].env["HOSTLER_ROUTER_WORKERS"],
+        asked["router-1"].env["HOSTLER_ROUTER_WORKERS"],
+    ) == ("1", "0")
 
 
 def test_no_secret_is_on_a_command_line_or_in_a_repr() -> None:

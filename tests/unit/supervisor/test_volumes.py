@@ -30,6 +30,7 @@ def test_each_container_gets_what_it_needs_and_no_more(tmp_path: Path) -> None:
         "provisioner/secret.key",
         "router/nats.password",
         "router/secret.key",
+        "router/valkey.url",
         "scheduler/nats.password",
         "valkey/valkey.conf",
         "valkey/valkey.password",
@@ -83,10 +84,13 @@ def test_the_servers_are_set_up_for_their_containers(tmp_path: Path, file: str, 
     assert line in contents(tmp_path)[file].splitlines()
 
 
-def test_the_api_finds_valkey_with_the_password_that_valkey_asks_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", ["api", "router"])
+def test_who_uses_valkey_finds_it_with_the_password_that_valkey_asks_for(
+    tmp_path: Path, service: str
+) -> None:
     make_volumes(tmp_path)
     password = (tmp_path / "valkey" / "valkey.password").read_text().strip()
-    platform = PlatformSettings(valkey_url_file=tmp_path / "api" / "valkey.url")
+    platform = PlatformSettings(valkey_url_file=tmp_path / service / "valkey.url")
     found = valkey_url(platform)
     assert found is not None
     assert found.get_secret_value() == f"redis://:{password}@valkey:6379"

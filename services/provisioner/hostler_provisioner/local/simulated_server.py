@@ -70,6 +70,7 @@ class Asked:
         include_usage: Whether the events end with the usage.
         prompt_tokens: Words of the prompt.
         tokens_max: Longest answer; None where the request does not say.
+        said: Words of the answer that were said before; the rest is asked for.
     """
 
     chat: bool
@@ -77,6 +78,7 @@ class Asked:
     include_usage: bool
     prompt_tokens: int
     tokens_max: int | None
+    said: int = 0
 
 
 def read_request(body: bytes, *, chat: bool) -> Asked:
@@ -94,6 +96,7 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
     options, prompt = request.get("stream_options") or {}, "" if chat else request.get("prompt")
     if not isinstance(prompt, str):
         raise BadRequest("prompt must be a text")
+    messages, goes_on = request.get("messages"), chat and request.get("continue_final_message") is True
     tokens_max = request.get("max_completion_tokens", request.get("max_tokens"))
     if tokens_max is not None and (not isinstance(tokens_max, int) or tokens_max < 1):
         raise BadRequest("max_tokens must be a whole number from 1")
@@ -101,13 +104,13 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
         chat=chat,
         stream=request.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        prompt_tokens=_words_of_chat(request) if chat else count_tokens(prompt),
+        prompt_tokens=_words_of_chat(messages) if chat else count_tokens(prompt),
         tokens_max=tokens_max,
+        said=_words_of_chat(messages[-1:]) if goes_on and isinstance(messages, list) else 0,
     )
 
 
-def _words_of_chat(request: Mapping[str, object]) -> int:
-    messages = request.get("messages")
+def _words_of_chat(messages: object) -> int:
     if not isinstance(messages, list) or not messages:
         raise BadRequest("messages must be a list that is not empty")
     count = 0
@@ -124,11 +127,10 @@ def count_tokens(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def answer_words(tokens: int) -> list[str]:
-    """That many words, the last of them without a space after it."""
-    words = list(islice(cycle(_WORDS), tokens))
-    words[-1] = words[-1].rstrip()
-    return words
+def answer_words(tokens: int, said: int = 0) -> list[str]:
+    """That many words after those that were said, the last of them without a space after it."""
+    words = list(islice(cycle(_WORDS), said, said + tokens))
+    return [*words[:-1], *(word.rstrip() for word in words[-1:])]
 
 
 class Figures:
@@ -224,7 +226,7 @@ class SimulatedServer:
         if self._fate.random() < self._launch["fail_rate"]:
             return _error(500, "simulated failure", "server_error")
         async with self._slot():
-            natural = self._launch["completion_tokens"]
+            natural = max(self._launch["completion_tokens"] - asked.said, 0)
             tokens = min(asked.tokens_max or natural, natural)
             answer = Answer(self._launch["served_name"], asked, tokens, cut=tokens < natural)
             self._figures.prompt_tokens.inc(asked.prompt_tokens)
@@ -255,10 +257,10 @@ class SimulatedServer:
         finally:
             self._slots.release()
 
-    async def _words(self, tokens: int) -> AsyncIterator[str]:
+    async def _words(self, answer: "Answer") -> AsyncIterator[str]:
         """The words of an answer, each when it is due."""
         due = time.monotonic() + self._varied(self._launch["first_token_seconds"])
-        for word in answer_words(tokens):
+        for word in answer_words(answer.tokens, answer.asked.said):
             await asyncio.sleep(max(due - time.monotonic(), 0))
             await self._unless_hung()
             self._figures.answer_tokens.inc()
@@ -270,16 +272,15 @@ class SimulatedServer:
         return seconds * (1 + self._pace.uniform(-jitter, jitter))
 
     async def _whole(self, answer: "Answer") -> web.Response:
-        text = "".join([word async for word in self._words(answer.tokens)])
+        text = "".join([word async for word in self._words(answer)])
         return web.json_response(answer.whole(text))
 
     async def _stream(self, request: web.Request, answer: "Answer") -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"content-type": "text/event-stream", "cache-control": "no-cache"}
-        )
+        headers = {"content-type": "text/event-stream", "cache-control": "no-cache"}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         first = True
-        async for word in self._words(answer.tokens):
+        async for word in self._words(answer):
             await response.write(_event(answer.chunk(word, first=first)))
             first = False
         await response.write(_event(answer.last_chunk()))
@@ -316,11 +317,10 @@ class Answer:
 
     def whole(self, text: str) -> dict[str, object]:
         """All at once."""
-        body: dict[str, object] = (
-            {"message": {"role": "assistant", "content": text}} if self.asked.chat else {"text": text}
-        )
+        message = {"message": {"role": "assistant", "content": text}}
+        choice = self._choice(message if self.asked.chat else {"text": text}, self._reason)
         kind = "chat.completion" if self.asked.chat else "text_completion"
-        return {**self._with(kind, [self._choice(body, self._reason)]), "usage": self._usage}
+        return {**self._with(kind, [choice]), "usage": self._usage}
 
     def chunk(self, word: str, *, first: bool) -> dict[str, object]:
         """One word."""

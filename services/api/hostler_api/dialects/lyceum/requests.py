@@ -11,10 +11,10 @@ from typing import Annotated, Final
 from pydantic import Field, SecretStr
 
 from hostler_api.numbers import Number, Whole
+from hostler_api.request_body import RequestBody
 from hostler_api.requests import (
     DEFAULT_HARDWARE_PROFILE,
     JobRequest,
-    RequestBody,
     ScalingRequest,
     ServingRequest,
 )

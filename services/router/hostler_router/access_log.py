@@ -1,0 +1,182 @@
+"""A line in the log for every request, at little cost: noted at once, written ten times a second, many in one write.
+
+The request path calls `note`. Where the log is JSON the lines are encoded here, with the fields that `hostler_kit.logs` gives every
+line; a contract test compares the two. Where people read along, each goes through the logger as any other line does. Who is
+killed loses the lines of the last tenth of a second.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import BinaryIO, Final
+
+import msgspec
+
+from hostler_domain.redaction import redact
+from hostler_kit.logs import Logger
+
+_PERIOD_SECONDS: Final = 0.1
+_LINES_MAX: Final = 2000
+"""Written at once when so many wait, so that they do not pile up."""
+_PIPE_BYTES: Final = 4096
+"""What a pipe takes in one piece (PIPE_BUF): several workers may write to one."""
+
+Value = str | int | float | bool | None
+_Line = tuple[float, str, str, str, str, int, str, bool, int, float, dict[str, Value]]
+Fields = dict[str, Value]
+
+
+class AccessLog:
+    """The lines of one router.
+
+    Attributes:
+        lost: Lines that could not be written.
+    """
+
+    __slots__ = (
+        "_encoder",
+        "_logger",
+        "_noted",
+        "_off",
+        "_piece_bytes",
+        "_service",
+        "_stream",
+        "_timer",
+        "_wall",
+        "lost",
+    )
+
+    def __init__(
+        self,
+        logger: Logger,
+        stream: BinaryIO | None,
+        *,
+        service: str = "",
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`stream` takes JSON; None sends every line through `logger`. `service` is the process's name, as in its other lines."""
+        self.lost = 0
+        self._logger = logger
+        self._stream = stream
+        self._service = service
+        self._wall = wall
+        self._off = not logger.is_enabled_for(logging.INFO)
+        self._noted: list[_Line] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._piece_bytes = _piece_bytes(stream)
+
+    def note(
+        self,
+        request_id: str,
+        route: str,
+        job_id: str,
+        replica_id: str,
+        status: int,
+        outcome: str,
+        stream: bool,
+        tries: int,
+        seconds: float,
+        **more: Value,
+    ) -> None:
+        """A request ended. `more` is what only some lines have; texts among it may be the client's own words."""
+        if self._off:
+            return
+        line = (
+            self._wall(), request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more,
+        )  # fmt: skip  # one name a line would take a screen
+        if self._stream is None:
+            self._logger.info("request", **_fields(line))
+            return
+        noted = self._noted
+        noted.append(line)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_PERIOD_SECONDS, self.flush)
+        elif len(noted) >= _LINES_MAX:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was noted; also to be called once at the end."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._noted = self._noted, []
+        if not lines or self._stream is None:
+            return
+        documents = [
+            {
+                **_fields(line),
+                "event": "request",
+                "service": self._service,
+                "level": "info",
+                "timestamp": _timestamp(line[0]),
+            }
+            for line in lines
+        ]
+        encoded = self._encode(documents)
+        try:
+            for piece in _pieces(encoded, self._piece_bytes):
+                self._stream.write(piece)
+                # A write per piece: of a pipe's readers none sees it mixed with another process's.
+                self._stream.flush()
+        except (OSError, ValueError):  # a full disk, a closed pipe; the requests were answered all the same
+            self.lost += len(lines)
+
+    def _encode(self, documents: list[Fields]) -> list[bytes]:
+        encode = self._encoder.encode
+        try:
+            return [encode(document) + b"\n" for document in documents]
+        except (
+            ValueError
+        ):  # a text that is no Unicode, out of some header: msgspec refuses it, json writes it down
+            return [json.dumps(document, default=str).encode() + b"\n" for document in documents]
+
+
+def _fields(line: _Line) -> Fields:
+    _, request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more = line
+    fields: Fields = {
+        # A client may have chosen it.
+        "request_id": redact(request_id),
+        "route": route,
+        "job": job_id or None,
+        "replica": replica_id or None,
+        "status": status,
+        "outcome": outcome,
+        "stream": stream,
+        "tries": tries,
+        "ms": round(seconds * 1000, 1),
+    }
+    for name, value in more.items():
+        fields[name] = redact(value) if isinstance(value, str) else value
+    return fields
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _piece_bytes(stream: BinaryIO | None) -> int:
+    try:
+        is_pipe = stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # no file of the system
+        is_pipe = False
+    return _PIPE_BYTES if is_pipe else 2**20
+
+
+def _pieces(lines: list[bytes], bytes_max: int) -> list[bytes]:
+    """Whole lines, together no longer than this; a longer line alone."""
+    pieces: list[bytes] = []
+    gathered: list[bytes] = []
+    size = 0
+    for line in lines:
+        if gathered and size + len(line) > bytes_max:
+            pieces.append(b"".join(gathered))
+            gathered, size = [], 0
+        gathered.append(line)
+        size += len(line)
+    return [*pieces, b"".join(gathered)]

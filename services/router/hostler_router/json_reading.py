@@ -1,0 +1,173 @@
+"""JSON objects read without decoding them whole, and changed without writing them anew.
+
+Pure; called by `bodies` and `resume`. One pass of msgspec checks all of the text and finds the members; their values stay as they
+are written, as views of it. A change puts bytes in one place, so spellings, order and unknown members travel untouched.
+
+An object that names a member twice is refused: who reads the first and who reads the last would not read the same request. msgspec
+keeps the last of them, so twins are found by measure: what it gave must add up to the whole text.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+import pydantic_core
+
+from hostler_router.openai_errors import Refused, invalid
+
+DEPTH_MAX: Final = 200
+"""How deep objects and lists may nest. It is jiter's limit, too; msgspec's depends on the interpreter."""
+
+Edit = tuple[int, int, bytes]
+"""Begin and end of what goes, and what comes instead."""
+
+_NAME_SHOWN_MAX: Final = 64
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+_TEXT: Final = msgspec.json.Decoder(str)
+# A member up to its value. Possessive, so that no text makes the search go back; used only where there is space between members.
+_NAME: Final = re.compile(rb'[ \t\n\r]*+[{,][ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:[ \t\n\r]*+')
+_END: Final = re.compile(rb"[ \t\n\r]*+\}")
+_NOT_JSON: Final = invalid("The request body is not valid JSON.", code="invalid_json")
+_NO_OBJECT: Final = invalid("The request body must be a JSON object.", code="invalid_type")
+_TOO_DEEP: Final = invalid(f"The request body nests deeper than {DEPTH_MAX} levels.", code="invalid_json")
+
+
+class Members(msgspec.Struct, frozen=True, gc=False):
+    """The members of an object.
+
+    Attributes:
+        values: What is written as their values, by name, in order.
+        begins: Where each value begins; None where there is no space around them, so that it can be counted.
+    """
+
+    values: dict[str, msgspec.Raw]
+    begins: dict[str, int] | None
+
+    def span(self, name: str) -> tuple[int, int]:
+        """Where the value of `name`, which must be there, begins and ends."""
+        if self.begins is not None:
+            begin = self.begins[name]
+            return begin, begin + len(self.values[name])
+        at = 1
+        for each, value in self.values.items():
+            at += len(each.encode()) + 3  # its quotes and colon
+            if each == name:
+                return at, at + len(value)
+            at += len(value) + 1  # the comma
+        raise KeyError(name)
+
+
+def read_body(body: bytes) -> Members:
+    """The members of a request's body.
+
+    Raises:
+        Refused: it is not a JSON object in UTF-8, nests too deep or names a member twice.
+    """
+    try:
+        # msgspec does not look at the encoding of what it does not decode; everything else of JSON's grammar it does check.
+        if not body.isascii():
+            body.decode()
+        members = read_members(body)
+    except msgspec.ValidationError:
+        raise Refused(_NO_OBJECT if _is_json(body) else _NOT_JSON) from None
+    except (ValueError, RecursionError):
+        raise Refused(_NOT_JSON) from None
+    if _is_too_deep(body):
+        raise Refused(_TOO_DEEP)
+    return members
+
+
+def read_members(text: bytes) -> Members:
+    """The members of an object whose encoding is known to be UTF-8.
+
+    Raises:
+        msgspec.DecodeError: it is no JSON.
+        msgspec.ValidationError: it is no object.
+        Refused: it names a member twice.
+    """
+    values = _MEMBERS.decode(text)
+    # Two braces, and for each member four quotes, colon and comma, but for the last. A member that was dropped for its twin, a space
+    # or an escape in a name would make the text longer than that, and nothing makes it shorter.
+    least = 1 + 4 * len(values) + sum(map(len, values)) + sum(map(len, values.values()))
+    if least == len(text):
+        return Members(values, None)
+    return Members(values, _walk(text, values))
+
+
+def spliced(text: bytes, edits: Iterable[Edit]) -> bytes:
+    """`text` with edits, which must not overlap, in order."""
+    view = memoryview(text)
+    pieces: list[bytes | memoryview] = []
+    at = 0
+    for begin, end, instead in edits:
+        pieces += (view[at:begin], instead)
+        at = end
+    pieces.append(view[at:])
+    return b"".join(pieces)
+
+
+def insertion(text: bytes, members: Members, added: bytes) -> Edit:
+    """The edit that adds `added`, a member as it is written, at the end of the object."""
+    at = text.rindex(b"}")
+    return at, at, b"," + added if members.values else added
+
+
+def _walk(text: bytes, values: dict[str, msgspec.Raw]) -> dict[str, int]:
+    """Where the values begin.
+
+    A value that was kept is found at its name again, unless that name came twice; as no JSON value begins with another one but a
+    number, which the next match then stumbles over, the walk is at the beginning of a member or has found a twin at every step.
+    """
+    begins: dict[str, int] = {}
+    at = 0
+    name = ""
+    while found := _NAME.match(text, at):
+        name, begin = _TEXT.decode(found[1]), found.end()
+        if name in begins or not text.startswith(values[name], begin):
+            raise _twice(name)
+        begins[name] = begin
+        at = begin + len(values[name])
+    if len(begins) != len(values) or (values and not _END.match(text, at)):
+        raise _twice(name)
+    return begins
+
+
+def _twice(name: str) -> Refused:
+    shown = name if len(name) <= _NAME_SHOWN_MAX else name[:_NAME_SHOWN_MAX] + "..."
+    message = f"The request body names {shown!r} more than once."
+    return Refused(invalid(message, code="duplicate_parameter", param=shown))
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        _ANY.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
+
+
+def _is_too_deep(text: bytes) -> bool:
+    """Whether it nests deeper than the limit.
+
+    As a rule a request does not have that many objects and lists at all, and to look for them costs next to nothing. The others
+    are decoded by the parser that has the limit.
+    """
+    opened = 0
+    for mark in (b"[", b"{"):
+        at = text.find(mark)
+        while at >= 0:
+            opened += 1
+            if opened > DEPTH_MAX:
+                return _is_refused_by_depth(text)
+            at = text.find(mark, at + 1)
+    return False
+
+
+def _is_refused_by_depth(text: bytes) -> bool:
+    try:
+        pydantic_core.from_json(text, cache_strings="none")
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,72 @@
+"""What requests work with, gathered once by the service and handed to every request."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostler_contracts.catalogue import ApiKey
+from hostler_domain.limits import Limits
+from hostler_kit.clock import Clock
+from hostler_kit.logs import Logger
+from hostler_router.balance import Rng
+from hostler_router.exchange import Exchange
+from hostler_router.limits import Limiter
+from hostler_router.lines import Lines
+from hostler_router.metrics import RouterMetrics
+from hostler_router.outliers import Outliers
+from hostler_router.outstanding import Outstanding
+from hostler_router.replica_keys import ReplicaKeys
+from hostler_router.retry_budget import RetryBudget
+from hostler_router.running import Running
+from hostler_router.settings import RouterSettings
+from hostler_router.table import RouteTable
+from hostler_router.timer_wheel import TimerWheel
+from hostler_router.tracing import Tracer
+from hostler_router.usage_commit import UsageCommitter
+from hostler_router.windows import WindowRecorder
+from hostler_router.wire.replica_pool import ReplicaPool
+
+FindKey = Callable[[str], ApiKey | None]
+OnKey = Callable[[str], None]
+"""Told of the id of every key that is used."""
+Ended = Callable[[Exchange, int, float], None]
+"""Told of a request, the status that its client got, 0 for none, and the seconds that it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterParts:
+    """The parts; the modules that they are from say what they do.
+
+    Attributes:
+        find_key: Gives a stored API key by its hash.
+        project_limits: Gives the limits of a project.
+        caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
+        ended: Puts down what became of a request.
+        wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
+        choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
+    """
+
+    settings: RouterSettings
+    table: RouteTable
+    find_key: FindKey
+    project_limits: Callable[[str], Limits | None]
+    on_key: OnKey
+    caught_up: Callable[[], bool]
+    pool: ReplicaPool
+    replica_keys: ReplicaKeys
+    outstanding: Outstanding
+    outliers: dict[str, Outliers]
+    budget: RetryBudget
+    lines: Lines
+    limiter: Limiter
+    committer: UsageCommitter
+    recorder: WindowRecorder
+    running: Running
+    metrics: RouterMetrics
+    wheel: TimerWheel
+    tracer: Tracer | None
+    ended: Ended
+    wake: Callable[[str], None]
+    choices: Callable[[], int]
+    rng: Rng
+    clock: Clock
+    logger: Logger

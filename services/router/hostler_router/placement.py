@@ -1,0 +1,78 @@
+"""Which replica a request goes to: the balancer asked with what is known of the request and of the replicas.
+
+Called by the request for every try.
+"""
+
+from typing import Final
+
+from hostler_domain.routing import Balancing
+from hostler_router.balance import pick
+from hostler_router.bodies import Asked
+from hostler_router.forms import FormBody
+from hostler_router.parts import RouterParts
+from hostler_router.table import Endpoint, Entry
+from hostler_router.wire.heads import Head
+
+_BYTES_PER_AUDIO_SECOND: Final = 32_000
+"""Of speech as it is recorded for recognition, 16 kHz with 16 bits; compressed audio is taken for shorter than it is."""
+
+
+def bound_of(parts: RouterParts, entry: Entry) -> int | None:
+    """How many requests one replica of the job is given at once; None for no bound."""
+    return entry.routing.concurrency_per_replica or parts.settings.concurrency_per_replica or None
+
+
+def work_of(asked: Asked) -> float:
+    """How much a request is: seconds of audio, as far as its length tells, or simply one."""
+    return max(asked.body.length / _BYTES_PER_AUDIO_SECOND, 1.0) if isinstance(asked.body, FormBody) else 1.0
+
+
+def choose(
+    parts: RouterParts, entry: Entry, asked: Asked, head: Head, tried: set[str], *, bounded: bool = True
+) -> Endpoint | None:
+    """The replica for a request; None where each has been tried or has as much as it may have.
+
+    Args:
+        parts: What requests work with.
+        entry: The job as of now.
+        asked: What is asked for.
+        head: Of the request.
+        tried: Replicas that failed at it.
+        bounded: Whether the bound on requests per replica holds; a retry goes beyond it, within its budget.
+    """
+    outliers = parts.outliers.get(entry.job_id)
+    excluded = tried
+    if outliers is not None:
+        ejected = outliers.ejected([each.replica_id for each in entry.endpoints], parts.clock.monotonic())
+        if ejected:
+            excluded = tried | ejected
+    found = _pick(parts, entry, asked, head, excluded, bounded=bounded)
+    if found is None and excluded is not tried:
+        # Better one that failed of late than none.
+        found = _pick(parts, entry, asked, head, tried, bounded=bounded)
+    return found
+
+
+def _pick(
+    parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: set[str], *, bounded: bool
+) -> Endpoint | None:
+    outstanding = parts.outstanding
+    return pick(
+        entry.endpoints,
+        outstanding=outstanding.work if isinstance(asked.body, FormBody) else outstanding.counts,
+        counts=outstanding.counts,
+        rng=parts.rng,
+        exclude=excluded,
+        bound=bound_of(parts, entry) if bounded else None,
+        choices=parts.choices(),
+        affinity=_affinity(entry, asked, head),
+    )
+
+
+def _affinity(entry: Entry, asked: Asked, head: Head) -> bytes:
+    routing = entry.routing
+    if routing.balancing is Balancing.SESSION:
+        return head.headers.get(routing.session_header.encode(), b"")
+    if routing.balancing is Balancing.PREFIX:
+        return asked.prefix_of(routing.prefix_chars)
+    return b""

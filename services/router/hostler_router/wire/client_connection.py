@@ -1,0 +1,364 @@
+"""One client's connection: requests are parsed, handed to a handler, and answered in their order.
+
+Made by the server for each connection. A handler gives a `Sink` for each request, which is told of the body as it comes, of the
+client's leaving, and of room for more of the answer; it answers through the `Reply` that it was given. What a client sends ahead of
+its turn waits in memory, and the connection is not read from meanwhile.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import httptools
+
+from hostler_router.wire.heads import Head
+from hostler_router.wire.reply import Reply
+
+_HEAD_BYTES_MAX: Final = 64 * 1024
+_HEADERS_MAX: Final = 100
+
+
+class Sink(Protocol):
+    """What takes a request."""
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body came."""
+
+    def on_end(self) -> None:
+        """All of the body has come."""
+
+    def on_gone(self) -> None:
+        """The client hung up before its answer was complete."""
+
+    def on_drained(self) -> None:
+        """The client can take more of the answer."""
+
+
+class Keeper(Protocol):
+    """What a connection asks of its server."""
+
+    closing: bool
+    keep_alive_seconds: float
+    head_timeout_seconds: float
+
+    def begin(self, head: Head, reply: Reply) -> Sink | None:
+        """Take a request; None where it was answered at once."""
+
+    def refuse(self, message: str) -> tuple[bytes, bytes]:
+        """Content type and content of what is said to one who does not speak HTTP."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def date_line(self) -> bytes:
+        """The `date` header as of now."""
+
+    def opened(self, connection: "ClientConnection") -> None:
+        """A connection was made."""
+
+    def linger(self, connection: "ClientConnection") -> None:
+        """Hang up on it shortly."""
+
+    def closed(self, connection: "ClientConnection") -> None:
+        """It is gone."""
+
+
+_END: Final = object()
+
+
+class ClientConnection(asyncio.Protocol):
+    """A connection.
+
+    Attributes:
+        writable: Whether the client takes what is written as fast as it comes.
+    """
+
+    __slots__ = (
+        "_backlog",
+        "_body_done",
+        "_broken",
+        "_head_size",
+        "_headers",
+        "_headers_count",
+        "_in_head",
+        "_keeper",
+        "_lingering",
+        "_parser",
+        "_reading_paused",
+        "_reply",
+        "_since",
+        "_sink",
+        "_target",
+        "_transport",
+        "writable",
+    )
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._headers_count = 0
+        self._head_size = 0
+        self._in_head = False
+        self._reply: Reply | None = None
+        self._sink: Sink | None = None
+        self._body_done = True
+        self._backlog: deque[Head | bytes | object] = deque()
+        self._lingering = False
+        self._broken = False
+        self._reading_paused = False
+        self._since = keeper.now()
+        self.writable = True
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport  # type: ignore[assignment]  # of a stream it is one, though uvloop's does not say so
+        self._keeper.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._broken:
+            return
+        if self._in_head or self._body_done:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._give_up(400, "This server does not offer to switch protocols.")
+        except httptools.HttpParserError as error:
+            self._give_up(400, f"The request is not valid HTTP: {_why(error)}.")
+        else:
+            if (self._in_head or self._body_done) and self._head_size > _HEAD_BYTES_MAX:
+                self._give_up(431, f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes.")
+
+    def eof_received(self) -> bool:
+        """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It is over."""
+        self._transport = None
+        self._broken = True
+        sink, self._sink = self._sink, None
+        reply, self._reply = self._reply, None
+        self._backlog.clear()
+        if reply is not None and not reply.ended:
+            reply.gone = True
+            if sink is not None:
+                sink.on_gone()
+        self._keeper.closed(self)
+
+    def pause_writing(self) -> None:
+        """The client is slower than its answer."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self.writable = True
+        if self._sink is not None:
+            self._sink.on_drained()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._target, self._headers, self._headers_count = b"", {}, 0
+        self._in_head = True
+        if self._reply is None:
+            self._since = self._keeper.now()
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._headers_count += 1
+        self._headers.setdefault(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        self._head_size = 0
+        parser = self._parser
+        if self._headers_count > _HEADERS_MAX:
+            self._give_up(431, f"The request has more than {_HEADERS_MAX} headers.")
+            return
+        if parser.should_upgrade():
+            return  # the parser ends here by itself
+        head = Head(
+            parser.get_method().decode("latin-1"),
+            self._target,
+            self._headers,
+            parser.should_keep_alive(),
+            parser.get_http_version() == "1.1",
+        )
+        if self._reply is not None or self._backlog:
+            self._defer(head)
+        else:
+            self._begin(head)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if self._backlog:
+            self._defer(body)
+        elif self._sink is not None:
+            self._sink.on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        if self._backlog:
+            self._defer(_END)
+        else:
+            self._complete()
+
+    # What the reply calls.
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the connection is gone."""
+        return self._transport
+
+    def reply_ended(self) -> None:
+        """The answer is written; the next request may be taken once the body of this one is in."""
+        reply = self._reply
+        if reply is None:
+            return
+        if self._body_done:
+            self._turn_over(close=reply.closes)
+        elif reply.closes:
+            self._linger()
+
+    def pause_reading(self) -> None:
+        """Let the client's bytes wait in the kernel."""
+        if self._transport is not None and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take them again."""
+        if self._transport is not None and self._reading_paused and not self._backlog:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Hang up after what was written."""
+        self._broken = True
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Hang up at once, so that the client sees that what it has is not whole."""
+        self._broken = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    # What the server calls.
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way on it."""
+        return self._reply is None and not self._in_head
+
+    def due_again(self, now: float) -> float | None:
+        """Hang up on a client that is silent between requests, or in the middle of a head, for too long."""
+        if self._transport is None:
+            return None
+        if self._lingering:
+            self._transport.close()
+            return None
+        if self._reply is not None:
+            return now + self._keeper.head_timeout_seconds
+        limit = self._keeper.head_timeout_seconds if self._in_head else self._keeper.keep_alive_seconds
+        if now - self._since < limit:
+            return min(self._since + limit, now + self._keeper.head_timeout_seconds)
+        if self._in_head:
+            self._give_up(408, "The head of the request did not come in time.")
+        else:
+            self.close()
+        return None
+
+    def _begin(self, head: Head) -> None:
+        self._body_done = False
+        keep_alive = head.keep_alive and not self._keeper.closing
+        reply = Reply(self, head, keep_alive=keep_alive, date_line=self._keeper.date_line())
+        self._reply = reply
+        sink = self._keeper.begin(head, reply)
+        if self._reply is not reply:
+            return
+        self._sink = sink
+        if not reply.ended and head.headers.get(b"expect", b"").lower() == b"100-continue":
+            reply.go_ahead()
+
+    def _complete(self) -> None:
+        self._body_done = True
+        reply = self._reply
+        if reply is None:
+            return
+        if reply.ended:
+            self._turn_over(close=reply.closes)
+        elif self._sink is not None:
+            self._sink.on_end()
+
+    def _defer(self, piece: Head | bytes | object) -> None:
+        self._backlog.append(piece)
+        self.pause_reading()
+
+    def _turn_over(self, *, close: bool) -> None:
+        """This request is over on both sides: on to the next."""
+        self._reply = self._sink = None
+        self._since = self._keeper.now()
+        if close or self._keeper.closing:
+            self.close()
+            return
+        while self._backlog and not self._is_busy(self._backlog[0]):
+            self._take(self._backlog.popleft())
+        self.resume_reading()
+
+    def _is_busy(self, piece: Head | bytes | object) -> bool:
+        """Whether `piece`, the next of what came ahead of its turn, has to go on waiting."""
+        return self._broken or (self._reply is not None and isinstance(piece, Head))
+
+    def _linger(self) -> None:
+        """The rest of the body is not wanted; hung up on at once, the client might lose the answer over it."""
+        self._sink = None
+        self._broken = self._lingering = True
+        if self._transport is not None:
+            self._transport.write_eof()
+            self._keeper.linger(self)
+
+    def _take(self, piece: Head | bytes | object) -> None:
+        if isinstance(piece, Head):
+            self._begin(piece)
+        elif isinstance(piece, bytes):
+            if self._sink is not None:
+                self._sink.on_body(piece)
+        else:
+            self._complete()
+
+    def _give_up(self, status: int, message: str) -> None:
+        """Say what is wrong, if nothing else is being said, and hang up."""
+        if self._broken:
+            return
+        self._broken = True
+        if self._reply is not None:
+            self.abort()
+            return
+        if self._transport is not None:
+            content_type, content = self._keeper.refuse(message)
+            reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line())
+            reply.whole(status, content, content_type=content_type)
+            self.close()
+
+
+def _why(error: Exception) -> str:
+    text = str(error.args[0]) if error.args else ""
+    return text if text.isascii() and text.isprintable() and len(text) < 200 else "it can't be parsed"
+
+
+Begin = Callable[[Head, Reply], Sink | None]

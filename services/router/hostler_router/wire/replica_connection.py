@@ -1,0 +1,279 @@
+"""One connection to a replica: a request goes out as bytes, its answer comes back in calls.
+
+Made by the pool. It takes one request at a time and goes back to the pool when the answer was whole and the replica keeps it open;
+whoever does not want the rest of an answer closes it, which is how a runtime learns to stop.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+import httptools
+
+_SMALL_BYTES: Final = 64 * 1024
+_HEAD_BYTES_MAX: Final = 256 * 1024
+
+
+class Listener(Protocol):
+    """What waits for an answer."""
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """The head came; names are in lower case."""
+
+    def on_data(self, data: bytes) -> None:
+        """A piece of the body came."""
+
+    def on_complete(self) -> None:
+        """All of the answer has come; the connection is not its own any more."""
+
+    def on_lost(self, *, answered: bool) -> None:
+        """The connection broke; `answered` tells whether anything had come back."""
+
+    def on_writable(self) -> None:
+        """The replica can take more of the request."""
+
+
+class Home(Protocol):
+    """Where connections come from and go back to."""
+
+    def put_back(self, connection: "ReplicaConnection") -> None:
+        """It is free."""
+
+    def forget(self, connection: "ReplicaConnection") -> None:
+        """It is gone."""
+
+
+class ReplicaConnection(asyncio.Protocol):
+    """A connection.
+
+    Attributes:
+        url: Of the replica.
+        requests: How many were sent on it.
+        idle_since: When it became free, in monotonic seconds.
+        writable: Whether the replica takes a request's body as fast as it comes.
+    """
+
+    __slots__ = (
+        "_announced",
+        "_answered",
+        "_broken",
+        "_feeding",
+        "_headers",
+        "_home",
+        "_keep",
+        "_listener",
+        "_parser",
+        "_paused",
+        "_size",
+        "_status",
+        "_transport",
+        "_whole",
+        "idle_since",
+        "requests",
+        "url",
+        "writable",
+    )
+
+    def __init__(self, url: str, home: Home) -> None:
+        self.url = url
+        self.requests = 0
+        self.idle_since = 0.0
+        self.writable = True
+        self._home = home
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._listener: Listener | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._status = 0
+        self._size = 0
+        self._answered = False
+        self._announced = False
+        self._whole = False
+        self._keep = False
+        self._paused = False
+        self._feeding = False
+        self._broken = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be sent on it."""
+        return self._transport is not None and not self._broken and not self._transport.is_closing()
+
+    @property
+    def paused(self) -> bool:
+        """Whether its answer waits for the client."""
+        return self._paused
+
+    def send(self, listener: Listener, head: bytes, body: bytes) -> None:
+        """Send a request; its answer goes to `listener`."""
+        self.open(listener)
+        transport = self._transport
+        if transport is None:
+            return
+        if len(body) <= _SMALL_BYTES:
+            transport.write(head + body)
+        else:
+            transport.write(head)
+            transport.write(body)
+
+    def open(self, listener: Listener) -> None:
+        """Begin a request whose bytes come with `write`."""
+        self._listener = listener
+        self._answered = self._announced = self._whole = self._keep = False
+        self._size = 0
+        self.requests += 1
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the request."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def settle(self) -> None:
+        """The listener has all that it wants; take in the end of the answer, and go back to the pool."""
+        self._listener = _NOBODY
+        self.resume()
+
+    def close(self) -> None:
+        """Hang up; the listener hears nothing more."""
+        self._listener = None
+        self._broken = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        """Let the answer wait in the kernel, and then at the replica."""
+        if self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Take it again."""
+        if self._transport is not None and self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = transport  # type: ignore[assignment]  # of a stream it is one, though uvloop's does not say so
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._broken:
+            return
+        if self._listener is None:  # nobody asked
+            self.close()
+            return
+        if not self._announced:
+            self._size += len(data)
+        self._answered = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._lost()
+            return
+        if not self._announced and self._size > _HEAD_BYTES_MAX:
+            self._lost()
+        elif self._whole:
+            self._finish()
+
+    def eof_received(self) -> bool:
+        """The replica hung up in good order."""
+        if self._announced and not self._whole and self._until_end():
+            self._whole, self._keep = True, False
+            self._finish()
+        return False
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """It is over."""
+        self._transport = None
+        self._lost()
+        self._home.forget(self)
+
+    def pause_writing(self) -> None:
+        """The replica is slower than the request."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """It has caught up."""
+        self.writable = True
+        if self._listener is not None:
+            self._listener.on_writable()
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._headers.setdefault(name.lower(), value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        status = self._parser.get_status_code()
+        if status < 200:
+            return
+        self._announced = True
+        self._status = status
+        self._keep = self._parser.should_keep_alive()
+        if self._listener is not None and not self._whole:
+            self._listener.on_head(status, self._headers)
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the answer."""
+        if self._listener is not None:
+            self._listener.on_data(body)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole; acted on when everything that came with it was parsed."""
+        if self._announced:
+            if self._whole:
+                self._keep = False  # two answers to one request
+            self._whole = True
+
+    def _until_end(self) -> bool:
+        return b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
+
+    def _finish(self) -> None:
+        listener, self._listener = self._listener, None
+        if self._keep and self.usable:
+            self.resume()
+            self._home.put_back(self)
+        else:
+            self._broken = True
+            if self._transport is not None:
+                self._transport.close()
+        if listener is not None:
+            listener.on_complete()
+
+    def _lost(self) -> None:
+        listener, self._listener = self._listener, None
+        self._broken = True
+        if self._transport is not None:
+            self._transport.abort()
+        if listener is not None:
+            listener.on_lost(answered=self._answered)
+
+
+class _Nobody:
+    """Waits for the end of an answer whose content is known already."""
+
+    def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
+        """Nothing to be done."""
+
+    def on_data(self, data: bytes) -> None:
+        """Nothing to be done."""
+
+    def on_complete(self) -> None:
+        """Nothing to be done."""
+
+    def on_lost(self, *, answered: bool) -> None:
+        """Nothing to be done."""
+
+    def on_writable(self) -> None:
+        """Nothing to be done."""
+
+
+_NOBODY: Final = _Nobody()

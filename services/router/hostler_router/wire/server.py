@@ -1,0 +1,122 @@
+"""The public port: accepts connections, and lets them end in order.
+
+Several processes may share the port (SO_REUSEPORT). Made by the service; knows nothing of what is asked for.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from hostler_kit.sockets import listening_socket
+from hostler_router.timer_wheel import TimerWheel
+from hostler_router.wire.client_connection import Begin, ClientConnection, Sink
+from hostler_router.wire.heads import DateLine, Head
+from hostler_router.wire.reply import JSON, Reply
+
+_LOOK_SECONDS: Final = 0.02
+_LINGER_SECONDS: Final = 1.0
+
+
+class Server:
+    """Takes requests on one port.
+
+    Attributes:
+        closing: Nothing new is begun on any connection.
+        connections: Open ones.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        *,
+        wheel: TimerWheel,
+        host: str,
+        port: int,
+        head_timeout_seconds: float,
+        keep_alive_seconds: float,
+        now: Callable[[], float],
+        on_open: Callable[[], None],
+        on_close: Callable[[], None],
+    ) -> None:
+        self._begin = begin
+        self._wheel = wheel
+        self._socket = listening_socket(host, port, share=True)
+        self._now = now
+        self._on_open, self._on_close = on_open, on_close
+        self._dates = DateLine()
+        self._server: asyncio.Server | None = None
+        self.head_timeout_seconds = head_timeout_seconds
+        self.keep_alive_seconds = keep_alive_seconds
+        self.closing = False
+        self.connections: set[ClientConnection] = set()
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        port: int = self._socket.getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen; connections are accepted once this returns."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: ClientConnection(self), sock=self._socket)
+
+    def stop_listening(self) -> None:
+        """Take no new connections, and no new requests on those that wait for one."""
+        self.closing = True
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._socket.close()
+        for connection in tuple(self.connections):
+            if connection.idle:
+                connection.close()
+
+    async def close(self, timeout_seconds: float) -> None:
+        """Wait for clients to take in what was written to them, then hang up on whoever is left."""
+        self.stop_listening()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_seconds):
+                while self.connections:  # noqa: ASYNC110  # many connections end; none of them matters alone
+                    await asyncio.sleep(_LOOK_SECONDS)
+        for connection in tuple(self.connections):
+            connection.abort()
+
+    # What connections ask.
+
+    def begin(self, head: Head, reply: Reply) -> Sink | None:
+        """Take a request."""
+        return self._begin(head, reply)
+
+    def refuse(self, message: str) -> tuple[bytes, bytes]:
+        """OpenAI's shape, as for every other error."""
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "bad_request"}
+        return JSON, json.dumps({"error": error}).encode()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._now()
+
+    def date_line(self) -> bytes:
+        """The `date` header as of now."""
+        return self._dates.at(time.time())
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A connection was made."""
+        self.connections.add(connection)
+        self._on_open()
+        self._wheel.arm(connection, self._now() + self.head_timeout_seconds)
+
+    def linger(self, connection: ClientConnection) -> None:
+        """Hang up on it shortly."""
+        self._wheel.arm(connection, self._now() + _LINGER_SECONDS)
+
+    def closed(self, connection: ClientConnection) -> None:
+        """It is gone."""
+        if connection in self.connections:
+            self.connections.discard(connection)
+            self._on_close()
+        self._wheel.disarm(connection)
