@@ -55,6 +55,7 @@ class ReplicaConnection(asyncio.Protocol):
     __slots__ = (
         "_announced",
         "_answered",
+        "_bodies",
         "_broken",
         "_feeding",
         "_headers",
