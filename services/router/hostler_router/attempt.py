@@ -26,6 +26,7 @@ from hostler_router.outliers import Failure
 from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
 from hostler_router.replica_keys import KeyUnavailable
+from hostler_router.responses_stream import ResponsesStream
 from hostler_router.resume import Resume
 from hostler_router.table import Endpoint
 from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised
@@ -133,6 +134,7 @@ class Attempt:
         strip_usage: bool,
         hold: Hold,
         resume: Resume | None = None,
+        responses: bool = False,
     ) -> None:
         """Prepare a try.
 
@@ -145,6 +147,7 @@ class Attempt:
             strip_usage: The client did not ask for the usage in its stream.
             hold: The place that it has on the replica, given up at the end.
             resume: Continues a stream that another replica began.
+            responses: A stream ends as those of `/v1/responses` do.
         """
         self._owner = owner
         self._parts = parts
@@ -153,10 +156,15 @@ class Attempt:
         self._body = body
         self._hold = hold
         self._resume = resume
-        self._stream = AnswerStream(
-            strip_usage=strip_usage,
-            event_bytes_max=parts.settings.event_bytes_max,
-            rewrite=None if resume is None else resume.rewrite,
+        event_bytes_max = parts.settings.event_bytes_max
+        self._stream: AnswerStream | ResponsesStream = (
+            ResponsesStream(event_bytes_max=event_bytes_max)
+            if responses
+            else AnswerStream(
+                strip_usage=strip_usage,
+                event_bytes_max=event_bytes_max,
+                rewrite=None if resume is None else resume.rewrite,
+            )
         )
         self._connection: ReplicaConnection | None = None
         self._call_off: Callable[[], None] | None = None
@@ -208,6 +216,11 @@ class Attempt:
         if self.stage is Stage.WAITING and settings.first_byte_timeout_seconds:
             return self.began + settings.first_byte_timeout_seconds
         return float("inf")
+
+    @property
+    def passed(self) -> int:
+        """How many events of a stream of `/v1/responses` the client got; they are numbered."""
+        return self._stream.passed if isinstance(self._stream, ResponsesStream) else 0
 
     def check(self, now: float) -> None:
         """Fail if it has been silent for too long."""
@@ -331,6 +344,7 @@ class Attempt:
         head = self._head_of(self._parts.pool.address(self.endpoint.url), key, body)
         if isinstance(body, FormBody):
             connection.send(self, head, b"")
+            connection.sending = True
             pieces = body.pieces()
 
             def upload() -> None:
@@ -338,6 +352,7 @@ class Attempt:
                     piece = next(pieces, None)
                     if piece is None:
                         self._upload = None
+                        connection.sending = False
                         return
                     connection.write(piece)
 

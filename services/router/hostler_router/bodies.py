@@ -29,6 +29,8 @@ _NO_MODEL: Final = invalid(
 )
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
+_TELL_USAGE: Final = frozenset({"/v1/responses"})
+"""Routes whose streams end with the usage unasked, and that don't know the option which asks for it."""
 _PROMPTS: Final = ("messages", "prompt", "input")
 
 
@@ -121,7 +123,7 @@ def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, rou
     values = members.values
     model = _model(values.get("model"))
     stream = may_stream and _stream(values.get("stream"))
-    edit = _asking_for_usage(body, members) if stream else None
+    edit = _asking_for_usage(body, members) if stream and route not in _TELL_USAGE else None
     if edit is not None:
         body = spliced(body, (edit,))
     n = _integer(values.get("n")) or 1
@@ -171,10 +173,12 @@ def read_usage(payload: JsonObject) -> Usage | None:
         return None
     if usage.get("type") == "duration":
         return _audio(usage.get("seconds"))
-    prompt, completion = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    # The newer routes call the same things input and output.
+    said_in, said_out = ("input", "output") if "input_tokens" in usage else ("prompt", "completion")
+    prompt, completion = usage.get(f"{said_in}_tokens"), usage.get(f"{said_out}_tokens", 0)
     if not _is_count(prompt) or not _is_count(completion):
         return None
-    details = as_object(usage.get("prompt_tokens_details"))
+    details = as_object(usage.get(f"{said_in}_tokens_details"))
     cached = None if details is None else details.get("cached_tokens")
     return Usage(prompt, completion, cached_tokens=cached if _is_count(cached) else None)
 

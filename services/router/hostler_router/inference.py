@@ -24,6 +24,7 @@ from hostler_router.limit_rules import Verdict, estimated_tokens
 from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
     INTERNAL,
+    NO_STREAM,
     ROUTER_STOPPING,
     TIMED_OUT,
     ErrorReply,
@@ -42,6 +43,8 @@ from hostler_router.openai_errors import (
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, work_of
+from hostler_router.responses_stream import ROUTE as RESPONSES_ROUTE
+from hostler_router.responses_stream import error_event
 from hostler_router.resume import RESUMED_MARK, Resume
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
@@ -93,8 +96,9 @@ class InferenceRequest:
         self._spoke = False
         self._entered = False
         self._events = 0
+        self._passed = 0
         self._deadline = self._queue_deadline = _NEVER
-        self._wrote = exchange.started
+        self._wrote = self._heard = exchange.started
         self._pieces: list[bytes] = []
         self._size = 0
         self._caller, self._wishes = self._admit()
@@ -359,6 +363,7 @@ class InferenceRequest:
             strip_usage=asked.strip_usage,
             hold=parts.outstanding.begin(endpoint.replica_id, work_of(asked)),
             resume=self._resume if exchange.resumed else None,
+            responses=exchange.route == RESPONSES_ROUTE,
         )
         self._attempt.start()
         if not self._over:
@@ -386,9 +391,11 @@ class InferenceRequest:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
             if not reply.started:
                 reply.open_events()
+        elif speaks:
+            self._parts.metrics.next_event(self._job.job_id, attempt.heard - self._heard)
         if self._resume is not None:
             self._resume.passed(data)
-        self._wrote = attempt.heard
+        self._wrote = self._heard = attempt.heard
         reply.write(data)
         if not reply.writable:
             attempt.pause()
@@ -409,10 +416,17 @@ class InferenceRequest:
         self._left(attempt)
         self._succeeded(attempt)
         content_type = attempt.content_type
+        if self._reply.started:
+            self._fail(NO_STREAM)  # comments were sent meanwhile, as one does in a stream
+            return
         self._finish(200, lambda: self._reply.whole(200, content, content_type=content_type))
 
     def on_large_answer(self, attempt: Attempt, data: bytes) -> None:
         """A piece came of an answer too large to be held back."""
+        if self._reply.events:
+            self._stop_trying()
+            self._fail(NO_STREAM)
+            return
         if not self._reply.started:
             self._reply.open(200, ((b"content-type", attempt.content_type),))
         self._reply.write(data)
@@ -489,6 +503,7 @@ class InferenceRequest:
         exchange = self._exchange
         exchange.replica_seconds += self._parts.clock.monotonic() - attempt.began
         self._events += attempt.events
+        self._passed = attempt.passed
         exchange.usage = attempt.usage or exchange.usage
         self._attempt = None
         if self._try_span is not None:
@@ -611,7 +626,11 @@ class InferenceRequest:
         if reply.started and self._entered:
             self._parts.metrics.broken(error.code or "")
         status = reply.status or error.status
-        self._finish(status, lambda: fail_reply(reply, error), wait=False)
+        self._finish(status, lambda: self._send_error(error), wait=False)
+
+    def _send_error(self, error: ErrorReply) -> None:
+        event = error_event(error, self._passed) if self._exchange.route == RESPONSES_ROUTE else None
+        fail_reply(self._reply, error, event)
 
     def _end_stream(self, data: bytes) -> None:
         if not self._reply.started:
@@ -700,7 +719,7 @@ class InferenceRequest:
         error = sys.exc_info()[1]
         self._parts.logger.error("request.bug", exc_info=error, request_id=self._exchange.request_id)
         if self._over:  # within its end, which must come all the same
-            fail_reply(self._reply, INTERNAL)
+            self._send_error(INTERNAL)
             self._parts.running.leave(self)
             return
         self._stop_trying()

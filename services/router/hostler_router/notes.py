@@ -28,7 +28,9 @@ class Notes:
             metrics.job_ended(exchange.job_id, exchange.outcome, seconds)
             usage = exchange.usage
             if usage is not None:
-                metrics.tokens(exchange.job_id, usage.prompt_tokens, usage.completion_tokens)
+                metrics.tokens(
+                    exchange.job_id, usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens or 0
+                )
                 if usage.audio_seconds:
                     metrics.audio(exchange.job_id, usage.audio_seconds)
         if exchange.tries and not exchange.stream and exchange.outcome is Outcome.ANSWERED:

@@ -251,6 +251,12 @@ REPLICA_MISCONFIGURED = ErrorReply(
 BROKEN_OFF = replace(
     REPLICA_FAILED, message="The replica failed in the middle of the answer, which ends here."
 )
+NO_STREAM = replace(
+    REPLICA_FAILED,
+    message="The replica answered otherwise than in a stream, after this one had been opened.",
+    code="replica_no_stream",
+    should_retry=False,
+)
 STALLED = replace(
     REPLICA_FAILED,
     message="The replica fell silent in the middle of the answer, which ends here.",

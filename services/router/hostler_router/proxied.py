@@ -16,6 +16,7 @@ from hostler_router.openai_errors import (
     TIMED_OUT,
     ErrorReply,
     Refused,
+    wrong_method,
 )
 from hostler_router.parts import RouterParts
 from hostler_router.wire.heads import Head
@@ -42,6 +43,7 @@ _PASSED_BACK: Final = (
     b"etag",
     b"x-should-retry",
 )
+_METHODS: Final = ("GET", "POST", "DELETE")
 _AHEAD_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -93,6 +95,8 @@ class ProxiedRequest:
         Raises:
             Refused: it can't be passed on.
         """
+        if head.method not in _METHODS:
+            raise Refused(wrong_method(head.method, exchange.route, ", ".join(_METHODS)))
         if parts.running.closed:
             raise Refused(ROUTER_STOPPING)
         self._parts = parts
@@ -132,6 +136,8 @@ class ProxiedRequest:
     def on_end(self) -> None:
         """All of the body has come."""
         self._body_done = True
+        if self._connection is not None:
+            self._connection.sending = False
         if self._chunked and not self._over:
             if self._connection is None:
                 self._ahead.append(b"0\r\n\r\n")
@@ -185,6 +191,7 @@ class ProxiedRequest:
             lines.append(b"content-length: %d\r\n" % head.length)
         lines.append(b"\r\n")
         made.open(self)
+        made.sending = not self._body_done
         made.write(b"".join((*lines, *self._ahead)))
         self._ahead = []
         if made.writable:

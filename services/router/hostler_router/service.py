@@ -161,8 +161,8 @@ class Router:
             logger=logger,
         )
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
-        budget = RetryBudget()
-        self._metrics.before_scrape(lambda: self._metrics.set_retry_budget(budget.balance(clock.monotonic())))
+        self._budget = budget = RetryBudget()
+        self._metrics.before_scrape(self._bring_up_to_date)
         notes = Notes(self._metrics, self._table, self._access_log)
         self._parts = RouterParts(
             settings=settings,
@@ -299,6 +299,16 @@ class Router:
         return not bound or any(
             counts.get(endpoint.replica_id, 0) < bound for endpoint in target.entry.endpoints
         )
+
+    def _bring_up_to_date(self) -> None:
+        """Of the figures what is only worth working out when somebody looks."""
+        now = self._given.clock.monotonic()
+        self._metrics.set_retry_budget(self._budget.balance(now))
+        for job_id, outliers in self._outliers.items():
+            entry = self._table.get(job_id)
+            if entry is not None:
+                replica_ids = [endpoint.replica_id for endpoint in entry.endpoints]
+                self._metrics.set_panic(job_id, outliers.panics(replica_ids, now))
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self.keys.records.get(key_hash)

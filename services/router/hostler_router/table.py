@@ -198,7 +198,8 @@ def _owns(viewer: Viewer, entry: Entry) -> bool:
 
 
 def _target(entry: Entry) -> Target:
-    if entry.endpoints:
+    # One that was stopped gets nothing new, though its replicas may serve until they are told.
+    if entry.endpoints and entry.desired_running:
         return Route(entry)
     if entry.waking:
         return Waking(entry, entry.eta_seconds or _NOT_BY_ITSELF_SECONDS)

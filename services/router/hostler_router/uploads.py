@@ -12,6 +12,7 @@ from hostler_router.bodies import Asked, read_form
 from hostler_router.exchange import Exchange
 from hostler_router.forms import FormBody, FormReader
 from hostler_router.inference import InferenceRequest
+from hostler_router.openai_errors import Refused
 from hostler_router.parts import RouterParts
 from hostler_router.wire.heads import Head
 from hostler_router.wire.reply import Reply
@@ -25,7 +26,11 @@ class UploadRequest(InferenceRequest):
     ) -> None:
         self._file: SpooledTemporaryFile[bytes] | None = None
         super().__init__(parts, head, reply, exchange, may_stream=may_stream)
-        self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
+        try:
+            self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
+        except Refused:
+            parts.wheel.disarm(self)  # it is not to be heard of again
+            raise
         self._file = SpooledTemporaryFile(max_size=parts.settings.upload_memory_bytes)  # noqa: SIM115  # closed at the end
         self._kept = 0
 

@@ -12,6 +12,7 @@ from typing import Self
 import aiohttp
 import structlog
 from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
 
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.memory import MemoryBus
@@ -26,6 +27,7 @@ from hostler_domain.changes import Change, ReplicaReady, ReplicaScheduled
 from hostler_kit.clock import SystemClock
 from hostler_kit.ops import Check, Readiness
 from hostler_kit.secret_key import SecretKey
+from hostler_kit.valkey import open_valkey
 from hostler_router.service import Router, Surroundings
 from hostler_router.settings import RouterSettings
 from tests.support.builders import NODE, at, created
@@ -52,7 +54,9 @@ class Harness:
         bus: A connection of the test's own.
     """
 
-    def __init__(self, settings: dict[str, object], drain_timeout_seconds: float) -> None:
+    def __init__(
+        self, settings: dict[str, object], drain_timeout_seconds: float, valkey_url: str | None = None
+    ) -> None:
         self.server = MemoryServer()
         self.bus = MemoryBus(self.server)
         self.router_bus = MemoryBus(self.server)
@@ -81,6 +85,7 @@ class Harness:
                     wrapper_class=structlog.make_filtering_bound_logger(0),
                 ),
                 drain_timeout_seconds=drain_timeout_seconds,
+                valkey=None if valkey_url is None else open_valkey(SecretStr(valkey_url), timeout_seconds=5),
             ),
             RouterSettings.model_validate(
                 {"port": 0, "stall_timeout_seconds": 5.0, "queue_timeout_seconds": 0, **settings}
@@ -236,9 +241,11 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 5.0) -> 
 
 
 @asynccontextmanager
-async def running_router(*, drain_timeout_seconds: float = 2.0, **settings: object) -> AsyncIterator[Harness]:
+async def running_router(
+    *, drain_timeout_seconds: float = 2.0, valkey_url: str | None = None, **settings: object
+) -> AsyncIterator[Harness]:
     with TemporaryDirectory() as spool:
-        harness = Harness({"usage_spool_dir": spool, **settings}, drain_timeout_seconds)
+        harness = Harness({"usage_spool_dir": spool, **settings}, drain_timeout_seconds, valkey_url)
         try:
             yield await harness.start()
         finally:

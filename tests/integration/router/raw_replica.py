@@ -26,6 +26,8 @@ class RawReplica:
         pieces: What it answers any request with, one write each.
         leave: What it does then.
         bodies: Of the requests that it got.
+        transports: Of all connections.
+        answers_heads: It answers when it has seen the head, and reads no more then.
     """
 
     def __init__(self) -> None:
@@ -33,6 +35,8 @@ class RawReplica:
         self.pieces: Sequence[bytes] = ()
         self.leave = Leave.FIN
         self.bodies: list[bytes] = []
+        self.answers_heads = False
+        self.transports: list[asyncio.Transport] = []
         self._writing: set[asyncio.Task[None]] = set()
 
     def serve(self) -> "_Connection":
@@ -60,6 +64,9 @@ class RawReplica:
         for task in self._writing:
             task.cancel()
         await asyncio.gather(*self._writing, return_exceptions=True)
+        for transport in self.transports:
+            transport.abort()
+        await asyncio.sleep(0.001)  # for them to be told
 
 
 class _Connection(asyncio.Protocol):
@@ -72,9 +79,16 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._replica.transports.append(transport)
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
+
+    def on_headers_complete(self) -> None:
+        if self._replica.answers_heads:
+            assert self._transport is not None
+            self._transport.pause_reading()
+            self._replica.answer(self._transport)
 
     def on_body(self, data: bytes) -> None:
         self._body += data

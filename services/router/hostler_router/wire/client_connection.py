@@ -17,6 +17,7 @@ from hostler_router.wire.reply import Reply
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _HEADERS_MAX: Final = 100
+_HEAD_TOO_LONG: Final = f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes."
 
 
 class Sink(Protocol):
@@ -91,6 +92,9 @@ class ClientConnection(asyncio.Protocol):
         "_sink",
         "_target",
         "_transport",
+        "_turning",
+        "_unproductive",
+        "_unsent",
         "writable",
     )
 
@@ -108,6 +112,9 @@ class ClientConnection(asyncio.Protocol):
         self._body_done = True
         self._backlog: deque[Head | bytes | object] = deque()
         self._lingering = False
+        self._turning = False
+        self._unproductive = 0
+        self._unsent = -1
         self._broken = False
         self._reading_paused = False
         self._since = keeper.now()
@@ -124,8 +131,7 @@ class ClientConnection(asyncio.Protocol):
         """Parse what came."""
         if self._broken:
             return
-        if self._in_head or self._body_done:
-            self._head_size += len(data)
+        self._unproductive += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -133,8 +139,9 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._give_up(400, f"The request is not valid HTTP: {_why(error)}.")
         else:
-            if (self._in_head or self._body_done) and self._head_size > _HEAD_BYTES_MAX:
-                self._give_up(431, f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes.")
+            # Also of blank lines, trailers and chunk extensions nobody needs more than that.
+            if self._unproductive > _HEAD_BYTES_MAX:
+                self._give_up(431, _HEAD_TOO_LONG)
 
     def eof_received(self) -> bool:
         """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
@@ -167,7 +174,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._target, self._headers, self._headers_count = b"", {}, 0
+        self._target, self._headers, self._headers_count, self._head_size = b"", {}, 0, 0
         self._in_head = True
         if self._reply is None:
             self._since = self._keeper.now()
@@ -175,19 +182,28 @@ class ClientConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._target += url
+        self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header."""
+        if not self._in_head:
+            return  # a trailer must not pass for part of the head that was looked at
         self._headers_count += 1
+        self._head_size += len(name) + len(value)
         self._headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._in_head = False
-        self._head_size = 0
+        self._unproductive = 0
         parser = self._parser
+        if self._broken:
+            return  # it came together with what was hung up on
         if self._headers_count > _HEADERS_MAX:
             self._give_up(431, f"The request has more than {_HEADERS_MAX} headers.")
+            return
+        if self._head_size > _HEAD_BYTES_MAX:
+            self._give_up(431, _HEAD_TOO_LONG)
             return
         if parser.should_upgrade():
             return  # the parser ends here by itself
@@ -205,6 +221,9 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
+        self._unproductive = 0
+        if self._broken:
+            return
         if self._backlog:
             self._defer(body)
         elif self._sink is not None:
@@ -212,6 +231,10 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
+        if self._broken:
+            if self._lingering and self._transport is not None:
+                self._transport.close()
+            return
         if self._backlog:
             self._defer(_END)
         else:
@@ -233,10 +256,12 @@ class ClientConnection(asyncio.Protocol):
             self._turn_over(close=reply.closes)
         elif reply.closes:
             self._linger()
+        else:
+            self._since = self._keeper.now()  # so long has the rest of the body, which nobody wants
 
     def pause_reading(self) -> None:
         """Let the client's bytes wait in the kernel."""
-        if self._transport is not None and not self._reading_paused:
+        if self._transport is not None and not self._reading_paused and not self._transport.is_closing():
             self._reading_paused = True
             self._transport.pause_reading()
 
@@ -244,7 +269,8 @@ class ClientConnection(asyncio.Protocol):
         """Take them again."""
         if self._transport is not None and self._reading_paused and not self._backlog:
             self._reading_paused = False
-            self._transport.resume_reading()
+            if not self._transport.is_closing():
+                self._transport.resume_reading()
 
     def close(self) -> None:
         """Hang up after what was written."""
@@ -267,12 +293,14 @@ class ClientConnection(asyncio.Protocol):
 
     def due_again(self, now: float) -> float | None:
         """Hang up on a client that is silent between requests, or in the middle of a head, for too long."""
-        if self._transport is None:
+        transport = self._transport
+        if transport is None:
             return None
-        if self._lingering:
-            self._transport.close()
-            return None
+        if self._broken:
+            return self._see_off(transport, now)
         if self._reply is not None:
+            if self._reply.ended and now - self._since >= self._keeper.head_timeout_seconds:
+                self.close()
             return now + self._keeper.head_timeout_seconds
         limit = self._keeper.head_timeout_seconds if self._in_head else self._keeper.keep_alive_seconds
         if now - self._since < limit:
@@ -281,18 +309,34 @@ class ClientConnection(asyncio.Protocol):
             self._give_up(408, "The head of the request did not come in time.")
         else:
             self.close()
-        return None
+        return now + self._keeper.head_timeout_seconds
+
+    def _see_off(self, transport: asyncio.Transport, now: float) -> float | None:
+        """End what was hung up on, unless its client goes on taking in what was written."""
+        transport.close()
+        unsent = transport.get_write_buffer_size()
+        if unsent == self._unsent:
+            transport.abort()
+            return None
+        self._unsent = unsent
+        return now + self._keeper.head_timeout_seconds
 
     def _begin(self, head: Head) -> None:
         self._body_done = False
         keep_alive = head.keep_alive and not self._keeper.closing
         reply = Reply(self, head, keep_alive=keep_alive, date_line=self._keeper.date_line())
         self._reply = reply
+        asks_first = head.headers.get(b"expect", b"").lower() == b"100-continue"
+        if asks_first:
+            reply.closes = (
+                True  # refused before the go-ahead: whether the body comes all the same can't be known
+            )
         sink = self._keeper.begin(head, reply)
         if self._reply is not reply:
             return
         self._sink = sink
-        if not reply.ended and head.headers.get(b"expect", b"").lower() == b"100-continue":
+        if asks_first and not reply.ended:
+            reply.closes = not keep_alive
             reply.go_ahead()
 
     def _complete(self) -> None:
@@ -316,8 +360,14 @@ class ClientConnection(asyncio.Protocol):
         if close or self._keeper.closing:
             self.close()
             return
-        while self._backlog and not self._is_busy(self._backlog[0]):
-            self._take(self._backlog.popleft())
+        if self._turning:
+            return  # the loop that has led here goes on; a thousand requests ahead of their turn must not nest as deep
+        self._turning = True
+        try:
+            while self._backlog and not self._is_busy(self._backlog[0]):
+                self._take(self._backlog.popleft())
+        finally:
+            self._turning = False
         self.resume_reading()
 
     def _is_busy(self, piece: Head | bytes | object) -> bool:
@@ -347,7 +397,10 @@ class ClientConnection(asyncio.Protocol):
             return
         self._broken = True
         if self._reply is not None:
-            self.abort()
+            if self._reply.ended:
+                self.close()
+            else:
+                self.abort()
             return
         if self._transport is not None:
             content_type, content = self._keeper.refuse(message)

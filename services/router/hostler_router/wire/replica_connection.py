@@ -50,6 +50,7 @@ class ReplicaConnection(asyncio.Protocol):
         requests: How many were sent on it.
         idle_since: When it became free, in monotonic seconds.
         writable: Whether the replica takes a request's body as fast as it comes.
+        sending: More of the request's body comes with `write`; an answer ahead of it ends the connection.
     """
 
     __slots__ = (
@@ -70,6 +71,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_whole",
         "idle_since",
         "requests",
+        "sending",
         "url",
         "writable",
     )
@@ -79,6 +81,7 @@ class ReplicaConnection(asyncio.Protocol):
         self.requests = 0
         self.idle_since = 0.0
         self.writable = True
+        self.sending = False
         self._home = home
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -120,7 +123,7 @@ class ReplicaConnection(asyncio.Protocol):
     def open(self, listener: Listener) -> None:
         """Begin a request whose bytes come with `write`."""
         self._listener = listener
-        self._answered = self._announced = self._whole = self._keep = False
+        self._answered = self._announced = self._whole = self._keep = self.sending = False
         self._size = 0
         self.requests += 1
 
@@ -249,15 +252,22 @@ class ReplicaConnection(asyncio.Protocol):
     def _until_end(self) -> bool:
         return b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
 
+    @property
+    def _sent(self) -> bool:
+        """Whether all of the request went out; what a replica left of one it would take for the next."""
+        return (
+            not self.sending and self._transport is not None and not self._transport.get_write_buffer_size()
+        )
+
     def _finish(self) -> None:
         listener, self._listener = self._listener, None
-        if self._keep and self.usable:
+        if self._keep and self._sent and self.usable:
             self.resume()
             self._home.put_back(self)
         else:
             self._broken = True
             if self._transport is not None:
-                self._transport.close()
+                self._transport.abort()  # what was not sent yet is not wanted, and might never be taken
         if listener is not None:
             listener.on_complete()
 
