@@ -45,7 +45,7 @@ from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, work_of
 from hostler_router.responses_stream import ROUTE as RESPONSES_ROUTE
 from hostler_router.responses_stream import error_event
-from hostler_router.resume import RESUMED_MARK, Resume
+from hostler_router.resume import Resume, marked
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
 from hostler_router.upstream_head import upstream_head
@@ -406,7 +406,7 @@ class InferenceRequest:
         self._succeeded(attempt)
         exchange = self._exchange
         if exchange.resumed:
-            data = RESUMED_MARK + data
+            data = marked(data)
         if exchange.first_event_seconds is None:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
         self._finish(200, lambda: self._end_stream(data))
