@@ -22,7 +22,7 @@ from pathlib import Path
 from bench.router import figures, load
 from bench.router.figures import Figure, Measured
 from bench.router.machine import allow_many_files, cpu_seconds, description, resident_mib
-from bench.router.targets import MODEL, Surroundings, Target, has_limits, nginx, upstreams
+from bench.router.targets import MODEL, Surroundings, Target, nginx, upstreams
 from hostler_kit.logs import configure_logs
 
 _PROMPT = "The quick brown fox jumps over the lazy dog. "
@@ -210,9 +210,8 @@ async def run(plan: Plan, files: int) -> tuple[Measured, list[str]]:
             key = await around.add_key("plain", limited=False)
             router = running.enter_context(around.router("router", key))
             targets = [running.enter_context(nginx(folder, ports, files)), router]
-            if has_limits():
-                limited = await around.add_key("limited", limited=True)
-                targets.append(Target("router, limits", router.port, limited, router.pid))
+            limited = await around.add_key("limited", limited=True)
+            targets.append(Target("router, limits", router.port, limited, router.pid))
             await asyncio.to_thread(_warm, targets)
             for number in range(plan.repeats):
                 print(f"repeat {number + 1} of {plan.repeats}", file=sys.stderr, flush=True)

@@ -35,7 +35,7 @@ W4_CPU = Figure("W4 streams, one event a second: CPU", "us/event")
 W4_RSS = Figure("W4 streams: resident memory", "MiB", 80, 50, ratio=False)
 READY = Figure("Ready event to first routed request", "ms", 50, 10, ratio=False)
 RATE = Figure("W1 rate", "requests/s")
-NATS = Figure("nats-server during W1: CPU", "us/request")
+NATS = Figure("nats-server during W1: CPU", "us/request", ratio=False)
 
 FIGURES = (W1, W3, W2_PACED, W2_FAST, ADDED_P50, ADDED_P99, FIRST_P50, W4_CPU, W4_RSS, READY, RATE, NATS)
 _LARGER_IS_BETTER = frozenset({RATE})
@@ -59,8 +59,9 @@ class Measured:
         return max(seen) if figure in _LARGER_IS_BETTER else min(seen)
 
     def ratio(self, figure: Figure, target: str, to: str) -> float:
-        """The best to the best."""
-        return self.best(figure, target) / self.best(figure, to)
+        """The best to the best; NaN where there is nothing to compare with."""
+        base = self.best(figure, to)
+        return self.best(figure, target) / base if base else math.nan
 
 
 def verdict(figure: Figure, value: float, ratio: float) -> str:

@@ -4,7 +4,6 @@ The router has everything on: an API key that it checks, limits where they are a
 Its job adopts the two upstreams (`external`), which know the model by another name than callers do, so that every body is changed.
 """
 
-import dataclasses
 import os
 import secrets
 import shutil
@@ -24,6 +23,7 @@ from bench.router.machine import LOAD_CORES, TARGET_CORES, pinned
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.nats_bus import NatsBus, connect
 from hostler_bus.permissions import ACCESS
+from hostler_cli.supervisor.binaries import nats_server, valkey_server
 from hostler_cli.supervisor.conf_files import NATS_OPERATOR, ValkeySocket, nats_conf, valkey_conf
 from hostler_contracts import subjects
 from hostler_contracts.catalogue import API_KEYS, ApiKey
@@ -32,6 +32,7 @@ from hostler_domain.capacity import Resources
 from hostler_domain.changes import JobCreated, ReplicaReady, ReplicaScheduled
 from hostler_domain.external import EXTERNAL, ExternalServers, node_of
 from hostler_domain.job import JobSpec, Placement, Serving
+from hostler_domain.routing import CONCURRENCY_PER_REPLICA_MAX, Routing
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
 from hostler_kit.clock import SystemClock
 
@@ -194,14 +195,10 @@ class Surroundings:
             valkey_conf(listens=ValkeySocket(self.folder / "valkey.sock"), store_dir=self.folder)
         )
         with ExitStack() as running:
-            binary = str(Path(sys.executable).with_name("nats-server"))
-            self.nats_pid = running.enter_context(
-                _process(pinned(LOAD_CORES, [binary, "-c", str(conf)]), log=self.folder / "nats.log")
-            )
-            found = shutil.which("valkey-server", path=f"{Path(sys.executable).parent}:{os.defpath}")
-            if found is not None:
-                command = pinned(LOAD_CORES, [found, str(valkey)])
-                running.enter_context(_process(command, log=self.folder / "valkey.log"))
+            command = pinned(LOAD_CORES, [str(nats_server(os.environ)), "-c", str(conf)])
+            self.nats_pid = running.enter_context(_process(command, log=self.folder / "nats.log"))
+            command = pinned(LOAD_CORES, [str(valkey_server(os.environ)), str(valkey)])
+            running.enter_context(_process(command, log=self.folder / "valkey.log"))
             _wait_until_listening(self.nats_port, "nats-server")
             yield
 
@@ -290,11 +287,6 @@ class Surroundings:
             yield Target(name, port, key, pid)
 
 
-def has_limits() -> bool:
-    """Whether this version knows limits of keys."""
-    return "limits" in ApiKey.model_fields
-
-
 def _ready(ops_port: int) -> bool:
     try:
         return httpx2.get(f"http://127.0.0.1:{ops_port}/readyz", timeout=2).status_code == 200
@@ -310,12 +302,6 @@ def _spec(name: str, ports: list[int]) -> JobSpec:
         activation_replicas=len(ports),
         targets=(ScalingTarget(ScalingMetric.THROUGHPUT, 10.0),),
     )
-    values: dict[str, object] = {}
-    # What limits a replica must not limit the bench, which asks for thousands of streams at once.
-    if "routing" in (fields := {each.name: each for each in dataclasses.fields(JobSpec)}):
-        routing = fields["routing"].default
-        assert dataclasses.is_dataclass(routing)
-        values["routing"] = dataclasses.replace(routing, concurrency_per_replica=100_000)  # type: ignore[type-var]  # an instance
     return JobSpec(
         name=name,
         project=PROJECT,
@@ -327,5 +313,6 @@ def _spec(name: str, ports: list[int]) -> JobSpec:
         gpu_count=0,
         scaling=scaling,
         external=ExternalServers(tuple(f"http://127.0.0.1:{port}" for port in ports), served_model="served"),
-        **values,  # type: ignore[arg-type]  # by name, as above
+        # What bounds a replica must not bound the bench, which asks for thousands of streams at once.
+        routing=Routing(concurrency_per_replica=CONCURRENCY_PER_REPLICA_MAX),
     )

@@ -6,7 +6,7 @@ is the same server, so that differences are those of what is in front.
 | in the body                       | answer                                                     |
 | --------------------------------- | ---------------------------------------------------------- |
 | nothing of the below              | a chat completion of 1 KB                                  |
-| `"stream":true`                   | events without a pause, 16 to a packet                             |
+| `"stream":true`                   | events without a pause, 8 to a packet                      |
 | and `"user":"pace-20"`            | events every 20 ms                                         |
 | and `"max_tokens":64`             | 64 of them; 64 as well where it does not say               |
 """
@@ -17,7 +17,7 @@ import sys
 
 import uvloop
 
-_BURST = 16
+_BURST = 8
 _WORDS = "lorem ipsum dolor sit amet " * 40
 _ANSWER = (
     b'{"id":"chatcmpl-bench","object":"chat.completion","created":1700000000,"model":"served","choices":[{"index":0,'

@@ -167,4 +167,4 @@ def opened(folder: Path, name: str) -> UsageSpool:
 
 
 def backlog(spool: UsageSpool) -> Backlog:
-    return Backlog(spool, lambda requests, subject, reason: None)
+    return Backlog(spool, lambda requests, subject, reason: None, lambda requests: None)

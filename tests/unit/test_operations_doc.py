@@ -53,3 +53,16 @@ def test_every_file_of_a_data_folder_is_explained():
     }
     section = PAGE.partition("## Data folder")[2].partition("\n## ")[0]
     assert set() == {name for name in names if f"`{name}`" not in section and f"`{name}/`" not in section}
+
+
+def test_alerts_ask_for_figures_that_there_are():
+    """What docs/observability.md lists is held to the code by a test of its own."""
+    section = PAGE.partition("### Alerts worth having")[2].partition("\n## ")[0]
+    asked = {name.removesuffix("_bucket") for name in re.findall(r"hostler_router_([a-z_]+)", section)}
+    listed = re.findall(
+        r"^\| `([a-z0-9_]+)` \| (?:counter|gauge|histogram)",
+        (Path(__file__).parents[2] / "docs/observability.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    assert "usage_lost_total" in asked
+    assert asked - set(listed) == set()

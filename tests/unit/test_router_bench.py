@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bench.router.figures import ADDED_P50, RATE, W1, W4_CPU, Figure, Measured, table, verdict
+from bench.router.figures import ADDED_P50, NATS, RATE, W1, W4_CPU, Figure, Measured, table, verdict
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,6 @@ def test_the_best_of_the_repeats_counts_and_of_a_rate_the_highest() -> None:
     assert measured.ratio(W1, "router", "nginx") == 2
     assert "40.0 (2.00x)" in table(measured, ["nginx", "router"], to="nginx", judged=["router"])
     assert math.isnan(measured.best(W1, "nobody"))
+    measured.note(NATS, "nginx", 0.0)
+    measured.note(NATS, "router", 5.0)
+    assert math.isnan(measured.ratio(NATS, "router", "nginx"))

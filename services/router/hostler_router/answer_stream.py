@@ -1,6 +1,6 @@
 """One streamed answer as it passes through: which bytes the client gets, what was learnt from them, and whether it ended well.
 
-Pure; fed by the relay. An answer ends well with `[DONE]` and in no other way.
+Pure; fed by the try. An answer ends well with `[DONE]` and in no other way.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 from hostler_domain.redaction import redact
 from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
-from hostler_router.auth import ANYONE, Caller, authenticate
+from hostler_router.auth import ANYONE, Caller
 from hostler_router.cors import Cors
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
@@ -129,7 +129,7 @@ class RouterApp:
 
     def _models(self, head: Head, path: str) -> bytes:
         parts = self._parts
-        caller = authenticate(head.headers, parts.find_key, now=parts.clock.now())
+        caller = parts.callers.authenticate(head.headers, now=parts.clock.now())
         if isinstance(caller, Caller):
             parts.on_key(caller.key_id)
         model = path.removeprefix(_MODELS).strip("/")

@@ -1,6 +1,6 @@
 """What the router reads in bodies: a few fields of a request, the usage of an answer. Everything else travels as it came.
 
-Pure; called by the inference handler and the relay, once per request.
+Pure; called by the request and by its tries.
 """
 
 import math

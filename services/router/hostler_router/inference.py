@@ -13,7 +13,7 @@ from typing import Final
 
 from hostler_kit.ids import new_id
 from hostler_router.attempt import Attempt
-from hostler_router.auth import ANYONE, Caller, authenticate
+from hostler_router.auth import ANYONE, Caller
 from hostler_router.bodies import Asked, Usage, read_request, with_model
 from hostler_router.closing import put_down, show_in_flight
 from hostler_router.continuation import RUNTIMES
@@ -45,7 +45,7 @@ from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, work_of
 from hostler_router.responses_stream import ROUTE as RESPONSES_ROUTE
 from hostler_router.responses_stream import error_event
-from hostler_router.resume import RESUMED_MARK, Resume
+from hostler_router.resume import Resume, marked
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
 from hostler_router.upstream_head import upstream_head
@@ -105,7 +105,8 @@ class InferenceRequest:
         self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
         self._try_span: Span | None = None
         self._body_deadline = exchange.started + self._body_timeout_seconds
-        parts.wheel.arm(self, self._next_due())
+        self._armed = _NEVER
+        self._arm()
 
     # The body.
 
@@ -150,7 +151,7 @@ class InferenceRequest:
     def _admit(self) -> tuple[Caller | ErrorReply, Wishes]:
         """Who asks, or why that is nobody; and what the head of the request wishes."""
         parts, headers = self._parts, self._head.headers
-        caller = authenticate(headers, parts.find_key, now=parts.clock.now())
+        caller = parts.callers.authenticate(headers, now=parts.clock.now())
         if isinstance(caller, ErrorReply) and not parts.table.has_public:
             raise Refused(caller)  # before the body: strangers get nothing held for them
         if isinstance(caller, Caller):
@@ -182,7 +183,7 @@ class InferenceRequest:
         self._entered = True
         show_in_flight(parts, entry.job_id)
         parts.budget.request(now)
-        parts.wheel.arm(self, self._next_due())
+        self._arm()
         caller = self._caller
         project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
         if isinstance(caller, Caller) and (caller.limits or project_limits):
@@ -304,7 +305,7 @@ class InferenceRequest:
         self._exchange.queued_at = now
         parts.recorder.waits(entry.job_id)
         parts.metrics.set_waiting(entry.job_id, parts.lines.waiting(entry.job_id))
-        parts.wheel.arm(self, self._next_due())
+        self._arm()
 
     def _leave_line(self) -> None:
         """Wait no more, be it for a turn or for nothing."""
@@ -366,7 +367,7 @@ class InferenceRequest:
         )
         self._attempt.start()
         if not self._over:
-            parts.wheel.arm(self, self._next_due())
+            self._arm()
 
     def _may_resume(self, entry: Entry) -> bool:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
@@ -405,7 +406,7 @@ class InferenceRequest:
         self._succeeded(attempt)
         exchange = self._exchange
         if exchange.resumed:
-            data = RESUMED_MARK + data
+            data = marked(data)
         if exchange.first_event_seconds is None:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
         self._finish(200, lambda: self._end_stream(data))
@@ -460,7 +461,7 @@ class InferenceRequest:
     def on_stage(self) -> None:
         """The try has got further, and must be heard of again by another time."""
         if not self._over:
-            self._parts.wheel.arm(self, self._next_due())
+            self._arm()
 
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
@@ -548,7 +549,15 @@ class InferenceRequest:
         if self._over:
             return None
         self._guard(lambda: self._look(now))
-        return self._next_due()
+        self._armed = self._next_due()
+        return self._armed
+
+    def _arm(self) -> None:
+        """Be asked in time for the next deadline; an earlier time stays, since it finds out by itself that it is too early."""
+        due = self._next_due()
+        if due < self._armed:
+            self._armed = due
+            self._parts.wheel.arm(self, due)
 
     def _next_due(self) -> float:
         if self._over:

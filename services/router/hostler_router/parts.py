@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hostler_contracts.catalogue import ApiKey
 from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
+from hostler_router.auth import KnownCallers
 from hostler_router.balance import Rng
 from hostler_router.exchange import Exchange
 from hostler_router.limits import Limiter
@@ -25,7 +25,6 @@ from hostler_router.usage_commit import UsageCommitter
 from hostler_router.windows import WindowRecorder
 from hostler_router.wire.replica_pool import ReplicaPool
 
-FindKey = Callable[[str], ApiKey | None]
 OnKey = Callable[[str], None]
 """Told of the id of every key that is used."""
 Ended = Callable[[Exchange, int, float], None]
@@ -37,7 +36,6 @@ class RouterParts:
     """The parts; the modules that they are from say what they do.
 
     Attributes:
-        find_key: Gives a stored API key by its hash.
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
@@ -47,7 +45,7 @@ class RouterParts:
 
     settings: RouterSettings
     table: RouteTable
-    find_key: FindKey
+    callers: KnownCallers
     project_limits: Callable[[str], Limits | None]
     on_key: OnKey
     caught_up: Callable[[], bool]

@@ -1,6 +1,6 @@
 """One streamed answer that may have to go on from another replica: what the client got of it, and how the rest is made to fit.
 
-Pure; made by whoever relays a stream that is `resumable`. While all is well it only keeps what passed (`passed`), which costs a
+Pure; made by the request for a stream that is `resumable`. While all is well it only keeps what passed (`passed`), which costs a
 comparison and a few bytes for each token. When the replica breaks off, `continuation` says what to ask the next one, and `rewrite` turns
 that one's events into the rest of the first answer. docs/internals/stream-resume.md tells what is promised and what is not.
 """
@@ -237,6 +237,14 @@ def _tokens(texts: list[str], length: int) -> int:
         tokens += bool(text) and begin < length
         begin += len(text)
     return tokens
+
+
+def marked(end: bytes) -> bytes:
+    """The last events of a stream with the mark before its end mark."""
+    at = end.rfind(b"data:")
+    if at < 0 or not (at == 0 or end[:at].endswith(b"\n\n")):
+        at = 0
+    return end[:at] + RESUMED_MARK + end[at:]
 
 
 def _text_of(event: bytes, head: dict[str, object]) -> str | None:

@@ -27,6 +27,7 @@ from hostler_kit.secret_key import SecretKey
 from hostler_kit.valkey import Valkey
 from hostler_router.access_log import AccessLog
 from hostler_router.app import RouterApp
+from hostler_router.auth import KnownCallers
 from hostler_router.balance import Rng
 from hostler_router.cors import Cors
 from hostler_router.limits import Limiter
@@ -166,7 +167,7 @@ class Router:
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
-            find_key=self._find_key,
+            callers=KnownCallers(self._find_key),
             project_limits=self._project_limits,
             on_key=self._key_uses.note,
             caught_up=lambda: self.jobs.caught_up and self.keys.caught_up,

@@ -1,6 +1,6 @@
 """Server-sent events, cut out of bytes that arrive in any pieces.
 
-The relay is the only caller. An event is handed on as the bytes it came in, with its blank line, and only when it is whole,
+Used by whatever reads or ends a stream. An event is handed on as the bytes it came in, with its blank line, and only when it is whole,
 so that what a broken replica leaves half said never reaches a client. Lines may end in LF, CRLF or CR.
 """
 

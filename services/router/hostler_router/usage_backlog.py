@@ -16,6 +16,8 @@ MEMORY_BYTES_MAX: Final = 16 * 1024 * 1024
 
 Lost = Callable[[int, str, str], None]
 """Told how many requests are given up, for which subject or job, and why."""
+Spooled = Callable[[int], None]
+"""Told how many requests are now on the disk that were not."""
 
 
 class InMemory:
@@ -61,10 +63,11 @@ class Backlog:
         torn: How many lines were not whole: what a killed process had not finished, and no caller had been told of.
     """
 
-    def __init__(self, spool: UsageSpool | None, lost: Lost) -> None:
+    def __init__(self, spool: UsageSpool | None, lost: Lost, spooled: Spooled) -> None:
         self._spool = spool
         self._memory = InMemory()
         self._lost = lost
+        self._spooled = spooled
         self.kept = 0
         self.torn = 0
 
@@ -82,7 +85,9 @@ class Backlog:
         """Keep batches until they are settled; gives where."""
         segment = None if self._spool is None else self._spool.keep(batches)
         if segment is not None:
-            self.kept += sum(batch.requests for batch in batches)
+            requests = sum(batch.requests for batch in batches)
+            self.kept += requests
+            self._spooled(requests)
             return segment
         for batch in batches:
             for gone in self._memory.add(batch):

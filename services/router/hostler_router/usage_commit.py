@@ -27,6 +27,8 @@ from hostler_router.usage_backlog import Backlog, Lost, Place
 from hostler_router.usage_batches import Batch, BatchMaker
 
 Then = Callable[[], None]
+Stored = Callable[[float], None]
+"""Told of a batch that is in the stream, and for how many seconds it was on its way."""
 
 _REQUESTS_PER_BATCH: Final = 500
 _ON_THE_WAY_MAX: Final = 4
@@ -77,6 +79,7 @@ class _Sent:
     lane: _Lane
     thens: list[Then]
     future: asyncio.Future[Appended]
+    at: float
     timer: asyncio.TimerHandle | None = None  # None from when it holds up nothing any more
     place: Place | None = None
 
@@ -93,6 +96,7 @@ class UsageCommitter:
         commit_timeout_seconds: float,
         batch_seconds: float,
         figures: UsageFigures,
+        stored: Stored,
         lost: Lost,
         logger: Logger,
     ) -> None:
@@ -105,6 +109,7 @@ class UsageCommitter:
             commit_timeout_seconds: The bound; 0 holds no answer back.
             batch_seconds: How long requests are collected while a batch of their job is on its way.
             figures: To be counted up.
+            stored: Told of each batch that is stored.
             lost: Told of what can never be stored.
             logger: For everything it says.
         """
@@ -115,6 +120,7 @@ class UsageCommitter:
         self._bound_seconds = commit_timeout_seconds or _NEVER_HELD_BOUND_SECONDS
         self._batch_seconds = batch_seconds
         self._figures = figures
+        self._stored = stored
         self._lost = lost
         self._logger = logger
         self._loop = asyncio.get_running_loop()
@@ -224,7 +230,7 @@ class UsageCommitter:
 
     def _send(self, lane: _Lane, batch: Batch, thens: list[Then]) -> None:
         future = self._bus.append_soon(batch.subject, batch.data, msg_id=batch.msg_id)
-        sent = _Sent(batch, lane, thens, future)
+        sent = _Sent(batch, lane, thens, future, self._loop.time())
         sent.timer = self._loop.call_at(lane.since + self._bound_seconds, self._overdue, sent)
         lane.on_the_way += 1
         self._sent.add(sent)
@@ -237,6 +243,7 @@ class UsageCommitter:
         if error is None:
             self._answering = True
             self._figures.stored += sent.batch.requests
+            self._stored(self._loop.time() - sent.at)
             self._settle(sent)
         elif isinstance(error, NEVER):
             self._lost(sent.batch.requests, sent.batch.subject, str(error))

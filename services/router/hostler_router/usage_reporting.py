@@ -29,11 +29,19 @@ _ADOPT_PERIODS: Final = 30
 """How many periods lie between two looks for what dead processes have left."""
 
 
-class LostCounter(Protocol):
-    """Counts what is in no usage."""
+class UsageCounter(Protocol):
+    """Counts what becomes of usage."""
 
     def usage_lost(self, count: int) -> None:
         """So many finished requests could not be stored."""
+        ...
+
+    def usage_spooled(self, count: int) -> None:
+        """So many were written to a file, to be stored later."""
+        ...
+
+    def usage_committed(self, seconds: float) -> None:
+        """A batch was stored, after so long."""
         ...
 
 
@@ -43,7 +51,7 @@ def usage_reporter(
     *,
     name: str,
     clock: Clock,
-    metrics: LostCounter,
+    metrics: UsageCounter,
     logger: Logger,
 ) -> "UsageReporter":
     """A reporter with a spool, as the settings have them.
@@ -89,7 +97,7 @@ class UsageReporter:
         name: str,
         period_seconds: float,
         clock: Clock,
-        metrics: LostCounter,
+        metrics: UsageCounter,
         logger: Logger,
         writer: str = "",
         spool: UsageSpool | None = None,
@@ -103,7 +111,7 @@ class UsageReporter:
             name: Of this router.
             period_seconds: How often what is kept is sent again.
             clock: The time.
-            metrics: Counts what is lost.
+            metrics: Counts what is stored, kept and lost.
             logger: For everything it says.
             writer: Name of this life of this process, the spool's; a new one where it is empty.
             spool: Where batches are kept; in memory alone where it is None.
@@ -117,7 +125,7 @@ class UsageReporter:
         self._logger = logger
         self._again = asyncio.Lock()
         self.figures = UsageFigures()
-        self.backlog = Backlog(spool, self._lost)
+        self.backlog = Backlog(spool, self._lost, metrics.usage_spooled)
         self.committer = UsageCommitter(
             bus,
             BatchMaker(router=name, writer=writer or new_id(), new_id=new_id, now=clock.now),
@@ -125,6 +133,7 @@ class UsageReporter:
             commit_timeout_seconds=commit_timeout_seconds,
             batch_seconds=batch_seconds,
             figures=self.figures,
+            stored=metrics.usage_committed,
             lost=self._lost,
             logger=logger,
         )

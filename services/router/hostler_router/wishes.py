@@ -43,6 +43,10 @@ class Wishes:
         return job_seconds if self.timeout_seconds is None else min(self.timeout_seconds, job_seconds)
 
 
+NO_WISHES: Final = Wishes()
+_NAMES: Final = frozenset({b"x-async", b"x-deployment-id", b"x-priority", b"x-resume", b"x-timeout-s"})
+
+
 def canonical(path: str) -> str:
     """The path that a route is known by: `/openai/v1/...` is `/v1/...`."""
     return path.removeprefix("/openai") if path.startswith(_ALIAS) else path
@@ -54,6 +58,8 @@ def read_wishes(headers: Mapping[bytes, bytes]) -> Wishes:
     Raises:
         Refused: one of them makes no sense, or asks for what is not offered.
     """
+    if _NAMES.isdisjoint(headers):
+        return NO_WISHES
     if _text(headers, b"x-async").lower() not in _NO:
         raise Refused(ASYNC_NOT_OFFERED)
     model = _text(headers, b"x-deployment-id")

@@ -13,7 +13,7 @@ from hostler_contracts.catalogue import KEY_USES
 from hostler_domain.api_keys import make_key
 from hostler_domain.job import EndpointAuth
 from hostler_router import usage_backlog
-from tests.integration.router.harness import ADMIN_KEY, ALICE_KEY, Harness, eventually
+from tests.integration.router.harness import ADMIN_KEY, ALICE_KEY, Harness, eventually, running_router
 from tests.integration.router.replicas import Replica, answers_with, resets, streams
 
 
@@ -140,9 +140,8 @@ async def test_a_batch_that_can_never_be_stored_is_counted_as_lost_and_holds_up_
 
 
 async def test_when_too_many_batches_wait_the_oldest_are_given_up_and_counted(
-    router: Harness, first: Replica, monkeypatch: pytest.MonkeyPatch
+    first: Replica, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await router.add_job(first.url)
     append = MemoryBus.append
 
     async def away(self: MemoryBus, subject: str, data: bytes, **options: object) -> Appended:
@@ -151,14 +150,16 @@ async def test_when_too_many_batches_wait_the_oldest_are_given_up_and_counted(
         return await append(self, subject, data, **options)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(usage_backlog, "MEMORY_BYTES_MAX", 2000)  # room for two
-    with monkeypatch.context() as patched:
-        patched.setattr(MemoryBus, "append", away)
-        for number in range(3):
-            body = json.dumps({"model": "chat"}).encode()
-            await router.post("/v1/chat/completions", body, {"x-request-id": f"request-{number}"})
-            assert await router.usage() == []
-    assert [request.request_id for _, request in await router.usage()] == ["request-1", "request-2"]
-    assert router.figure("hostler_router_usage_lost_total") == 1
+    async with running_router(usage_spool_bytes_max=1) as router:  # so nothing goes to the disk
+        await router.add_job(first.url)
+        with monkeypatch.context() as patched:
+            patched.setattr(MemoryBus, "append", away)
+            for number in range(3):
+                body = json.dumps({"model": "chat"}).encode()
+                await router.post("/v1/chat/completions", body, {"x-request-id": f"request-{number}"})
+                assert await router.usage() == []
+        assert [request.request_id for _, request in await router.usage()] == ["request-1", "request-2"]
+        assert router.figure("hostler_router_usage_lost_total") == 1
 
 
 async def test_the_last_requests_are_published_at_a_stop(router: Harness, first: Replica) -> None:

@@ -69,6 +69,16 @@ async def test_tokens_that_were_not_used_are_there_for_the_next(manual_clock: Ma
     assert len(admitted(limiter, limits, tokens=90)) == 1
 
 
+async def test_tokens_are_given_back_once_however_often_it_is_said(manual_clock: ManualClock) -> None:
+    limiter = alone(manual_clock)
+    limits = Limits(tokens_per_minute=100)
+    [first, _] = admitted(limiter, limits, tokens=40)
+    assert first.lease is not None
+    first.lease.settle(10)
+    first.lease.settle(10)
+    assert [len(admitted(limiter, limits, tokens=tokens)) for tokens in (60, 50)] == [0, 1]
+
+
 async def test_what_a_caller_raises_keeps_nobody_else_from_an_answer(make_limiter: MakeLimiter) -> None:
     limiter = await make_limiter()
     loop, raised = asyncio.get_running_loop(), []

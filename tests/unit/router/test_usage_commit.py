@@ -415,7 +415,28 @@ def test_at_the_end_what_is_not_answered_is_on_the_disk(play: Callable[..., None
             world.folder, writer="next", bytes_max=2**20, now=time.time, logger=structlog.get_logger()
         )
         assert spool.adopt() == 1
-        world.reporter.backlog = type(world.reporter.backlog)(spool, lambda *_: None)
+        world.reporter.backlog = type(world.reporter.backlog)(spool, lambda *_: None, lambda _: None)
         assert sorted(world.kept) == ["a", "b"]
+
+    play(story)
+
+
+def test_what_is_stored_is_counted_with_its_time_and_what_goes_to_the_disk_by_requests(
+    play: Callable[..., None],
+) -> None:
+    async def story(world: World) -> None:
+        figure = world.registry.get_sample_value
+        world.commit("a", "b")
+        await asyncio.sleep(0.1)
+        world.bus.answer()
+        await asyncio.sleep(0)
+        assert figure("hostler_router_usage_commit_seconds_count") == 1
+        assert figure("hostler_router_usage_commit_seconds_sum") == pytest.approx(0.1)
+        assert figure("hostler_router_usage_spooled_total") == 0
+        world.bus.up = False
+        world.commit("c", "d", "e")
+        await asyncio.sleep(0.01)
+        assert figure("hostler_router_usage_spooled_total") == 3
+        assert figure("hostler_router_usage_commit_seconds_count") == 1
 
     play(story)

@@ -25,6 +25,12 @@ class Lost:
     def usage_lost(self, count: int) -> None:
         self.count += count
 
+    def usage_spooled(self, count: int) -> None:
+        pass
+
+    def usage_committed(self, seconds: float) -> None:
+        pass
+
 
 class Away(MemoryBus):
     """A connection that is lost."""

@@ -57,7 +57,7 @@ def open_spool(folder: Path, opened: list[UsageSpool]) -> Open:
 
 
 def backlog(spool: UsageSpool | None) -> Backlog:
-    return Backlog(spool, lambda requests, subject, reason: pytest.fail(reason))
+    return Backlog(spool, lambda requests, subject, reason: pytest.fail(reason), lambda requests: None)
 
 
 def waiting(spool: UsageSpool) -> list[Batch]:
@@ -191,7 +191,9 @@ def test_what_the_disk_does_not_take_waits_in_memory_and_the_oldest_is_given_up(
 ) -> None:
     monkeypatch.setattr("hostler_router.usage_backlog.MEMORY_BYTES_MAX", 130)
     lost: list[tuple[int, str]] = []
-    held = Backlog(None, lambda requests, subject, reason: lost.append((requests, subject)))
+    held = Backlog(
+        None, lambda requests, subject, reason: lost.append((requests, subject)), lambda requests: None
+    )
     places = [held.keep([batch(number)]) for number in range(3)]
     assert lost == [(1, "hostler.usage.p.j")]
     assert [each for _, each in held.waiting()] == [batch(1), batch(2)]

@@ -56,6 +56,7 @@ class ReplicaConnection(asyncio.Protocol):
     __slots__ = (
         "_announced",
         "_answered",
+        "_bodies",
         "_broken",
         "_feeding",
         "_headers",
@@ -86,6 +87,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._listener: Listener | None = None
         self._headers: dict[bytes, bytes] = {}
+        self._bodies: list[bytes] = []
         self._status = 0
         self._size = 0
         self._answered = False
@@ -173,8 +175,10 @@ class ReplicaConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._hand_on()
             self._lost()
             return
+        self._hand_on()
         if not self._announced and self._size > _HEAD_BYTES_MAX:
             self._lost()
         elif self._whole:
@@ -226,8 +230,17 @@ class ReplicaConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of the answer."""
+        self._bodies.append(body)
+
+    def _hand_on(self) -> None:
+        """Give the listener in one piece what came in one, in however many chunks: one write for one read."""
+        bodies = self._bodies
+        if not bodies:
+            return
+        data = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+        bodies.clear()
         if self._listener is not None:
-            self._listener.on_data(body)
+            self._listener.on_data(data)
 
     def on_message_complete(self) -> None:
         """The answer is whole; acted on when everything that came with it was parsed."""

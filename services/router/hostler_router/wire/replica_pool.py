@@ -136,6 +136,9 @@ class ReplicaPool:
                 )
         except (OSError, TimeoutError, BadAddress):  # a TLS error is an OSError
             pass
+        except Exception:
+            then(None)  # nobody may wait for ever, whatever went wrong
+            raise
         else:
             self._open.add(made)
             self._on_open()
