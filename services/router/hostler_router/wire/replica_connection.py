@@ -49,6 +49,7 @@ class ReplicaConnection(asyncio.Protocol):
         url: Of the replica.
         requests: How many were sent on it.
         idle_since: When it became free, in monotonic seconds.
+        sending: The request is not complete, so no other may follow it, even if it is answered already.
         writable: Whether the replica takes a request's body as fast as it comes.
     """
 
@@ -69,6 +70,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_whole",
         "idle_since",
         "requests",
+        "sending",
         "url",
         "writable",
     )
@@ -77,6 +79,7 @@ class ReplicaConnection(asyncio.Protocol):
         self.url = url
         self.requests = 0
         self.idle_since = 0.0
+        self.sending = False
         self.writable = True
         self._home = home
         self._transport: asyncio.Transport | None = None
@@ -238,12 +241,14 @@ class ReplicaConnection(asyncio.Protocol):
 
     def _finish(self) -> None:
         listener, self._listener = self._listener, None
-        if self._keep and self.usable:
+        if self._keep and not self.sending and self.usable:
             self.resume()
             self._home.put_back(self)
         else:
             self._broken = True
-            if self._transport is not None:
+            if self._transport is not None and self.sending:
+                self._transport.abort()  # or what is left of the request would wait for a replica that does not read it
+            elif self._transport is not None:
                 self._transport.close()
         if listener is not None:
             listener.on_complete()
