@@ -242,7 +242,9 @@ class Attempt:
         retry_after = headers.get(b"retry-after")
         self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
         if status >= 300:
-            self._upload = None  # it has made up its mind; more of the request might only keep its words from us
+            self._upload = (
+                None  # it has made up its mind; more of the request might only keep its words from us
+            )
         if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
             self._reach(Stage.TALKING)
 

@@ -186,7 +186,9 @@ class InferenceRequest:
         caller = self._caller
         project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
         if isinstance(caller, Caller) and (caller.limits or project_limits):
-            tokens = estimated_tokens(self._head.length or self._size, asked.tokens_max, parts.settings.limits_tokens_default)
+            tokens = estimated_tokens(
+                self._head.length or self._size, asked.tokens_max, parts.settings.limits_tokens_default
+            )
             parts.limiter.submit(
                 caller.key_id, caller.limits, caller.project, project_limits, tokens, self._on_verdict
             )
