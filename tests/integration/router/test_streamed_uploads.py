@@ -374,17 +374,23 @@ async def test_a_client_that_leaves_in_the_middle_is_noticed_by_a_replica(
     assert ear.bodies == []
 
 
-async def test_the_time_for_the_work_begins_when_the_form_is_there(router: Harness, ear: Ear) -> None:
-    await router.add_job(ear.url)
-    upload = Uploader(router)
-    await upload.begin("x-timeout-s: 1")
+async def test_the_time_for_the_work_begins_when_the_form_is_there(
+    router: Harness, ear: Ear, upload: Uploader
+) -> None:
+    job = await router.add_job(ear.url)
+    entry = router.router._table.get(job)
+    assert entry is not None
+    object.__setattr__(entry, "request_timeout_seconds", 0.3)  # the record holds whole seconds
     await upload.send(MODEL, FILE, PIECE, PIECE)
     await eventually(lambda: ear.opened == 1)
-    await asyncio.sleep(1.3)
-    await upload.send(PIECE, END)
+    await asyncio.sleep(0.5)
+    ear.acts_after = 10**9  # it says nothing
+    await upload.send(PIECE)
+    await eventually(lambda: ear.kept.count(PIECE) == 3)
+    await upload.send(END)
     upload.end()
-    assert await upload.answer() == (200, ANSWER)
-    upload.leave()
+    await eventually(lambda: ear.whole == 1)
+    assert await upload.code() == (504, "request_timeout")
 
 
 async def test_many_large_uploads_to_a_replica_that_reads_none_of_them_take_little_memory() -> None:
