@@ -242,9 +242,8 @@ class Attempt:
         retry_after = headers.get(b"retry-after")
         self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
         if status >= 300:
-            self._upload = (
-                None  # it has made up its mind; more of the request might only keep its words from us
-            )
+            # It has made up its mind, and writing on to one that hangs up could cost us its words.
+            self._upload = None
         if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
             self._reach(Stage.TALKING)
 

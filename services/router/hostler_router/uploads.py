@@ -35,7 +35,7 @@ class UploadRequest(InferenceRequest):
         try:
             self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
         except Refused:
-            parts.wheel.disarm(self)
+            parts.wheel.disarm(self)  # it is answered by whoever made it, and must not be heard of again
             raise
         self._spool = UploadSpool(memory_bytes=parts.settings.upload_memory_bytes, expected=head.length or 0)
         self._wait_for_more()
