@@ -1,14 +1,16 @@
 """Replicas that fail: who is left out for a while, when nobody is, and how many retries there are; and that figures show it."""
 
 import asyncio
+import json
 
-import pytest
+from aiohttp import web
 
 from tests.integration.router.harness import Harness, running_router
 from tests.integration.router.replicas import (
     Replica,
     answers,
     answers_with,
+    chunk,
     closed_port_url,
     hangs,
     streams,
@@ -90,10 +92,24 @@ async def test_retries_come_out_of_a_budget(router: Harness, first: Replica, sec
     assert scraped(router, "hostler_router_retry_budget") < 5
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_the_time_between_events_is_measured(router: Harness, first: Replica, stream: bool) -> None:
-    first.behaviour = streams(3) if stream else answers
+async def test_the_time_between_events_is_measured(router: Harness, first: Replica) -> None:
+    gates = [asyncio.Event() for _ in range(3)]
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for number, gate in enumerate(gates):
+            await response.write(chunk(f"t{number} "))
+            await gate.wait()
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    first.behaviour = behave
     await router.add_job(first.url)
-    await router.chat(stream=stream)
-    count = router.figure("hostler_router_inter_token_latency_seconds_count", job="job-1")
-    assert (count > 0) == stream
+    body = json.dumps({"model": "chat", "stream": True}).encode()
+    async with router.client.post("/v1/chat/completions", data=body) as response:
+        for gate in gates:
+            await response.content.readuntil(b"\n\n")
+            gate.set()
+        await response.content.read()
+    assert router.figure("hostler_router_inter_token_latency_seconds_count", job="job-1") == 2
