@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from hostler_kit.ids import new_id
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
@@ -61,6 +63,36 @@ _BYTES_PER_TOKEN: Final = 4
 
 class InferenceRequest:
     """A request."""
+
+    __slots__ = (
+        "_armed",
+        "_asked",
+        "_attempt",
+        "_body_deadline",
+        "_caller",
+        "_deadline",
+        "_entered",
+        "_entry",
+        "_events",
+        "_exchange",
+        "_head",
+        "_may_stream",
+        "_over",
+        "_parts",
+        "_pieces",
+        "_queue_deadline",
+        "_reply",
+        "_resume",
+        "_size",
+        "_span",
+        "_spoke",
+        "_ticket",
+        "_tried",
+        "_try_span",
+        "_verdict",
+        "_wishes",
+        "_wrote",
+    )
 
     def __init__(
         self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, *, may_stream: bool
@@ -361,8 +393,6 @@ class InferenceRequest:
             resume=self._resume if exchange.resumed else None,
         )
         self._attempt.start()
-        if not self._over:
-            self._arm()
 
     def _may_resume(self, entry: Entry) -> bool:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
@@ -386,12 +416,21 @@ class InferenceRequest:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
             if not reply.started:
                 reply.open_events()
+            if self._resume is None:
+                self._forget_body(attempt)
         if self._resume is not None:
             self._resume.passed(data)
         self._wrote = attempt.heard
         reply.write(data)
         if not reply.writable:
             attempt.pause()
+
+    def _forget_body(self, attempt: Attempt) -> None:
+        """A stream that has begun and can't be resumed is never sent again, and may last long: its prompt takes no memory."""
+        asked = self._asked
+        if asked is not None and isinstance(asked.body, bytes):
+            self._asked = replace(asked, body=b"", prompt_at=(0, 0))
+            attempt.forget_body()
 
     def on_stream_done(self, attempt: Attempt, data: bytes) -> None:
         """The stream is complete."""
@@ -450,9 +489,13 @@ class InferenceRequest:
             self._fail(error)
 
     def on_stage(self) -> None:
-        """The try has got further, and must be heard of again by another time."""
-        if not self._over:
-            self._arm()
+        """The try has got further, and must be heard of again by another time; no other deadline comes nearer by that."""
+        attempt = self._attempt
+        if attempt is not None and not self._over:
+            due = attempt.due()
+            if due < self._armed:
+                self._armed = due
+                self._parts.wheel.arm(self, due)
 
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
@@ -543,7 +586,7 @@ class InferenceRequest:
     def _next_due(self) -> float:
         if self._over:
             return _NEVER
-        due = min(self._body_deadline, self._deadline)
+        due = min(self._deadline, self._body_deadline)
         if self._ticket is not None:
             due = min(due, self._queue_deadline)
         if self._attempt is not None:
