@@ -17,7 +17,7 @@ from hostler_kit.ids import new_id
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.bodies import Asked, Usage, read_request, with_model
-from hostler_router.closing import put_down, show_in_flight
+from hostler_router.closing import put_down
 from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
@@ -209,7 +209,6 @@ class InferenceRequest:
         parts.recorder.arrived(entry.job_id)
         parts.running.enter(self)
         self._entered = True
-        show_in_flight(parts, entry.job_id)
         parts.budget.request(now)
         self._arm()
         caller = self._caller
