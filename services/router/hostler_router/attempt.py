@@ -213,6 +213,10 @@ class Attempt:
         if self._upload is not None:
             self._upload()
 
+    def forget_body(self) -> None:
+        """It has been answered, so it is never sent again."""
+        self._body = b""
+
     def stop(self) -> None:
         """Give up: the replica learns it by its connection's end."""
         self._end(keep=False)

@@ -47,16 +47,9 @@ def put_down(
         span.end(**_traced(exchange, entry, asked, status))
 
 
-def show_in_flight(parts: RouterParts, job_id: str) -> None:
-    """Bring the figure of a job's requests under way up to date."""
-    if parts.table.get(job_id) is not None:  # a figure for a job that is gone would stay for ever
-        parts.metrics.set_in_flight(job_id, parts.recorder.in_flight(job_id))
-
-
 def _count(parts: RouterParts, exchange: Exchange, job_id: str, seconds: float) -> None:
     recorder, metrics, replica_id = parts.recorder, parts.metrics, exchange.replica_id
     recorder.left(job_id)
-    show_in_flight(parts, job_id)
     if exchange.usage is not None:
         recorder.used(job_id, replica_id, exchange.usage)
     if exchange.first_event_seconds is not None:

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from msgspec.structs import replace
+
 from hostler_kit.ids import new_id
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.bodies import Asked, Usage, read_request, with_model
-from hostler_router.closing import put_down, show_in_flight
+from hostler_router.closing import put_down
 from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
@@ -64,6 +66,36 @@ _BYTES_PER_TOKEN: Final = 4
 
 class InferenceRequest:
     """A request."""
+
+    __slots__ = (
+        "_armed",
+        "_asked",
+        "_attempt",
+        "_body_deadline",
+        "_caller",
+        "_deadline",
+        "_entered",
+        "_entry",
+        "_events",
+        "_exchange",
+        "_head",
+        "_may_stream",
+        "_over",
+        "_parts",
+        "_pieces",
+        "_queue_deadline",
+        "_reply",
+        "_resume",
+        "_size",
+        "_span",
+        "_spoke",
+        "_ticket",
+        "_tried",
+        "_try_span",
+        "_verdict",
+        "_wishes",
+        "_wrote",
+    )
 
     def __init__(
         self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, *, may_stream: bool
@@ -185,7 +217,6 @@ class InferenceRequest:
         parts.recorder.arrived(entry.job_id)
         parts.running.enter(self)
         self._entered = True
-        show_in_flight(parts, entry.job_id)
         parts.budget.request(now)
         self._arm()
         caller = self._caller
@@ -375,8 +406,6 @@ class InferenceRequest:
             responses=exchange.route == RESPONSES_ROUTE,
         )
         self._attempt.start()
-        if not self._over:
-            self._arm()
 
     def _may_resume(self, entry: Entry) -> bool:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
@@ -400,6 +429,8 @@ class InferenceRequest:
             exchange.first_event_seconds = self._parts.clock.monotonic() - exchange.started
             if not reply.started:
                 reply.open_events()
+            if self._resume is None:
+                self._forget_body(attempt)
         elif speaks:
             self._parts.metrics.next_event(self._job.job_id, attempt.heard - self._heard)
         if self._resume is not None:
@@ -408,6 +439,13 @@ class InferenceRequest:
         reply.write(data)
         if not reply.writable:
             attempt.pause()
+
+    def _forget_body(self, attempt: Attempt) -> None:
+        """A stream that has begun and can't be resumed is never sent again, and may last long: its prompt takes no memory."""
+        asked = self._asked
+        if asked is not None and isinstance(asked.body, bytes):
+            self._asked = replace(asked, body=b"", prompt_at=(0, 0))
+            attempt.forget_body()
 
     def on_stream_done(self, attempt: Attempt, data: bytes) -> None:
         """The stream is complete."""
@@ -468,9 +506,13 @@ class InferenceRequest:
             self._fail(error)
 
     def on_stage(self) -> None:
-        """The try has got further, and must be heard of again by another time."""
-        if not self._over:
-            self._arm()
+        """The try has got further, and must be heard of again by another time; no other deadline comes nearer by that."""
+        attempt = self._attempt
+        if attempt is not None and not self._over:
+            due = attempt.due()
+            if due < self._armed:
+                self._armed = due
+                self._parts.wheel.arm(self, due)
 
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
@@ -571,7 +613,7 @@ class InferenceRequest:
     def _next_due(self) -> float:
         if self._over:
             return _NEVER
-        due = min(self._body_deadline, self._deadline)
+        due = min(self._deadline, self._body_deadline)
         if self._ticket is not None:
             due = min(due, self._queue_deadline)
         if self._attempt is not None:

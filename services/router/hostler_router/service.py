@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 from prometheus_client import CollectorRegistry
@@ -163,6 +164,7 @@ class Router:
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
         self._budget = budget = RetryBudget()
         self._metrics.before_scrape(self._bring_up_to_date)
+        self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
         notes = Notes(self._metrics, self._table, self._access_log)
         self._parts = RouterParts(
             settings=settings,
@@ -316,3 +318,13 @@ class Router:
     def _project_limits(self, project: str) -> Limits | None:
         found = self.projects.records.get(project)
         return None if found is None else found.limits
+
+
+def _show_in_flight(metrics: RouterMetrics, table: RouteTable, recorder: WindowRecorder) -> None:
+    """Bring the figures of requests under way up to date: they are only asked for now and then, so requests need not do it."""
+    for job_id in tuple(metrics.jobs.living):
+        if table.get(job_id) is not None:
+            metrics.set_in_flight(job_id, recorder.in_flight(job_id))
+    for entry in table.entries:
+        if recorder.in_flight(entry.job_id):
+            metrics.set_in_flight(entry.job_id, recorder.in_flight(entry.job_id))
