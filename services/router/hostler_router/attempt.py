@@ -13,7 +13,6 @@ import msgspec
 
 from hostler_router.answer_stream import AnswerStream, Passed
 from hostler_router.bodies import Usage, read_audio_seconds, read_usage_of
-from hostler_router.forms import FormBody
 from hostler_router.openai_errors import (
     BROKEN_OFF,
     REPLICA_FAILED,
@@ -29,6 +28,7 @@ from hostler_router.replica_keys import KeyUnavailable
 from hostler_router.responses_stream import ResponsesStream
 from hostler_router.resume import Resume
 from hostler_router.table import Endpoint
+from hostler_router.upload_spool import FormBody, Passage
 from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised
 from hostler_router.wire.addresses import Address
 from hostler_router.wire.replica_connection import ReplicaConnection
@@ -96,6 +96,7 @@ class Attempt:
     """
 
     __slots__ = (
+        "_asked",
         "_body",
         "_call_off",
         "_connection",
@@ -178,7 +179,7 @@ class Attempt:
         self.stage = Stage.CONNECTING
         self.usage: Usage | None = None
         self.events = 0
-        self.began = self.heard = parts.clock.monotonic()
+        self.began = self.heard = self._asked = parts.clock.monotonic()
         self.content_type = b""
         self.retry_after: str | None = None
         self.audio_seconds = b""
@@ -204,6 +205,14 @@ class Attempt:
         if self._connection is not None:
             self._connection.resume()
 
+    def more(self) -> None:
+        """More of the request's body has come, or its end."""
+        if not self._arrives:
+            # Only now has the replica got something to be silent about.
+            self._asked = self.heard = self._parts.clock.monotonic()
+        if self._upload is not None:
+            self._upload()
+
     def stop(self) -> None:
         """Give up: the replica learns it by its connection's end."""
         self._end(keep=False)
@@ -211,10 +220,12 @@ class Attempt:
     def due(self) -> float:
         """When it has been silent for too long."""
         settings = self._parts.settings
+        if self._arrives:
+            return float("inf")  # it may well wait for the rest of the request
         if self.stage is Stage.TALKING:
             return self.heard + settings.stall_timeout_seconds
         if self.stage is Stage.WAITING and settings.first_byte_timeout_seconds:
-            return self.began + settings.first_byte_timeout_seconds
+            return self._asked + settings.first_byte_timeout_seconds
         return float("inf")
 
     @property
@@ -243,6 +254,9 @@ class Attempt:
         self.audio_seconds = headers.get(b"x-audio-seconds", b"")
         retry_after = headers.get(b"retry-after")
         self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
+        if status >= 300:
+            # It has made up its mind, and writing on to one that hangs up could cost us its words.
+            self._upload = None
         if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
             self._reach(Stage.TALKING)
 
@@ -295,6 +309,11 @@ class Attempt:
     # Within.
 
     @property
+    def _arrives(self) -> bool:
+        """Whether the client has not sent all of the body yet."""
+        return isinstance(self._body, FormBody) and not self._body.whole
+
+    @property
     def _is_events(self) -> bool:
         return self._status == 200 and self.content_type[:17].lower() == b"text/event-stream"
 
@@ -345,16 +364,18 @@ class Attempt:
         if isinstance(body, FormBody):
             connection.send(self, head, b"")
             connection.sending = True
-            pieces = body.pieces()
+            passage = Passage(body)
 
             def upload() -> None:
                 while connection.writable and self._connection is connection:
-                    piece = next(pieces, None)
-                    if piece is None:
-                        self._upload = None
-                        connection.sending = False
+                    piece = passage.take()
+                    if not piece:
                         return
                     connection.write(piece)
+                    if passage.done:
+                        connection.sending = False
+                        self._upload = None
+                        return
 
             self._upload = upload
             upload()

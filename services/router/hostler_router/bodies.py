@@ -10,10 +10,10 @@ from typing import Final, TypeGuard
 
 import msgspec
 
-from hostler_router.forms import FormBody
 from hostler_router.json_reading import Edit, Members, insertion, read_body, read_members, spliced
 from hostler_router.openai_errors import Refused, invalid
 from hostler_router.resumable import is_resumable
+from hostler_router.upload_spool import FormBody
 
 JsonObject = Mapping[str, object]
 MODEL_LENGTH_MAX: Final = 512
@@ -156,7 +156,8 @@ def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
     model = fields.get("model")
     if model is None:
         raise Refused(_NO_MODEL)
-    return Asked(_checked(model), stream=stream, strip_usage=False, body=body)
+    named = replace(body, model=_checked(model))
+    return Asked(model, stream=stream, strip_usage=False, body=named)
 
 
 def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:

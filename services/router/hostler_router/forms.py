@@ -1,12 +1,12 @@
-"""A form with a file in it as it passes through: read piece by piece, written anew, two of its fields known at the end.
+"""A form with a file in it as it passes through: read piece by piece and written anew, all but its model.
 
-Pure; fed by `uploads`. What is kept is not what came but what was understood of it, so that a replica can't read another model into
-the same bytes than the router did. Parts keep their order, their names, their content and its type.
+Pure; fed by `uploads`. What is given out is not what came but what was understood of it, so that a replica can't read another model into
+the same bytes than the router did. The field `model` is left out, since whoever sends the form on says the model first; the other
+parts keep their order, their names, their content and its type.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import IO, Final
+from typing import Final
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -16,58 +16,16 @@ from hostler_router.openai_errors import Refused, invalid
 _VALUE_BYTES_MAX: Final = 2048
 """Longest of the fields that are read; those that are not may be longer."""
 _PARTS_MAX: Final = 64
-_PIECE_BYTES: Final = 64 * 1024
-_READ: Final = (b"model", b"stream")
+_MODEL: Final = b"model"
+_READ: Final = (_MODEL, b"stream")
 
 _UNREADABLE = invalid("The form can't be read as multipart/form-data.", code="invalid_form")
-
-
-@dataclass(frozen=True, slots=True)
-class FormBody:
-    """A form that was read, to be sent to a replica as often as needed.
-
-    Attributes:
-        file: Where it lies.
-        size: How long it is there.
-        content_type: With its boundary.
-        model_at: Where the model's name begins and ends.
-        model: Another name to send instead; None for what was asked for.
-    """
-
-    file: IO[bytes]
-    size: int
-    content_type: str
-    model_at: tuple[int, int]
-    model: str | None = None
-
-    @property
-    def length(self) -> int:
-        """How many bytes are sent."""
-        begin, end = self.model_at
-        return self.size if self.model is None else self.size - (end - begin) + len(self.model.encode())
-
-    def pieces(self) -> Iterator[bytes]:
-        """All of it, in pieces; only one reader at a time."""
-        if self.model is None:
-            yield from self._between(0, self.size)
-            return
-        begin, end = self.model_at
-        yield from self._between(0, begin)
-        yield self.model.encode()
-        yield from self._between(end, self.size)
-
-    def _between(self, begin: int, end: int) -> Iterator[bytes]:
-        self.file.seek(begin)
-        while begin < end and (piece := self.file.read(min(_PIECE_BYTES, end - begin))):
-            yield piece
-            begin += len(piece)
 
 
 @dataclass(slots=True)
 class _Part:
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     name: bytes = b""
-    begin: int = 0
 
 
 class FormReader:
@@ -75,8 +33,10 @@ class FormReader:
 
     Attributes:
         content_type: Of what it gives out.
+        delimiter: What stands between the parts of what it gives out.
         values: Of the fields that are read, by name.
-        model_at: Where the model's name stands in what it gave out; None before it came.
+        model_known: The field `model` has come.
+        file_begun: A file has begun.
     """
 
     def __init__(self, content_type: str) -> None:
@@ -92,10 +52,10 @@ class FormReader:
             raise Refused(invalid(message, code="invalid_content_type"))
         self.content_type = content_type
         self.values: dict[bytes, bytes] = {}
-        self.model_at: tuple[int, int] | None = None
-        self._delimiter = b"--" + boundary
+        self.model_known = False
+        self.file_begun = False
+        self.delimiter = b"--" + boundary
         self._out: list[bytes] = []
-        self._given = 0
         self._parts = 0
         self._part = _Part()
         self._header = (b"", b"")
@@ -140,8 +100,8 @@ class FormReader:
             raise Refused(_UNREADABLE)
 
     def _write(self, data: bytes) -> None:
-        self._out.append(data)
-        self._given += len(data)
+        if self._part.name != _MODEL:
+            self._out.append(data)
 
     def _on_part_begin(self) -> None:
         self._parts += 1
@@ -164,26 +124,26 @@ class FormReader:
 
     def _on_headers_finished(self) -> None:
         part = self._part
-        self._write(self._delimiter + b"\r\n")
         headers = {name.lower(): value for name, value in part.headers}
         kind, options = parse_options_header(headers.get(b"content-disposition", b""))
         part.name = options.get(b"name", b"")
         if kind != b"form-data" or not part.name:
             message = "Every part of the form must be a field with a name."
             raise Refused(invalid(message, code="invalid_form"))
+        self._write(self.delimiter + b"\r\n")
         kept = (b"name", b"filename")
         shown = b"".join(b'; %s="%s"' % (key, _quoted(options[key])) for key in kept if key in options)
         self._write(b"content-disposition: form-data" + shown + b"\r\n")
         if b"content-type" in headers:
             self._write(b"content-type: " + headers[b"content-type"] + b"\r\n")
         self._write(b"\r\n")
-        part.begin = self._given
         if part.name in self.values:
             twice = part.name.decode()
             message = f"The form has more than one field {twice!r}."
             raise Refused(invalid(message, code="invalid_form", param=twice))
         if part.name in _READ:
             self.values[part.name] = b""
+        self.file_begun = self.file_begun or b"filename" in options
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]
@@ -197,12 +157,11 @@ class FormReader:
                 raise Refused(invalid(message, code="invalid_value", param=shown))
 
     def _on_part_end(self) -> None:
-        if self._part.name == b"model":
-            self.model_at = (self._part.begin, self._given)
+        self.model_known = self.model_known or self._part.name == _MODEL
         self._write(b"\r\n")
 
     def _on_end(self) -> None:
-        self._write(self._delimiter + b"--\r\n")
+        self._out.append(self.delimiter + b"--\r\n")
         self._ended = True
 
 

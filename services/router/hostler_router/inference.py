@@ -19,7 +19,6 @@ from hostler_router.closing import put_down, show_in_flight
 from hostler_router.continuation import RUNTIMES
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
-from hostler_router.forms import FormBody
 from hostler_router.limit_rules import Verdict, estimated_tokens
 from hostler_router.lines import Waiter
 from hostler_router.openai_errors import (
@@ -48,6 +47,7 @@ from hostler_router.responses_stream import error_event
 from hostler_router.resume import Resume, marked
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
+from hostler_router.upload_spool import FormBody
 from hostler_router.upstream_head import upstream_head
 from hostler_router.usage import finished
 from hostler_router.waiting_line import Ticket
@@ -168,16 +168,20 @@ class InferenceRequest:
         return caller, wishes
 
     def _start(self) -> None:
+        self._body_deadline = _NEVER
+        self._enter(self._read())
+
+    def _enter(self, asked: Asked) -> None:
+        """Let the request in, now that it is known what it asks for."""
         parts, exchange = self._parts, self._exchange
         now = parts.clock.monotonic()
         exchange.body_seconds = now - exchange.started
-        self._body_deadline = _NEVER
-        asked = self._asked = self._read()
+        self._asked = asked
         exchange.stream = asked.stream
         entry = self._entry = self._resolve(asked)
         if parts.running.closed:
             raise Refused(ROUTER_STOPPING)
-        self._deadline = now + self._wishes.timeout_within(entry.request_timeout_seconds)
+        self._deadline = self._deadline_from(now)
         parts.recorder.arrived(entry.job_id)
         parts.running.enter(self)
         self._entered = True
@@ -187,12 +191,17 @@ class InferenceRequest:
         caller = self._caller
         project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
         if isinstance(caller, Caller) and (caller.limits or project_limits):
-            tokens = estimated_tokens(self._size, asked.tokens_max, parts.settings.limits_tokens_default)
+            tokens = estimated_tokens(
+                self._head.length or self._size, asked.tokens_max, parts.settings.limits_tokens_default
+            )
             parts.limiter.submit(
                 caller.key_id, caller.limits, caller.project, project_limits, tokens, self._on_verdict
             )
         else:
             self._place()
+
+    def _deadline_from(self, now: float) -> float:
+        return now + self._wishes.timeout_within(self._job.request_timeout_seconds)
 
     def _resolve(self, asked: Asked) -> Entry:
         parts, caller = self._parts, self._caller
@@ -574,7 +583,7 @@ class InferenceRequest:
     def _look(self, now: float) -> None:
         if now >= self._body_deadline:
             self._reply.closes = True
-            self._refuse(body_too_slow(self._body_timeout_seconds))
+            self._refuse(self._too_slow(now))
         elif now >= self._deadline:
             self._stop_trying()
             self._fail(TIMED_OUT)
@@ -586,6 +595,9 @@ class InferenceRequest:
                 self._attempt.check(now)
             if not self._over and self._asked is not None and self._asked.stream:
                 self._keep_alive(now)
+
+    def _too_slow(self, _now: float) -> ErrorReply:
+        return body_too_slow(self._body_timeout_seconds)
 
     def _keep_alive(self, now: float) -> None:
         """Let a client that waits for a stream know that it is not forgotten."""
@@ -615,6 +627,7 @@ class InferenceRequest:
 
     def _refuse(self, error: ErrorReply) -> None:
         """End a request that was never let in, or was refused for what is wrong with it."""
+        self._stop_trying()
         if self._exchange.outcome is Outcome.ANSWERED:
             self._exchange.outcome = Outcome.REFUSED
         self._fail(error)

@@ -136,6 +136,12 @@ def body_too_slow(body_timeout_seconds: float) -> ErrorReply:
     return ErrorReply(408, message, code="request_body_timeout")
 
 
+def body_stalled(stall_seconds: float) -> ErrorReply:
+    """408: nothing more of the body came."""
+    message = f"Nothing more of the request body arrived for {stall_seconds:g} seconds."
+    return ErrorReply(408, message, code="request_body_timeout")
+
+
 def rate_limited(verdict: Verdict) -> ErrorReply:
     """429: a limit of the key or of its project has no room. Code, types and wording are OpenAI's, which clients read."""
     refusal = verdict.refusal

@@ -8,9 +8,9 @@ from typing import Final
 from hostler_domain.routing import Balancing
 from hostler_router.balance import pick
 from hostler_router.bodies import Asked
-from hostler_router.forms import FormBody
 from hostler_router.parts import RouterParts
 from hostler_router.table import Endpoint, Entry
+from hostler_router.upload_spool import FormBody
 from hostler_router.wire.heads import Head
 
 _BYTES_PER_AUDIO_SECOND: Final = 32_000
@@ -24,7 +24,9 @@ def bound_of(parts: RouterParts, entry: Entry) -> int | None:
 
 def work_of(asked: Asked) -> float:
     """How much a request is: seconds of audio, as far as its length tells, or simply one."""
-    return max(asked.body.length / _BYTES_PER_AUDIO_SECOND, 1.0) if isinstance(asked.body, FormBody) else 1.0
+    if not isinstance(asked.body, FormBody):
+        return 1.0
+    return max(asked.body.length_about / _BYTES_PER_AUDIO_SECOND, 1.0)
 
 
 def choose(

@@ -96,6 +96,9 @@ class RouterSettings(OpsSettings):
     """After how long the requests under way of a router that was killed stop counting against a limit on concurrency; renewed three times as often."""
     limits_tokens_default: int = Field(default=1024, ge=0)
     """How many tokens of an answer are set aside against a limit on tokens where the request does not say how many it wants at most."""
+    upload_stall_seconds: float = Field(default=20.0, gt=0)
+    """Longest silence of a client in the middle of a form with a file in it. From its first 64 KiB on it is sent to a replica while it
+    arrives, and takes a place there."""
 
     @property
     def usage_spool_folder(self) -> Path:

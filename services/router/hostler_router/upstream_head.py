@@ -4,7 +4,7 @@ from typing import Final
 
 from hostler_router.bodies import Asked
 from hostler_router.exchange import Exchange
-from hostler_router.forms import FormBody
+from hostler_router.upload_spool import FormBody
 from hostler_router.wire.addresses import Address
 
 _UPSTREAM_ROUTES: Final = {"/v1/tokenize": b"/tokenize", "/v1/detokenize": b"/detokenize"}
@@ -32,6 +32,7 @@ def upstream_head(
     """
     form = isinstance(body, FormBody)
     accept = b"text/event-stream" if asked.stream else b"*/*" if form else b"application/json"
+    length = body.length if isinstance(body, FormBody) else len(body)
     lines = [
         b"POST ",
         address.base,
@@ -40,7 +41,8 @@ def upstream_head(
         address.host_line,
         b"content-type: ",
         asked.content_type.encode("latin-1"),
-        b"\r\ncontent-length: %d\r\naccept: " % (body.length if isinstance(body, FormBody) else len(body)),
+        b"\r\ntransfer-encoding: chunked" if length is None else b"\r\ncontent-length: %d" % length,
+        b"\r\naccept: ",
         accept,
         b"\r\naccept-encoding: identity\r\nuser-agent: hostler-router\r\nx-request-id: ",
         exchange.request_id.encode(),

@@ -138,6 +138,27 @@ async def test_the_stock_client_gets_a_recording_in_every_form(whisper):
     assert "hostler_speech_audio_seconds_total 15.2" in figures
 
 
+async def test_a_form_that_comes_in_chunks_is_heard_like_any_other(whisper):
+    """As the router sends what it does not have all of yet."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        begin = '--x\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n'
+        yield begin.format("model", "").encode() + b"any\r\n"
+        yield begin.format("file", '; filename="speech.wav"').encode()
+        content = RECORDING.read_bytes()
+        for at in range(0, len(content), 10_000):
+            yield content[at : at + 10_000]
+        yield b"\r\n--x--\r\n"
+
+    async with serving(whisper) as site:
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        url = f"{site.url}/v1/audio/transcriptions"
+        async with site.session.post(url, data=pieces(), headers=headers) as response:
+            assert response.request_info.headers["transfer-encoding"] == "chunked"
+            assert response.status == 200
+            assert words_heard((await response.json())["text"]) >= 6
+
+
 async def test_a_model_of_english_alone_neither_translates_nor_takes_another_language(whisper):
     async with serving(whisper) as site:
         translated, first = await site.post(RECORDING.read_bytes(), "translations")

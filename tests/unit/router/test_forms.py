@@ -1,6 +1,5 @@
 """Forms are read the same however they are cut into pieces, and what is kept says what was read."""
 
-import io
 from itertools import pairwise
 
 import pytest
@@ -8,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostler_router.bodies import read_form, with_model
-from hostler_router.forms import FormBody, FormReader
+from hostler_router.forms import FormReader
 from hostler_router.openai_errors import Refused
+from hostler_router.upload_spool import FormBody, Passage, UploadSpool
 
 TYPE = "multipart/form-data; boundary=cut"
 AUDIO = b"RIFF\r\n--cu\r\n--\r\ncut--\0\xff" * 5
@@ -29,21 +29,56 @@ END = b"--cut--\r\n"
 WHOLE = FILE + part("model", b"alice/hearing") + part("prompt", b"model") + part("stream", b"true") + END
 
 
+SPOOLS: list[UploadSpool] = []
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _closed():
+    yield
+    for each in SPOOLS:
+        each.close()
+
+
+def spool_of(memory_bytes: int) -> UploadSpool:
+    SPOOLS.append(UploadSpool(memory_bytes=memory_bytes))
+    return SPOOLS[-1]
+
+
 def read(*pieces: bytes, content_type: str = TYPE) -> FormBody:
     reader = FormReader(content_type)
-    file = io.BytesIO()
-    size = sum(file.write(reader.feed(piece)) for piece in pieces)
+    spool = spool_of(2**20)
+    for piece in pieces:
+        spool.write(reader.feed(piece))
     reader.close()
-    body = FormBody(file, size, reader.content_type, reader.model_at or (0, 0))
-    asked = read_form(reader.values, body)
+    spool.whole = True
+    asked = read_form(reader.values, FormBody(spool, reader.content_type, reader.delimiter))
     assert asked.model == "alice/hearing"
-    return body
+    assert isinstance(asked.body, FormBody)
+    return asked.body
 
 
 def sent(body: FormBody) -> bytes:
-    content = b"".join(body.pieces())
+    passage = Passage(body)
+    content = b""
+    while not passage.done:
+        content += passage.take()
+    assert passage.take() == b""
     assert len(content) == body.length
     return content
+
+
+def unchunked(data: bytes) -> bytes:
+    """What a server makes of a body in chunks."""
+    content = b""
+    while data:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        content, end, data = content + data[:length], data[length : length + 2], data[length + 2 :]
+        assert end == b"\r\n"
+        if not length:
+            assert data == b""
+            return content
+    raise AssertionError("the body has no end")
 
 
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=8))
@@ -54,12 +89,15 @@ def test_a_form_is_read_alike_however_it_is_cut(cuts):
     assert sent(read(*pieces)) == sent(read(WHOLE))
 
 
-def test_what_is_kept_is_the_form_in_its_order_with_the_router_s_own_heads():
+def test_what_is_sent_is_the_model_and_then_the_form_in_its_order_with_the_router_s_own_heads():
     kept = sent(read(WHOLE))
 
     assert kept.count(AUDIO) == 1
     assert b'content-disposition: form-data; name="file"; filename="a%22b.wav"\r\n\r\nRIFF' in kept
-    assert kept.index(b'name="file"') < kept.index(b'name="model"') < kept.index(b'name="stream"')
+    assert kept.index(b'name="model"') < kept.index(b'name="file"') < kept.index(b'name="stream"')
+    assert kept.startswith(
+        b'--cut\r\ncontent-disposition: form-data; name="model"\r\n\r\nalice/hearing\r\n--cut'
+    )
     assert kept.endswith(END)
 
 
@@ -70,6 +108,46 @@ def test_another_name_for_the_model_replaces_that_field_and_nothing_else():
 
     assert sent(changed) == sent(body).replace(b"alice/hearing", b"their-name")
     assert sent(body).count(b"alice/hearing") == 1
+
+
+@given(
+    st.lists(st.integers(0, len(WHOLE)), max_size=8), st.integers(0, 8), st.lists(st.booleans(), min_size=9)
+)
+def test_a_form_that_is_sent_while_it_arrives_is_the_same_in_chunks(cuts, begun_after, taken_after):
+    reader = FormReader(TYPE)
+    spool = spool_of(100)
+    body = FormBody(spool, reader.content_type, reader.delimiter, "alice/hearing")
+    assert body.length is None
+    places = [0, *sorted(cuts), len(WHOLE)]
+    passage = None
+    chunks = b""
+    for number, (begin, end) in enumerate(pairwise(places)):
+        if passage is None and number >= begun_after:
+            passage = Passage(body)
+        spool.write(reader.feed(WHOLE[begin:end]))
+        if passage is not None and taken_after[number]:
+            while piece := passage.take():
+                chunks += piece
+            assert not passage.done
+    passage = passage or Passage(body)
+    spool.whole = True
+    while not passage.done:
+        chunks += passage.take()
+
+    assert unchunked(chunks) == sent(read(WHOLE)) == sent(body)
+    spool.close()
+
+
+def test_what_a_form_asks_for_is_known_while_its_file_arrives():
+    reader = FormReader(TYPE)
+    head = part("model", b"m") + FILE[:60]
+    reader.feed(head[: head.index(b"m\r\n") + 1])
+    assert (reader.model_known, reader.file_begun) == (False, False)
+    reader.feed(head[head.index(b"m\r\n") + 1 :])
+    assert (reader.model_known, reader.file_begun) == (True, False)
+    reader.feed(FILE[60:])
+    assert (reader.model_known, reader.file_begun) == (True, True)
+    assert reader.values == {b"model": b"m"}
 
 
 def test_a_form_can_be_sent_again():

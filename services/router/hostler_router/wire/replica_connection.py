@@ -266,7 +266,9 @@ class ReplicaConnection(asyncio.Protocol):
             self._home.put_back(self)
         else:
             self._broken = True
-            if self._transport is not None:
+            if self._transport is not None and self._sent:
+                self._transport.close()
+            elif self._transport is not None:
                 self._transport.abort()  # what was not sent yet is not wanted, and might never be taken
         if listener is not None:
             listener.on_complete()
