@@ -328,9 +328,8 @@ class ClientConnection(asyncio.Protocol):
         self._reply = reply
         asks_first = head.headers.get(b"expect", b"").lower() == b"100-continue"
         if asks_first:
-            reply.closes = (
-                True  # refused before the go-ahead: whether the body comes all the same can't be known
-            )
+            # Refused before the go-ahead: whether the body comes all the same can't be known.
+            reply.closes = True
         sink = self._keeper.begin(head, reply)
         if self._reply is not reply:
             return
