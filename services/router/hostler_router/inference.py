@@ -79,9 +79,11 @@ class InferenceRequest:
         "_events",
         "_exchange",
         "_head",
+        "_heard",
         "_may_stream",
         "_over",
         "_parts",
+        "_passed",
         "_pieces",
         "_queue_deadline",
         "_reply",
@@ -217,7 +219,7 @@ class InferenceRequest:
         parts.recorder.arrived(entry.job_id)
         parts.running.enter(self)
         self._entered = True
-        parts.budget.request(now)
+        parts.budget(entry.job_id).request(now)
         self._arm()
         caller = self._caller
         project_limits = parts.project_limits(caller.project) if isinstance(caller, Caller) else None
@@ -535,7 +537,7 @@ class InferenceRequest:
             return False
         self._entry = standing.entry
         endpoint = choose(parts, standing.entry, self._wanted, self._head, self._tried, bounded=False)
-        if endpoint is None or not parts.budget.may_retry(now):
+        if endpoint is None or not parts.budget(self._job.job_id).may_retry(now):
             return False
         if body is not None:
             exchange.resumed = True

@@ -36,6 +36,7 @@ class RouterParts:
     """The parts; the modules that they are from say what they do.
 
     Attributes:
+        budget: Gives the retry budget of a job.
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
@@ -53,7 +54,7 @@ class RouterParts:
     replica_keys: ReplicaKeys
     outstanding: Outstanding
     outliers: dict[str, Outliers]
-    budget: RetryBudget
+    budget: Callable[[str], RetryBudget]
     lines: Lines
     limiter: Limiter
     committer: UsageCommitter

@@ -18,11 +18,7 @@ from hostler_router.outstanding import Outstanding
 
 
 class Presence:
-    """This router's entry, and its answers.
-
-    Attributes:
-        routers: How many routers there are, as of the last renewal; this one is always among them.
-    """
+    """This router's entry, and its answers."""
 
     def __init__(
         self,
@@ -46,7 +42,6 @@ class Presence:
         self._value = json.dumps({"name": name, "started_at": clock.now().isoformat()}).encode()
         self._served: Served | None = None
         self._left = False
-        self.routers = 1
 
     async def enter(self) -> None:
         """Be found; to be called before the first request is taken.
@@ -81,7 +76,6 @@ class Presence:
         await self._bucket.put(
             self._name, self._value, ttl_seconds=self._ttl_seconds, deadline_seconds=self._ttl_seconds / 3
         )
-        self.routers = max(len(await self._bucket.keys()), 1)
 
     async def _answer(self, data: bytes) -> bytes:
         """How many requests are under way on a replica, and whether this router knows already that it is draining."""

@@ -44,6 +44,7 @@ from hostler_router.proxied import Owners
 from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.reporting import WindowReporter
 from hostler_router.retry_budget import RetryBudget
+from hostler_router.router_count import RouterCount
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
 from hostler_router.table import Route, RouteTable, Waking
@@ -137,6 +138,9 @@ class Router:
             clock=clock,
             logger=logger,
         )
+        self._routers = RouterCount(
+            given.bus, period_seconds=settings.presence_ttl_seconds / 3, clock=clock, logger=logger
+        )
         self._reporter = WindowReporter(
             given.bus,
             self._table,
@@ -156,13 +160,13 @@ class Router:
             if given.valkey is None
             else LimitStore(given.valkey, lease_seconds=settings.limits_lease_seconds),
             clock=clock,
-            routers=lambda: self._presence.routers,
+            routers=lambda: self._routers.alive,
             timeout_seconds=settings.limits_timeout_seconds,
             lease_seconds=settings.limits_lease_seconds,
             logger=logger,
         )
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
-        self._budget = budget = RetryBudget()
+        self._budgets: dict[str, RetryBudget] = {}
         self._metrics.before_scrape(self._bring_up_to_date)
         self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
         notes = Notes(self._metrics, self._table, self._access_log)
@@ -177,7 +181,7 @@ class Router:
             replica_keys=self._replica_keys,
             outstanding=self._outstanding,
             outliers=self._outliers,
-            budget=budget,
+            budget=self._budget,
             lines=self._lines,
             limiter=self._limiter,
             committer=self._usage_reporter.committer,
@@ -188,7 +192,7 @@ class Router:
             tracer=given.tracer,
             ended=notes.ended,
             wake=self._reporter.hurry,
-            choices=lambda: 2 if self._presence.routers > 1 else 0,
+            choices=lambda: 2 if self._routers.alive > 1 else 0,
             rng=given.rng,
             clock=clock,
             logger=logger,
@@ -226,6 +230,7 @@ class Router:
         spawn("projects", self.projects.run(self._given.bus))
         await self._presence.enter()
         spawn("presence", self._presence.run())
+        spawn("routers", self._routers.run())
         spawn("windows", self._reporter.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
@@ -280,6 +285,7 @@ class Router:
         if self._table.apply(job) is None:
             self._metrics.forget_job(job.job_id)
             self._outliers.pop(job.job_id, None)
+            self._budgets.pop(job.job_id, None)
             servers = job.spec.external
             self._replica_keys.forget(servers.api_key_secret if servers else None)
         else:
@@ -305,12 +311,20 @@ class Router:
     def _bring_up_to_date(self) -> None:
         """Of the figures what is only worth working out when somebody looks."""
         now = self._given.clock.monotonic()
-        self._metrics.set_retry_budget(self._budget.balance(now))
+        left = (budget.balance(now) for budget in self._budgets.values())
+        self._metrics.set_retry_budget(min(left, default=RetryBudget().balance(now)))
         for job_id, outliers in self._outliers.items():
             entry = self._table.get(job_id)
             if entry is not None:
                 replica_ids = [endpoint.replica_id for endpoint in entry.endpoints]
                 self._metrics.set_panic(job_id, outliers.panics(replica_ids, now))
+
+    def _budget(self, job_id: str) -> RetryBudget:
+        """One for each job, so that a broken one does not use up the others' retries."""
+        budget = self._budgets.get(job_id)
+        if budget is None:
+            budget = self._budgets[job_id] = RetryBudget()
+        return budget
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self.keys.records.get(key_hash)
