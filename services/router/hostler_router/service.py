@@ -160,7 +160,7 @@ class Router:
             if given.valkey is None
             else LimitStore(given.valkey, lease_seconds=settings.limits_lease_seconds),
             clock=clock,
-            routers=lambda: self._routers.alive,
+            routers=self._routers.alive,
             timeout_seconds=settings.limits_timeout_seconds,
             lease_seconds=settings.limits_lease_seconds,
             logger=logger,
@@ -192,7 +192,7 @@ class Router:
             tracer=given.tracer,
             ended=notes.ended,
             wake=self._reporter.hurry,
-            choices=lambda: 2 if self._routers.alive > 1 else 0,
+            choices=lambda: 2 if self._routers.alive() > 1 else 0,
             rng=given.rng,
             clock=clock,
             logger=logger,
