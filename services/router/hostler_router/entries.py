@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from hostler_domain.job import EndpointAuth, Job
-from hostler_domain.phases import DesiredPhase, JobPhase
+from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import START_STATES
 from hostler_domain.routing import EXTRA_ROUTES, Routing, allowed_extra_routes
 
@@ -38,6 +38,14 @@ _WAKING = frozenset(
 )
 """Phases of a job that gets its replicas by itself. One whose cluster is lost, or that was preempted, gets them some day as well,
 but nobody can say that a request should wait for it."""
+_NOT_BY_ITSELF = frozenset(
+    {
+        PhaseReason.NO_MATCHING_HARDWARE,
+        PhaseReason.OVER_LIMIT,
+        PhaseReason.NON_PREEMPTIBLE_OVER_QUOTA,
+    }
+)
+"""Why a job waits that somebody has to do something for; a request that waited with it would only be told later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +153,8 @@ def entry_of(job: Job) -> Entry:
         for replica in job.ready_replicas
         if replica.endpoint_url
     )
-    waking = not endpoints and status.phase in _WAKING
+    waits_in_vain = status.phase is JobPhase.PENDING and status.phase_reason in _NOT_BY_ITSELF
+    waking = not endpoints and status.phase in _WAKING and not waits_in_vain
     eta_seconds, ready_expected_at = _expected(job) if waking else (None, None)
     return Entry(
         job_id=job.job_id,

@@ -158,6 +158,21 @@ def test_no_request_waits_for_a_job_that_does_not(
     assert target.entry.eta_seconds is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "waking"),
+    [
+        (PhaseReason.NO_CAPACITY, True),
+        (PhaseReason.BACKING_OFF, True),
+        (PhaseReason.NO_MATCHING_HARDWARE, False),
+        (PhaseReason.OVER_LIMIT, False),
+        (PhaseReason.NON_PREEMPTIBLE_OVER_QUOTA, False),
+    ],
+)
+def test_no_request_waits_for_what_somebody_has_to_do(reason: PhaseReason, waking: bool) -> None:
+    target = RouteTable([in_phase(JobPhase.PENDING, reason)]).resolve("job-1", ALICE)
+    assert isinstance(target, Waking if waking else NotServing)
+
+
 def test_every_phase_of_a_living_job_is_one_of_the_two() -> None:
     gone = {JobPhase.DELETING, JobPhase.DELETED}
     assert {phase for phase in JobPhase if meant(RouteTable([in_phase(phase)]), "job-1", ALICE)} == {
