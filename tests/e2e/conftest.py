@@ -41,6 +41,7 @@ class Stack:
     api_port: int = field(default_factory=free_port)
     router_port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
+    clients: list[openai.OpenAI] = field(default_factory=list)
 
     def hostler(self, *arguments: str, timeout_seconds: float = 120) -> subprocess.CompletedProcess[str]:
         """Run the command line as a user does."""
@@ -63,6 +64,8 @@ class Stack:
         assert done.returncode == 0, done.stderr + done.stdout
 
     def down(self) -> None:
+        while self.clients:
+            self.clients.pop().close()
         done = self.hostler("down")
         assert done.returncode == 0, done.stderr + done.stdout
 
@@ -77,7 +80,9 @@ class Stack:
     def openai(self, key: str | None = None) -> openai.OpenAI:
         """The stock client, without its own retries, so that a test sees the first answer."""
         url = f"http://127.0.0.1:{self.router_port}/v1"
-        return openai.OpenAI(base_url=url, api_key=key or self.key, max_retries=0, timeout=60)
+        client = openai.OpenAI(base_url=url, api_key=key or self.key, max_retries=0, timeout=60)
+        self.clients.append(client)
+        return client
 
     def http(self, method: str, path: str, **options: object) -> httpx2.Response:
         headers = {"Authorization": f"Bearer {self.key}"}
