@@ -567,6 +567,8 @@ class InferenceRequest:
     def _blame(self, replica_id: str, failure: Failure, now: float) -> None:
         """Count a failure against a replica, which may leave it out of the choice for a while."""
         job_id = self._job.job_id
+        if self._parts.table.get(job_id) is None:
+            return  # nobody is chosen for a job that is gone, and what is kept of it would stay for ever
         if self._outliers.failed(replica_id, failure, now):
             self._parts.metrics.ejected(job_id, failure.value)
             self._parts.logger.warning(

@@ -5,7 +5,8 @@ import json
 
 from aiohttp import web
 
-from tests.integration.router.harness import Harness, running_router
+from hostler_domain.changes import JobDeleteRequested
+from tests.integration.router.harness import Harness, eventually, running_router
 from tests.integration.router.replicas import (
     Replica,
     answers,
@@ -15,6 +16,7 @@ from tests.integration.router.replicas import (
     hangs,
     streams,
 )
+from tests.support.builders import at
 
 FAILS = answers_with(500, {"message": "no"})
 
@@ -113,3 +115,23 @@ async def test_the_time_between_events_is_measured(router: Harness, first: Repli
             gate.set()
         await response.content.read()
     assert router.figure("hostler_router_inter_token_latency_seconds_count", job="job-1") == 2
+
+
+async def test_a_replica_of_a_job_that_is_gone_is_not_remembered(router: Harness, first: Replica) -> None:
+    gate = asyncio.Event()
+
+    async def breaks(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(chunk("a "))
+        await gate.wait()
+        return response  # without its end mark
+
+    first.behaviour = breaks
+    await router.add_job(first.url)
+    asking = asyncio.create_task(router.chat(stream=True))
+    await eventually(lambda: len(first.seen) == 1)
+    await router.append(JobDeleteRequested(at(9), "key-1"))
+    gate.set()
+    assert json.loads((await asking).events[-1])["error"]["code"] == "replica_failed"
+    assert router.router._outliers == {}
