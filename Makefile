@@ -15,6 +15,9 @@ DEV_SOURCES := --group dev -c requirements.txt
 # What speech needs beyond requirements.txt, which is installed first.
 SPEECH_SOURCES := --extra speech --group speech pyproject.toml -c requirements.txt -c requirements-dev.txt \
 	$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt)
+# What a cluster needs beyond requirements.txt, likewise.
+KUBERNETES_SOURCES := --extra kubernetes pyproject.toml -c requirements.txt -c requirements-dev.txt \
+	$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 # Foreign clients, each in an environment of its own (scripts/compat_environment.sh).
 COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
@@ -91,16 +94,18 @@ lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer version
 	@$(COMPILE) $(RUN_SOURCES) -o requirements.txt
 	@$(COMPILE) $(DEV_SOURCES) -o requirements-dev.txt
 	@$(COMPILE) $(SPEECH_SOURCES) -o requirements-speech.txt
+	@$(COMPILE) $(KUBERNETES_SOURCES) -o requirements-kubernetes.txt
 	@$(UV_LINES) requirements-dev.txt > requirements-uv.txt
 	@for each in $(COMPAT); do $(COMPILE) $$each -o $${each%.in}.txt || exit 1; done
 
 # The present pins are the wish for the new ones, so a newer release alone changes nothing.
 lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
 	@mkdir -p build && cp requirements.txt build/lock-run.txt && cp requirements-dev.txt build/lock-dev.txt
-	@cp requirements-speech.txt build/lock-speech.txt
+	@cp requirements-speech.txt build/lock-speech.txt && cp requirements-kubernetes.txt build/lock-kubernetes.txt
 	@$(COMPILE) $(RUN_SOURCES) -o build/lock-run.txt && diff -u requirements.txt build/lock-run.txt
 	@$(COMPILE) $(DEV_SOURCES) -o build/lock-dev.txt && diff -u requirements-dev.txt build/lock-dev.txt
 	@$(COMPILE) $(SPEECH_SOURCES) -o build/lock-speech.txt && diff -u requirements-speech.txt build/lock-speech.txt
+	@$(COMPILE) $(KUBERNETES_SOURCES) -o build/lock-kubernetes.txt && diff -u requirements-kubernetes.txt build/lock-kubernetes.txt
 	@$(UV_LINES) requirements-dev.txt | diff -u requirements-uv.txt -
 	@for each in $(COMPAT:.in=); do cp $$each.txt build/lock-compat.txt && \
 		$(COMPILE) $$each.in -o build/lock-compat.txt && diff -u $$each.txt build/lock-compat.txt || exit 1; done

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "$0")/.." && pwd -P)
 cd "$root"
 venv=.venv
 venv_python=$venv/bin/python
-stamp_text=$(cat requirements.txt requirements-dev.txt requirements-speech.txt requirements-uv.txt pyproject.toml scripts/setup_environment.sh | cksum)" $root"
+stamp_text=$(cat requirements.txt requirements-dev.txt requirements-speech.txt requirements-kubernetes.txt requirements-uv.txt pyproject.toml scripts/setup_environment.sh | cksum)" $root"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -102,7 +102,7 @@ install_by_pip() {
 case $want in
 run) set -- -r requirements.txt ;;
 speech) set -- -r requirements.txt -r requirements-speech.txt ;;
-dev) set -- -r requirements.txt -r requirements-speech.txt -r requirements-dev.txt ;;
+dev) set -- -r requirements.txt -r requirements-speech.txt -r requirements-kubernetes.txt -r requirements-dev.txt ;;
 *)
     say "usage: setup_environment.sh run|speech|dev"
     exit 2
