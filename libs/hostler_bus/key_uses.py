@@ -29,9 +29,14 @@ class KeyUses:
         self._logger: Logger = logger or structlog.get_logger()
         self._written: dict[str, datetime] = {}
         self._pending: dict[str, datetime] = {}
+        self._noted: set[str] = set()
+        """Looked at since the last flush: every request comes by here, and a look at the clock costs."""
 
     def note(self, key_id: str) -> None:
         """The key is being used."""
+        if key_id in self._noted:
+            return
+        self._noted.add(key_id)
         hour = self._clock.now().replace(minute=0, second=0, microsecond=0)
         if self._written.get(key_id) != hour:
             self._pending[key_id] = hour
@@ -44,6 +49,7 @@ class KeyUses:
 
     async def flush(self) -> None:
         """Write what was noted."""
+        self._noted.clear()
         for key_id, hour in list(self._pending.items()):
             use = KEY_USES.encode(KeyUse(key_id=key_id, used_at=hour))
             try:

@@ -4,11 +4,14 @@ Bucket `i` holds values up to `2 ** (i / 4)` milliseconds: 19 % wide, from 1 ms 
 read from it is therefore off by at most one bucket's width.
 """
 
-import math
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
 STEPS_PER_DOUBLING = 4
 BUCKET_MAX = 80
+
+# All but the last bucket's, which takes whatever is larger.
+_BOUNDS = tuple(2 ** (index / STEPS_PER_DOUBLING) for index in range(BUCKET_MAX))
 
 Histogram = Mapping[int, int]
 """Count per bucket index; buckets without a count are absent."""
@@ -16,9 +19,7 @@ Histogram = Mapping[int, int]
 
 def bucket(milliseconds: float) -> int:
     """Index of the bucket that counts a value."""
-    if milliseconds <= 1:
-        return 0
-    return min(math.ceil(STEPS_PER_DOUBLING * math.log2(milliseconds)), BUCKET_MAX)
+    return bisect_left(_BOUNDS, milliseconds)
 
 
 def upper_bound(index: int) -> float:

@@ -13,6 +13,7 @@ import stat
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import BinaryIO, Final
 
 import msgspec
@@ -108,16 +109,12 @@ class AccessLog:
         lines, self._noted = self._noted, []
         if not lines or self._stream is None:
             return
-        documents = [
-            {
-                **_fields(line),
-                "event": "request",
-                "service": self._service,
-                "level": "info",
-                "timestamp": _timestamp(line[0]),
-            }
-            for line in lines
-        ]
+        documents = [_fields(line) for line in lines]
+        for line, document in zip(lines, documents, strict=True):
+            document["event"] = "request"
+            document["service"] = self._service
+            document["level"] = "info"
+            document["timestamp"] = _timestamp(line[0])
         encoded = self._encode(documents)
         try:
             for piece in _pieces(encoded, self._piece_bytes):
@@ -156,8 +153,14 @@ def _fields(line: _Line) -> Fields:
     return fields
 
 
+@lru_cache(maxsize=4)
+def _to_the_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
+
+
 def _timestamp(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    second = int(seconds)
+    return f"{_to_the_second(second)}.{int((seconds - second) * 1_000_000):06}Z"
 
 
 def _piece_bytes(stream: BinaryIO | None) -> int:

@@ -52,6 +52,8 @@ MAY_STREAM: Final[Mapping[str, bool]] = {
 """Routes that are relayed as they are, and whether they know streams."""
 UPLOADS: Final = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
 """Routes that take a form with a file in it."""
+_PLAIN: Final = {route.encode(): route for route in (*MAY_STREAM, *UPLOADS)}
+"""How nearly everybody spells them."""
 _MODELS: Final = "/v1/models"
 _OTHER: Final = "other"
 _PROBES: Final = frozenset({"/healthz", "/readyz"})
@@ -77,17 +79,19 @@ class RouterApp:
 
     def begin(self, head: Head, reply: Reply) -> Sink | None:
         """Take a request by its head."""
-        path = canonical(_path(head.target))
+        path = _PLAIN.get(head.target) or canonical(_path(head.target))
         if path in _PROBES:
             self._probe(head, path, reply)
             return None
-        request_id = request_id_of(head)
+        given_id = request_id_of(head)
+        request_id = given_id or new_id()
         reply.extra.append((b"x-request-id", request_id.encode()))
         reply.extra.extend(self._cors.headers(head))
         if self._cors.is_preflight(head):
             reply.whole(204, b"", headers=self._cors.preflight(head))
             return None
         exchange = Exchange(request_id, _label(path), self._parts.clock.monotonic())
+        exchange.named_by_client = given_id is not None
         try:
             return self._dispatch(head, path, reply, exchange)
         except Refused as refused:
@@ -164,14 +168,13 @@ class RouterApp:
         reply.whole(200 if ready else 503, json.dumps({"status": status}).encode())
 
 
-def request_id_of(head: Head) -> str:
-    """The client's own id of its request if it is short and harmless, else a new one."""
+def request_id_of(head: Head) -> str | None:
+    """The client's own id of its request if it is short and harmless."""
     given = head.headers.get(b"x-request-id")
-    if given is not None and _HARMLESS_ID.fullmatch(given):
-        text = given.decode("latin-1")
-        if redact(text) == text:
-            return text
-    return new_id()
+    if given is None or not _HARMLESS_ID.fullmatch(given):
+        return None
+    text = given.decode("latin-1")
+    return text if redact(text) == text else None
 
 
 def _path(target: bytes) -> str:

@@ -75,9 +75,6 @@ class Owner(Protocol):
     def on_failed(self, attempt: "Attempt", error: ErrorReply, failure: Failure) -> None:
         """The replica could not do it; another one may."""
 
-    def on_stage(self) -> None:
-        """It has got further, and what it is waited for has changed."""
-
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
 
@@ -106,11 +103,13 @@ class Attempt:
         "_owner",
         "_parts",
         "_pieces",
+        "_responses",
         "_resume",
         "_size",
         "_stale",
         "_status",
         "_stream",
+        "_strip_usage",
         "_tasks",
         "_upload",
         "audio_seconds",
@@ -157,16 +156,9 @@ class Attempt:
         self._body = body
         self._hold = hold
         self._resume = resume
-        event_bytes_max = parts.settings.event_bytes_max
-        self._stream: AnswerStream | ResponsesStream = (
-            ResponsesStream(event_bytes_max=event_bytes_max)
-            if responses
-            else AnswerStream(
-                strip_usage=strip_usage,
-                event_bytes_max=event_bytes_max,
-                rewrite=None if resume is None else resume.rewrite,
-            )
-        )
+        self._strip_usage = strip_usage
+        self._responses = responses
+        self._stream: AnswerStream | ResponsesStream | None = None
         self._connection: ReplicaConnection | None = None
         self._call_off: Callable[[], None] | None = None
         self._tasks: asyncio.Task[None] | None = None
@@ -262,7 +254,7 @@ class Attempt:
             # It has made up its mind, and writing on to one that hangs up could cost us its words.
             self._upload = None
         if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
-            self._reach(Stage.TALKING)
+            self.stage = Stage.TALKING
 
     def on_data(self, data: bytes) -> None:
         """A piece of the answer."""
@@ -284,7 +276,7 @@ class Attempt:
             return
         try:
             if self._is_events:
-                self._pass(self._stream.close())
+                self._pass(self._events.close())
             else:
                 self._take_whole()
         except Exception:  # noqa: BLE001  # as above
@@ -361,7 +353,7 @@ class Attempt:
         self._call_off = self._parts.pool.connect(self.endpoint.url, connected)
 
     def _send(self, connection: ReplicaConnection, key: str | None) -> None:
-        self._reach(Stage.WAITING)
+        self.stage = Stage.WAITING
         self._connection = connection
         body = self._body
         head = self._head_of(self._parts.pool.address(self.endpoint.url), key, body)
@@ -386,25 +378,36 @@ class Attempt:
         else:
             connection.send(self, head, body)
 
-    def _reach(self, stage: Stage) -> None:
-        self.stage = stage
-        self._owner.on_stage()
-
     def _take_events(self, data: bytes) -> None:
-        stream = self._stream
+        stream = self._stream or self._events
         if self._resume is None and stream.is_plain(data):
-            if self.stage is not Stage.TALKING:
-                self._reach(Stage.TALKING)
+            self.stage = Stage.TALKING
             self.events += data.count(_RUN_OF_EVENTS)
             self._owner.on_events(self, data, speaks=True)
             return
         self._pass(stream.feed(data))
 
+    @property
+    def _events(self) -> AnswerStream | ResponsesStream:
+        """What reads the stream; answers that are none do without."""
+        if self._stream is None:
+            event_bytes_max = self._parts.settings.event_bytes_max
+            self._stream = (
+                ResponsesStream(event_bytes_max=event_bytes_max)
+                if self._responses
+                else AnswerStream(
+                    strip_usage=self._strip_usage,
+                    event_bytes_max=event_bytes_max,
+                    rewrite=None if self._resume is None else self._resume.rewrite,
+                )
+            )
+        return self._stream
+
     def _pass(self, passed: Passed) -> None:
-        self.usage = self._stream.usage
+        self.usage = self._events.usage
         self.events += passed.events
-        if passed.speaks and self.stage is not Stage.TALKING:
-            self._reach(Stage.TALKING)
+        if passed.speaks:
+            self.stage = Stage.TALKING
         if passed.done:
             self._end(keep=True)
             self._owner.on_stream_done(self, passed.out)

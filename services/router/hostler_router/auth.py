@@ -96,8 +96,9 @@ class KnownCallers:
 
     def authenticate(self, headers: Mapping[bytes, bytes], *, now: datetime) -> Caller | ErrorReply:
         """As the function of this name."""
+        said = headers.get
         digest = sha256(
-            b"\n".join(headers.get(name, b"") for name in (b"authorization", b"x-api-key", b"x-org-slug"))
+            b"%b\n%b\n%b" % (said(b"authorization", b""), said(b"x-api-key", b""), said(b"x-org-slug", b""))
         ).digest()
         known = self._known.get(digest)
         if known is not None:

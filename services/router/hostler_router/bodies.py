@@ -47,10 +47,29 @@ class Usage:
     cached_tokens: int | None = None
 
 
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+
+
+class _Tokens(msgspec.Struct, gc=False):
+    prompt_tokens: int
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+    type: str | None = None
+    input_tokens: int | None = None
+
+
+class _Counted(msgspec.Struct, gc=False):
+    """An answer whose usage is told in the words that nearly all of them use."""
+
+    usage: _Tokens
+
+
 class _Answer(msgspec.Struct, gc=False):
     usage: dict[str, object] | None = None
 
 
+_COUNTED: Final = msgspec.json.Decoder(_Counted)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 
@@ -191,6 +210,15 @@ def read_usage_of(content: bytes) -> Usage | None:
         msgspec.DecodeError: it is no JSON.
     """
     try:
+        counted = _COUNTED.decode(content).usage
+    except msgspec.ValidationError:
+        pass  # in other words, or not at all
+    else:
+        if _is_plain(counted):
+            details = counted.prompt_tokens_details
+            cached = None if details is None else details.cached_tokens
+            return Usage(counted.prompt_tokens, counted.completion_tokens, cached_tokens=cached)
+    try:
         answer = _ANSWER.decode(content)
     except msgspec.ValidationError:
         _ANY.decode(content)
@@ -310,6 +338,19 @@ def _integer(given: msgspec.Raw | None) -> int | None:
 
 def _is(given: msgspec.Raw | None, literal: bytes) -> bool:
     return given is not None and len(given) == len(literal) and bytes(given) == literal
+
+
+def _is_plain(tokens: _Tokens) -> bool:
+    """Whether these are counts, and there is nothing beside them that would say it otherwise."""
+    details = tokens.prompt_tokens_details
+    cached = None if details is None else details.cached_tokens
+    return (
+        tokens.prompt_tokens >= 0
+        and tokens.completion_tokens >= 0
+        and (cached is None or cached >= 0)
+        and tokens.input_tokens is None
+        and tokens.type is None
+    )
 
 
 def _audio(seconds: object) -> Usage | None:

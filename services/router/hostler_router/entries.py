@@ -13,6 +13,8 @@ from hostler_domain.replica_states import START_STATES
 from hostler_domain.routing import EXTRA_ROUTES, Routing, allowed_extra_routes
 
 _EXTRA_ROUTES = frozenset(EXTRA_ROUTES)
+_EVERY_JOBS = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/embeddings"})
+"""No job has to allow these; most requests are for one of them."""
 PATIENCE_SECONDS = {
     JobPhase.CREATING: 10,
     JobPhase.PENDING: 30,
@@ -130,6 +132,8 @@ class Entry:
 
     def allows(self, route: str) -> bool:
         """Whether the job answers at this route, given as its path or without `/v1/`: `/v1/rerank`, `rerank`."""
+        if route in _EVERY_JOBS:
+            return True
         # Whatever lies beneath a route is allowed with it.
         name = route.removeprefix("/v1").lstrip("/").partition("/")[0]
         return name not in _EXTRA_ROUTES or name in self.extra_routes

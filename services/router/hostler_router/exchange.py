@@ -33,6 +33,7 @@ class Exchange:
 
     Attributes:
         request_id: The client's own, or a new one.
+        named_by_client: Whether it is the client's own.
         route: The path as a label; few values.
         started: When it came, by the monotonic clock.
         key_id: Of the caller's API key, once known.
@@ -68,3 +69,4 @@ class Exchange:
     first_event_seconds: float | None = None
     usage: Usage | None = None
     outcome: Outcome = Outcome.ANSWERED
+    named_by_client: bool = True

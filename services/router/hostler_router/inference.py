@@ -139,8 +139,9 @@ class InferenceRequest:
         self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
         self._try_span: Span | None = None
         self._body_deadline = exchange.started + self._body_timeout_seconds
-        self._armed = _NEVER
-        self._arm()
+        # No deadline that a stage of a request brings with it is nearer than this, so the wheel need not hear of stages.
+        self._armed = min(exchange.started + parts.look_seconds, self._body_deadline)
+        parts.wheel.arm(self, self._armed)
 
     # The body.
 
@@ -160,7 +161,10 @@ class InferenceRequest:
         if self._size > self._body_bytes_max:
             self._refuse(body_too_large(self._body_bytes_max))
             return
-        self._guard(lambda: self._keep(data))
+        try:
+            self._keep(data)
+        except Exception:  # noqa: BLE001  # told by what handles it
+            self._handle()
 
     def on_end(self) -> None:
         """All of it is here."""
@@ -507,15 +511,6 @@ class InferenceRequest:
         if not self._guarded_retry(error, now):
             self._fail(error)
 
-    def on_stage(self) -> None:
-        """The try has got further, and must be heard of again by another time; no other deadline comes nearer by that."""
-        attempt = self._attempt
-        if attempt is not None and not self._over:
-            due = attempt.due()
-            if due < self._armed:
-                self._armed = due
-                self._parts.wheel.arm(self, due)
-
     def on_bug(self) -> None:
         """An exception that nobody expected is being handled."""
         self._bug()
@@ -604,7 +599,10 @@ class InferenceRequest:
         if self._over:
             return None
         self._guard(lambda: self._look(now))
-        self._armed = self._next_due()
+        due = self._next_due()
+        if due == _NEVER:
+            return None
+        self._armed = min(due, now + self._parts.look_seconds)
         return self._armed
 
     def _arm(self) -> None:
@@ -749,7 +747,8 @@ class InferenceRequest:
             status=status,
             now=parts.clock.now(),
             duration_seconds=max(ended - exchange.started, 0.0),
-            usage_id=new_id(),
+            # An id that was made here is nobody else's; one that a client gave may come again.
+            usage_id=new_id() if exchange.named_by_client else exchange.request_id,
             measured=measured,
         )
         if wait:
@@ -773,9 +772,14 @@ class InferenceRequest:
         """Do something that may refuse the request; a bug in it must not look like anything but a 500."""
         try:
             act()
-        except Refused as refused:
-            self._refuse(refused.reply)
-        except Exception:  # noqa: BLE001  # the outermost frame of a request, which logs it and answers 500
+        except Exception:  # noqa: BLE001  # the outermost frame of a request
+            self._handle()
+
+    def _handle(self) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, Refused):
+            self._refuse(error.reply)
+        else:
             self._bug()
 
     def _bug(self) -> None:

@@ -23,6 +23,8 @@ Edit = tuple[int, int, bytes]
 """Begin and end of what goes, and what comes instead."""
 
 _NAME_SHOWN_MAX: Final = 64
+_SMALL_BYTES: Final = 4096
+"""Copying a text of this size once more costs less than views of it."""
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _TEXT: Final = msgspec.json.Decoder(str)
@@ -98,6 +100,10 @@ def read_members(text: bytes) -> Members:
 
 def spliced(text: bytes, edits: Iterable[Edit]) -> bytes:
     """`text` with edits, which must not overlap, in order."""
+    if len(text) < _SMALL_BYTES:
+        for begin, end, instead in reversed(tuple(edits)):
+            text = text[:begin] + instead + text[end:]
+        return text
     view = memoryview(text)
     pieces: list[bytes | memoryview] = []
     at = 0
@@ -154,15 +160,7 @@ def _is_too_deep(text: bytes) -> bool:
     As a rule a request does not have that many objects and lists at all, and to look for them costs next to nothing. The others
     are decoded by the parser that has the limit.
     """
-    opened = 0
-    for mark in (b"[", b"{"):
-        at = text.find(mark)
-        while at >= 0:
-            opened += 1
-            if opened > DEPTH_MAX:
-                return _is_refused_by_depth(text)
-            at = text.find(mark, at + 1)
-    return False
+    return text.count(b"[") + text.count(b"{") > DEPTH_MAX and _is_refused_by_depth(text)
 
 
 def _is_refused_by_depth(text: bytes) -> bool:

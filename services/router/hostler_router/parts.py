@@ -41,6 +41,7 @@ class RouterParts:
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
         wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
+        look_seconds: How often a request under way is looked at; no timeout of the settings is shorter.
         choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
     """
 
@@ -65,6 +66,7 @@ class RouterParts:
     tracer: Tracer | None
     ended: Ended
     wake: Callable[[str], None]
+    look_seconds: float
     choices: Callable[[], int]
     rng: Rng
     clock: Clock

@@ -192,6 +192,7 @@ class Router:
             tracer=given.tracer,
             ended=notes.ended,
             wake=self._reporter.hurry,
+            look_seconds=shortest_timeout_seconds(settings),
             choices=lambda: 2 if self._routers.alive() > 1 else 0,
             rng=given.rng,
             clock=clock,
@@ -332,6 +333,17 @@ class Router:
     def _project_limits(self, project: str) -> Limits | None:
         found = self.projects.records.get(project)
         return None if found is None else found.limits
+
+
+def shortest_timeout_seconds(settings: RouterSettings) -> float:
+    """Of the timeouts that begin in the middle of a request."""
+    return min(
+        settings.body_timeout_seconds,
+        settings.upload_stall_seconds,
+        settings.first_byte_timeout_seconds or settings.stall_timeout_seconds,
+        settings.stall_timeout_seconds,
+        settings.keep_alive_comment_seconds,
+    )
 
 
 def _show_in_flight(metrics: RouterMetrics, table: RouteTable, recorder: WindowRecorder) -> None:

@@ -49,15 +49,18 @@ class TimerWheel:
 
     def arm(self, item: Timed, due: float) -> None:
         """Ask the item at `due`, and no more at the time it was armed for before; infinity means never."""
-        self.disarm(item)
+        places = self._places
+        if item in places:
+            del places.pop(item)[item]
         if due == inf:
             return
         tick = ceil(due / self.tick_seconds)
         if tick < self._earliest:
             tick = self._earliest
-        slot = self._slots[tick % len(self._slots)]
+        slots = self._slots
+        slot = slots[tick % len(slots)]
         slot[item] = due
-        self._places[item] = slot
+        places[item] = slot
 
     def disarm(self, item: Timed) -> None:
         """Don't ask the item; nothing happens if it isn't armed."""

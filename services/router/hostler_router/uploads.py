@@ -83,7 +83,7 @@ class UploadRequest(InferenceRequest):
         self._deadline = self._deadline_from(now)
         if self._attempt is not None:
             self._attempt.more()
-        self.on_stage()
+        self._arm()
 
     def _read(self) -> Asked:
         self._reader.close()

@@ -84,14 +84,16 @@ class WindowRecorder:
 
     def first_token(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """The first event of a stream went out."""
+        index = bucket(milliseconds)
         for counts in self._both(job_id, replica_id):
-            _count(counts.first_token_ms, milliseconds)
+            counts.first_token_ms[index] = counts.first_token_ms.get(index, 0) + 1
 
     def completed(self, job_id: str, replica_id: str, milliseconds: float) -> None:
         """It was answered in full."""
+        index = bucket(milliseconds)
         for counts in self._both(job_id, replica_id):
             counts.completed += 1
-            _count(counts.latency_ms, milliseconds)
+            counts.latency_ms[index] = counts.latency_ms.get(index, 0) + 1
 
     def failed(self, job_id: str, replica_id: str) -> None:
         """It ended in a 5xx or a broken answer; `replica_id` is empty where none was reached."""
@@ -191,21 +193,19 @@ class WindowRecorder:
 
     def _both(self, job_id: str, replica_id: str) -> tuple[_Ended, ...]:
         """What is counted for the job and, where one was reached, for the replica."""
-        counts = self._of(job_id)
+        counts = self._counts.get(job_id) or self._of(job_id)
         if not replica_id:
             return (counts,)
-        return counts, counts.replicas.setdefault(replica_id, _Ended())
+        of_replica = counts.replicas.get(replica_id)
+        if of_replica is None:
+            of_replica = counts.replicas[replica_id] = _Ended()
+        return counts, of_replica
 
     def _of(self, job_id: str) -> _Counts:
         counts = self._counts.get(job_id)
         if counts is None:
             counts = self._counts[job_id] = _Counts()
         return counts
-
-
-def _count(histogram: dict[int, int], milliseconds: float) -> None:
-    index = bucket(milliseconds)
-    histogram[index] = histogram.get(index, 0) + 1
 
 
 def _load(counts: _Ended, in_flight: int) -> ReplicaLoad:

@@ -79,9 +79,7 @@ class ClientConnection(asyncio.Protocol):
         "_backlog",
         "_body_done",
         "_broken",
-        "_head_size",
-        "_headers",
-        "_headers_count",
+        "_given",
         "_in_head",
         "_keeper",
         "_lingering",
@@ -95,17 +93,18 @@ class ClientConnection(asyncio.Protocol):
         "_turning",
         "_unproductive",
         "_unsent",
+        "on_header",
         "writable",
     )
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._transport: asyncio.Transport | None = None
+        self._given: dict[bytes, bytes] = {}
+        # The parser calls this for every header. A method here would cost more than its parsing does.
+        self.on_header: Final = self._given.setdefault
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
-        self._headers: dict[bytes, bytes] = {}
-        self._headers_count = 0
-        self._head_size = 0
         self._in_head = False
         self._reply: Reply | None = None
         self._sink: Sink | None = None
@@ -174,7 +173,8 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._target, self._headers, self._headers_count, self._head_size = b"", {}, 0, 0
+        self._target = b""
+        self._given.clear()
         self._in_head = True
         if self._reply is None:
             self._since = self._keeper.now()
@@ -182,35 +182,28 @@ class ClientConnection(asyncio.Protocol):
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
         self._target += url
-        self._head_size += len(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-        if not self._in_head:
-            return  # a trailer must not pass for part of the head that was looked at
-        self._headers_count += 1
-        self._head_size += len(name) + len(value)
-        self._headers.setdefault(name.lower(), value)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._in_head = False
-        self._unproductive = 0
-        parser = self._parser
+        parser, given = self._parser, self._given
         if self._broken:
             return  # it came together with what was hung up on
-        if self._headers_count > _HEADERS_MAX:
+        if len(given) > _HEADERS_MAX:
             self._give_up(431, f"The request has more than {_HEADERS_MAX} headers.")
             return
-        if self._head_size > _HEAD_BYTES_MAX:
+        # What came since the last request is more than the head, so mostly there is no need to add up.
+        if self._unproductive > _HEAD_BYTES_MAX and self._head_bytes > _HEAD_BYTES_MAX:
             self._give_up(431, _HEAD_TOO_LONG)
             return
+        self._unproductive = 0
         if parser.should_upgrade():
             return  # the parser ends here by itself
         head = Head(
             parser.get_method().decode("latin-1"),
             self._target,
-            self._headers,
+            # Backwards, so that of several with one name the first stays. Trailers come later and are in nobody's head.
+            {name.lower(): value for name, value in reversed(given.items())},
             parser.should_keep_alive(),
             parser.get_http_version() == "1.1",
         )
@@ -320,6 +313,10 @@ class ClientConnection(asyncio.Protocol):
             return None
         self._unsent = unsent
         return now + self._keeper.head_timeout_seconds
+
+    @property
+    def _head_bytes(self) -> int:
+        return len(self._target) + sum(len(name) + len(value) for name, value in self._given.items())
 
     def _begin(self, head: Head) -> None:
         self._body_done = False

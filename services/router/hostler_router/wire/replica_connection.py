@@ -58,7 +58,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_answered",
         "_bodies",
         "_broken",
-        "_feeding",
+        "_given",
         "_headers",
         "_home",
         "_keep",
@@ -70,6 +70,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_transport",
         "_whole",
         "idle_since",
+        "on_header",
         "requests",
         "sending",
         "url",
@@ -84,6 +85,9 @@ class ReplicaConnection(asyncio.Protocol):
         self.sending = False
         self._home = home
         self._transport: asyncio.Transport | None = None
+        self._given: dict[bytes, bytes] = {}
+        # The parser calls this for every header. A method here would cost more than its parsing does.
+        self.on_header: Final = self._given.setdefault
         self._parser = httptools.HttpResponseParser(self)
         self._listener: Listener | None = None
         self._headers: dict[bytes, bytes] = {}
@@ -95,7 +99,6 @@ class ReplicaConnection(asyncio.Protocol):
         self._whole = False
         self._keep = False
         self._paused = False
-        self._feeding = False
         self._broken = False
 
     @property
@@ -211,11 +214,7 @@ class ReplicaConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._headers = {}
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
-        self._headers.setdefault(name.lower(), value)
+        self._given.clear()
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -224,6 +223,7 @@ class ReplicaConnection(asyncio.Protocol):
             return
         self._announced = True
         self._status = status
+        self._headers = {name.lower(): value for name, value in reversed(self._given.items())}
         self._keep = self._parser.should_keep_alive()
         if self._listener is not None and not self._whole:
             self._listener.on_head(status, self._headers)

@@ -92,7 +92,9 @@ class ReplicaPool:
 
     def put_back(self, connection: ReplicaConnection) -> None:
         """It is free."""
-        idle = self._idle.setdefault(connection.url, [])
+        idle = self._idle.get(connection.url)
+        if idle is None:
+            idle = self._idle[connection.url] = []
         if self._closed or len(idle) >= self._idle_max:
             connection.close()
             return
