@@ -15,7 +15,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 class Contract(BaseModel):
     """Root of everything on the wire: immutable, and deaf to what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class CloudEvent(Contract):
