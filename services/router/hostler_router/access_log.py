@@ -32,6 +32,24 @@ _Line = tuple[float, str, str, str, str, int, str, bool, int, float, dict[str, V
 Fields = dict[str, Value]
 
 
+class _Document(msgspec.Struct, gc=False):
+    """A line without anything that only some have, which is written in a fifth of the time."""
+
+    request_id: str
+    route: str
+    job: str | None
+    replica: str | None
+    status: int
+    outcome: str
+    stream: bool
+    tries: int
+    ms: float
+    event: str
+    service: str
+    level: str
+    timestamp: str
+
+
 class AccessLog:
     """The lines of one router.
 
@@ -109,29 +127,42 @@ class AccessLog:
         lines, self._noted = self._noted, []
         if not lines or self._stream is None:
             return
-        documents = [_fields(line) for line in lines]
-        for line, document in zip(lines, documents, strict=True):
-            document["event"] = "request"
-            document["service"] = self._service
-            document["level"] = "info"
-            document["timestamp"] = _timestamp(line[0])
-        encoded = self._encode(documents)
+        service = self._service
+        encoded = self._encode([_document(line, service) for line in lines])
         try:
-            for piece in _pieces(encoded, self._piece_bytes):
+            for piece in encoded:
                 self._stream.write(piece)
                 # A write per piece: of a pipe's readers none sees it mixed with another process's.
                 self._stream.flush()
         except (OSError, ValueError):  # a full disk, a closed pipe; the requests were answered all the same
             self.lost += len(lines)
 
-    def _encode(self, documents: list[Fields]) -> list[bytes]:
-        encode = self._encoder.encode
+    def _encode(self, documents: list[Fields | _Document]) -> list[bytes]:
+        """Texts that may go out in one write each."""
         try:
-            return [encode(document) + b"\n" for document in documents]
+            if self._piece_bytes is None:
+                return [self._encoder.encode_lines(documents)]
+            encode = self._encoder.encode
+            return _pieces([encode(document) + b"\n" for document in documents], self._piece_bytes)
         except (
             ValueError
         ):  # a text that is no Unicode, out of some header: msgspec refuses it, json writes it down
-            return [json.dumps(document, default=str).encode() + b"\n" for document in documents]
+            plain = [
+                msgspec.structs.asdict(each) if isinstance(each, _Document) else each for each in documents
+            ]
+            lines = [json.dumps(document, default=str).encode() + b"\n" for document in plain]
+            return lines if self._piece_bytes is None else _pieces(lines, self._piece_bytes)
+
+
+def _document(line: _Line, service: str) -> Fields | _Document:
+    at, request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more = line
+    if more:
+        place = {"event": "request", "service": service, "level": "info", "timestamp": _timestamp(at)}
+        return {**_fields(line), **place}
+    return _Document(
+        redact(request_id), route, job_id or None, replica_id or None, status, outcome, stream, tries,
+        round(seconds * 1000, 1), "request", service, "info", _timestamp(at),
+    )  # fmt: skip  # as above
 
 
 def _fields(line: _Line) -> Fields:
@@ -163,12 +194,13 @@ def _timestamp(seconds: float) -> str:
     return f"{_to_the_second(second)}.{int((seconds - second) * 1_000_000):06}Z"
 
 
-def _piece_bytes(stream: BinaryIO | None) -> int:
+def _piece_bytes(stream: BinaryIO | None) -> int | None:
+    """How much may be written at once so that nothing of others gets between; None for any amount."""
     try:
         is_pipe = stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
     except (OSError, ValueError):  # no file of the system
         is_pipe = False
-    return _PIPE_BYTES if is_pipe else 2**20
+    return _PIPE_BYTES if is_pipe else None
 
 
 def _pieces(lines: list[bytes], bytes_max: int) -> list[bytes]:

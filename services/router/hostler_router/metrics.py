@@ -9,7 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CollectorRegistry
 
 from hostler_router.exposition import RouterCollector
-from hostler_router.figures import ROUTE_SECONDS, SHORT_SECONDS, Histogram, JobFigures, JobTable
+from hostler_router.figures import ROUTE_SECONDS, SHORT_SECONDS, Histogram, JobFigures, JobTable, RouteFigures
 
 
 class RouterMetrics:
@@ -33,10 +33,9 @@ class RouterMetrics:
         "jobs",
         "overhead_seconds",
         "rate_limited_by_limit",
-        "requests_by_route",
         "retries_by_reason",
         "retry_budget",
-        "seconds_by_route",
+        "routes",
         "upstreams_open",
         "usage_commit_seconds",
         "usage_lost_requests",
@@ -46,8 +45,7 @@ class RouterMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.jobs = JobTable()
-        self.requests_by_route: dict[tuple[str, int], int] = {}
-        self.seconds_by_route: dict[str, Histogram] = {}
+        self.routes: dict[str, RouteFigures] = {}
         self.broken_by_reason: dict[str, int] = {}
         self.retries_by_reason: dict[str, int] = {}
         self.rate_limited_by_limit: dict[str, int] = {}
@@ -83,12 +81,11 @@ class RouterMetrics:
 
     def ended(self, route: str, code: int, seconds: float) -> None:
         """A request ended; 499 stands for a client that hung up."""
-        key = (route, code)
-        self.requests_by_route[key] = self.requests_by_route.get(key, 0) + 1
-        histogram = self.seconds_by_route.get(route)
-        if histogram is None:
-            histogram = self.seconds_by_route[route] = Histogram(ROUTE_SECONDS)
-        histogram.observe(seconds)
+        figures = self.routes.get(route)
+        if figures is None:
+            figures = self.routes[route] = RouteFigures()
+        figures.codes[code] = figures.codes.get(code, 0) + 1
+        figures.seconds.observe(seconds)
 
     def job_ended(self, job_id: str, outcome: str, seconds: float | None = None) -> None:
         """A request for a job ended; `seconds` after it arrived, where that is to be counted."""
