@@ -6,6 +6,7 @@ Secret, which `hostler_cli.supervisor.cluster_secrets` makes.
 """
 
 from pathlib import Path
+from typing import Final
 
 from hostler_cli.supervisor.cluster_secrets import password_variable
 from hostler_cli.supervisor.conf_files import NATS_OPERATOR, nats_users
@@ -13,11 +14,14 @@ from hostler_cli.supervisor.options import SERVICES
 
 FILE = Path(__file__).parents[1] / "deploy/kubernetes/chart/hostler/files/nats-users.conf"
 
+# Beside the users: NATS looks for variables in the file that names them.
+_PASSWORDS: Final = 'include "../secrets/users.conf"\n'
+
 
 def render() -> str:
     """The block of users."""
     users = nats_users({name: f"${password_variable(name)}" for name in (NATS_OPERATOR, *SERVICES)})
-    return f"# Written by scripts/render_nats_users.py from libs/hostler_bus/permissions.py.\n{users}"
+    return f"# Written by scripts/render_nats_users.py from libs/hostler_bus/permissions.py.\n{_PASSWORDS}{users}"
 
 
 if __name__ == "__main__":
