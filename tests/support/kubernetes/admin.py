@@ -8,12 +8,17 @@
 | POST tokens                        | a token for the user named in the body                                   |
 | POST forget                        | compact the history up to now, so that older revisions are gone          |
 | POST gone/{status or event}        | how a watch from too old a revision is refused                           |
+| POST vmis/NAMESPACE/NAME/HOW       | break a VMI (`FakeCluster.vmi`)                                          |
+| POST nodes/NAME/HOW                | break a node (`FakeCluster.node`)                                        |
+| POST datavolumes/NAME/HOW          | break an import (`FakeCluster.data_volume`)                              |
 """
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+from tests.support.kubernetes.refusals import Refusal
 
 if TYPE_CHECKING:
     from tests.support.kubernetes.cluster import FakeCluster
@@ -29,6 +34,9 @@ def add_routes(app: web.Application, cluster: "FakeCluster") -> None:
     app.router.add_post("/_fake/tokens", door.token)
     app.router.add_post("/_fake/forget", door.forget)
     app.router.add_post("/_fake/gone/{how}", door.gone)
+    app.router.add_post("/_fake/vmis/{namespace}/{name}/{how}", door.vmi)
+    app.router.add_post("/_fake/nodes/{name}/{how}", door.node)
+    app.router.add_post("/_fake/datavolumes/{name}/{how}", door.data_volume)
 
 
 class _Door:
@@ -68,4 +76,20 @@ class _Door:
 
     async def gone(self, request: web.Request) -> web.Response:
         self._cluster.api.gone_as_status = request.match_info["how"] == "status"
+        return web.json_response({})
+
+    async def vmi(self, request: web.Request) -> web.Response:
+        where = request.match_info
+        try:
+            self._cluster.vmi(where["namespace"], where["name"], where["how"])
+        except Refusal as refusal:
+            return web.json_response(refusal.body(), status=refusal.status)
+        return web.json_response({})
+
+    async def node(self, request: web.Request) -> web.Response:
+        self._cluster.node(request.match_info["name"], request.match_info["how"])
+        return web.json_response({})
+
+    async def data_volume(self, request: web.Request) -> web.Response:
+        self._cluster.data_volume(request.match_info["name"], request.match_info["how"])
         return web.json_response({})

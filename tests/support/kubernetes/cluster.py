@@ -6,8 +6,8 @@ makes requests fail, `cluster.journal` tells what happened, `cluster.vmi(namespa
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,18 @@ from tests.support.kubernetes.journal import Journal
 from tests.support.kubernetes.server import ApiServer
 from tests.support.kubernetes.store import Body, Store
 from tests.support.kubernetes.verbs import Options, Verbs
+from tests.support.kubernetes.virt_controller import Guests, NoGuests, VirtController, is_absence
 
 _SYSTEM = Options(manager="kubelet", by_kubevirt=True)
 
 
 class FakeCluster:
-    def __init__(self, config: ClusterConfig | None = None, journal_path: Path | None = None) -> None:
+    def __init__(
+        self,
+        config: ClusterConfig | None = None,
+        journal_path: Path | None = None,
+        guests: Guests | None = None,
+    ) -> None:
         self.config = config or ClusterConfig()
         self.journal = Journal(journal_path)
         self.store = Store(self.journal, self.config.history_max)
@@ -40,7 +46,11 @@ class FakeCluster:
         self.verbs: Verbs = self.api.verbs
         self.port = 0
         self._collector = Collector(self.store, self.verbs)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._errors: list[BaseException] = []
+        self._kubevirt = VirtController(self, guests or NoGuests(), self._spawn)
+        if self.config.virt_controller:
+            self.store.listen(self._kubevirt.notice)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -60,17 +70,43 @@ class FakeCluster:
         site = web.TCPSite(self._runner, "127.0.0.1", self.config.port, backlog=1024)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self._tasks = [asyncio.create_task(self._collect())]
+        self._spawn(self._collect())
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
         if self._runner is not None:
             await self._runner.cleanup()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self.journal.close()
+        if self._errors:
+            # A controller of the fake that fell over would make every test say something else.
+            raise self._errors[0]
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not is_absence(error):
+            self._errors.append(error)
+
+    def vmi(self, namespace: str, name: str, how: str) -> None:
+        """Break a VMI: vanish, stick and unstick (its deletion), fail, succeed, unknown, evict, not_ready, ready."""
+        self._kubevirt.break_vmi(namespace, name, how)
+
+    def node(self, name: str, how: str) -> None:
+        """Break a node: lose, return."""
+        self._kubevirt.break_node(name, how)
+
+    def data_volume(self, name: str, how: str) -> None:
+        """`fail` the import of a DataVolume of this name, also a future one, or let it go on with `heal`."""
+        failing = self._kubevirt.storage.failing
+        (failing.add if how == "fail" else failing.discard)(name)
 
     async def _collect(self) -> None:
         while True:
@@ -142,10 +178,10 @@ class FakeCluster:
 
 @asynccontextmanager
 async def running(
-    config: ClusterConfig | None = None, journal_path: Path | None = None
+    config: ClusterConfig | None = None, journal_path: Path | None = None, guests: Guests | None = None
 ) -> AsyncIterator[FakeCluster]:
     """A cluster in this loop, until the end of the block."""
-    cluster = FakeCluster(config, journal_path)
+    cluster = FakeCluster(config, journal_path, guests)
     await cluster.start()
     try:
         yield cluster

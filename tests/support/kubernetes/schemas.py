@@ -18,7 +18,23 @@ from tests.support.kubernetes.refusals import Cause
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _METADATA = frozenset(
-    ["name", "generateName", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "labels", "annotations", "deletionGracePeriodSeconds", "ownerReferences", "finalizers", "managedFields", "selfLink"]
+    [
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "labels",
+        "annotations",
+        "deletionGracePeriodSeconds",
+        "ownerReferences",
+        "finalizers",
+        "managedFields",
+        "selfLink",
+    ]
 )
 _REASONS = {
     "type": "FieldValueTypeInvalid",

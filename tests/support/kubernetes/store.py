@@ -141,11 +141,15 @@ class Store:
         self.history.append(change)
         if len(self.history) > self._history_max:
             self.forget(self.history[len(self.history) - self._history_max].revision - 1)
-        self._changed.set()
-        self._changed = asyncio.Event()
+        self.wake()
         for listener in self._listeners:
             listener(change)
         return after
+
+    def wake(self) -> None:
+        """Let those who wait for a change look again."""
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     def forget(self, revision: int) -> None:
         """Compact: what happened up to this revision can't be replayed any more."""
