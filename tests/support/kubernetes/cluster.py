@@ -107,13 +107,13 @@ class FakeCluster:
         """`fail` the import of a DataVolume of this name, also a future one, or let it go on with `heal`."""
         failing = self._kubevirt.storage.failing
         (failing.add if how == "fail" else failing.discard)(name)
+        self.store.wake()
 
     async def _collect(self) -> None:
         while True:
             await self.store.changed()
             await asyncio.sleep(self.config.timings.collect_seconds)
-            while self._collector.sweep():
-                await asyncio.sleep(0)
+            self._collector.settle()
 
     def kubeconfig(self, path: Path, token: str | None = None, namespace: str = "default") -> Path:
         """A file by which any client finds this cluster, as the administrator or with a given token."""
