@@ -1,6 +1,8 @@
 """The fake cluster itself: what its KubeVirt, CDI and collector do, and how a test breaks them. Its API is in the conformance suite."""
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from tests.support.kubernetes.catalog import CLAIMS, CONFIG_MAPS, DATA_VOLUMES, NODES, PODS, SECRETS, VMIS
 from tests.support.kubernetes.cluster import FakeCluster, running
 from tests.support.kubernetes.config import GPU, ClusterConfig, NodeShape
+from tests.support.kubernetes.guests import LAUNCH_PATH
 from tests.support.kubernetes.verbs import DeleteOptions
 
 pytestmark = pytest.mark.integration
@@ -68,7 +71,7 @@ async def test_a_vmi_walks_through_its_phases_and_gets_a_node_and_an_address(
     phases = [each["phase"] for each in status["phaseTransitionTimestamps"]]
     assert phases == ["Pending", "Scheduling", "Scheduled", "Running"]
     assert status["nodeName"] == "node-0"
-    assert status["interfaces"][0]["ipAddress"].startswith("127.66.")
+    assert status["interfaces"][0]["ipAddress"].startswith("127.")
     pod = kubernetes_cluster.store.each(PODS, "default")[0].body
     assert pod["spec"]["containers"][0]["resources"]["limits"] == {GPU: "1"}
 
@@ -224,3 +227,40 @@ async def test_the_door_breaks_things_from_outside_and_tells_what_happened(
     assert [each["status"] for each in journal if each["entry"] == "Asked"] == [429, 200]
     lost = kubernetes_cluster.store.get(NODES, "", "node-1").body["status"]["conditions"][0]
     assert lost["status"] == "Unknown"
+
+
+async def test_a_running_vmi_can_have_a_server_that_goes_with_it() -> None:
+    launch = {
+        "argv": ["vllm", "serve", "some/model", "--port", "8123"],
+        "env": {"VLLM_API_KEY": "of the test"},
+    }
+    files = [
+        {
+            "path": LAUNCH_PATH,
+            "encoding": "b64",
+            "content": base64.b64encode(json.dumps(launch).encode()).decode(),
+        }
+    ]
+    user_data = "#cloud-config\n" + json.dumps({"write_files": files})
+    secret = {"metadata": {"name": "a"}, "stringData": {"userdata": user_data}}
+    volumes = [{"name": "init", "cloudInitNoCloud": {"secretRef": {"name": "a"}}}]
+    headers = {"Authorization": "Bearer of the test"}
+    async with running(ClusterConfig(guests=True)) as cluster, httpx2.AsyncClient(headers=headers) as client:
+        cluster.add(SECRETS, secret, "default")
+        cluster.add(VMIS, _vmi("a", volumes=volumes), "default")
+        await until(cluster, lambda: _ready(cluster, "a") == "True")
+        url = f"http://{_status(cluster, 'a')['interfaces'][0]['ipAddress']}:8123"
+        models = (await client.get(f"{url}/v1/models")).json()
+
+        cluster.node("node-0", "lose")
+        with pytest.raises(httpx2.TimeoutException):
+            await client.get(f"{url}/health", timeout=0.2)
+        cluster.node("node-0", "return")
+        assert (await client.get(f"{url}/health")).status_code == 200
+
+        cluster.vmi("default", "a", "vanish")
+        await until(cluster, lambda: not cluster.store.each(PODS, "default"))
+        with pytest.raises(httpx2.TransportError):
+            await client.get(f"{url}/health")
+
+    assert [each["id"] for each in models["data"]] == ["some/model"]

@@ -19,6 +19,7 @@ from tests.support.kubernetes.catalog import NAMESPACES, NODES, Resource
 from tests.support.kubernetes.collector import Collector
 from tests.support.kubernetes.config import ClusterConfig, NodeShape
 from tests.support.kubernetes.faults import Faults
+from tests.support.kubernetes.guests import SimulatedGuests
 from tests.support.kubernetes.journal import Journal
 from tests.support.kubernetes.server import ApiServer
 from tests.support.kubernetes.store import Body, Store
@@ -48,7 +49,8 @@ class FakeCluster:
         self._collector = Collector(self.store, self.verbs)
         self._tasks: set[asyncio.Task[None]] = set()
         self._errors: list[BaseException] = []
-        self._kubevirt = VirtController(self, guests or NoGuests(), self._spawn)
+        guests = guests or (SimulatedGuests() if self.config.guests else NoGuests())
+        self._kubevirt = VirtController(self, guests, self._spawn)
         if self.config.virt_controller:
             self.store.listen(self._kubevirt.notice)
         self._runner: web.AppRunner | None = None
@@ -107,13 +109,13 @@ class FakeCluster:
         """`fail` the import of a DataVolume of this name, also a future one, or let it go on with `heal`."""
         failing = self._kubevirt.storage.failing
         (failing.add if how == "fail" else failing.discard)(name)
+        self.store.wake()
 
     async def _collect(self) -> None:
         while True:
             await self.store.changed()
             await asyncio.sleep(self.config.timings.collect_seconds)
-            while self._collector.sweep():
-                await asyncio.sleep(0)
+            self._collector.settle()
 
     def kubeconfig(self, path: Path, token: str | None = None, namespace: str = "default") -> Path:
         """A file by which any client finds this cluster, as the administrator or with a given token."""

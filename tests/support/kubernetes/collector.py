@@ -19,11 +19,17 @@ class Collector:
         self._store = store
         self._verbs = verbs
 
-    def sweep(self) -> bool:
-        """Go round once; whether anything was changed."""
+    def settle(self) -> None:
+        """Go round until there is nothing left to do."""
+        while self._sweep():
+            pass
+
+    def _sweep(self) -> bool:
         before = self._store.revision
-        for stored in self._store.all():
-            self._look_at(stored)
+        for each in self._store.all():
+            # What was done for one object may have changed the next.
+            if (stored := self._store.with_uid(each.uid)) is not None:
+                self._look_at(stored)
         return self._store.revision != before
 
     def _look_at(self, stored: Stored) -> None:

@@ -126,7 +126,7 @@ def conflicts(
         for manager, paths in sorted(managers.items())
         if manager != who
         for path in sorted(paths & wanted.keys())
-        if now.get(path) != wanted[path]
+        if _differs(now, path, wanted[path])
     ]
 
 
@@ -137,11 +137,18 @@ def after_apply(
     now = leaves(current)
     others: frozenset[Path] = frozenset().union(*(paths for each, paths in managers.items() if each != who))
     gone = managers.get(who, frozenset()) - wanted.keys() - others
-    changed = frozenset(path for path, value in wanted.items() if now.get(path) != value)
+    changed = frozenset(path for path, value in wanted.items() if _differs(now, path, value))
     body = with_leaves(current, {path: wanted[path] for path in wanted if path in changed}, gone)
     kept = {each: paths - changed for each, paths in managers.items() if each != who}
     kept[who] = frozenset(wanted)
     return body, {each: paths for each, paths in kept.items() if paths}
+
+
+def _differs(now: Leaves, path: Path, value: Any) -> bool:
+    """Whether a wish would change a field. An empty object is content with whatever others put into it."""
+    if value == {} and any(each[: len(path)] == path for each in now):
+        return False
+    return now.get(path) != value
 
 
 def rendered(managers: Managers, api_version: str, at: str) -> list[dict[str, Any]]:

@@ -12,8 +12,29 @@ _ON_MANY = {"GET": "list", "POST": "create", "DELETE": "deletecollection"}
 
 def route(method: str, path: str, params: Mapping[str, str]) -> tuple[str, Target]:
     """Verb and target; refuses paths that no real server of these definitions serves."""
-    parts = [each for each in path.split("/") if each]
-    match parts:
+    target = _target(path)
+    if target.subresource == "token":
+        return "create", target
+    if target.name:
+        verb = _ON_ONE.get(method)
+        refused = verb is None or (target.subresource and verb == "delete")
+    else:
+        verb = _ON_MANY.get(method)
+        if verb == "list" and params.get("watch", "").lower() in ("true", "1"):
+            verb = "watch"
+        nowhere = target.resource.namespaced and not target.namespace
+        refused = (
+            verb is None
+            or (verb == "create" and nowhere)
+            or (verb == "deletecollection" and target.resource is NAMESPACES)
+        )
+    if refused or verb is None:
+        raise method_not_allowed()
+    return verb, target
+
+
+def _target(path: str) -> Target:
+    match [each for each in path.split("/") if each]:
         case ["api", version, *rest]:
             group = ""
         case ["apis", group, version, *rest]:
@@ -32,26 +53,10 @@ def route(method: str, path: str, params: Mapping[str, str]) -> tuple[str, Targe
     if resource is None or len(rest) > 2 or (namespace and not resource.namespaced):
         raise no_such_path()
     name, subresource = (*rest, "", "")[:2]
-    if name and resource.namespaced and not namespace:
-        raise no_such_path()
     target = Target(resource, namespace, name, subresource)
-    if subresource and not _serves(target):
+    if (name and resource.namespaced and not namespace) or (subresource and not _serves(target)):
         raise no_such_path()
-    if subresource == "token":
-        return "create", target
-    if not name:
-        verb = _ON_MANY.get(method)
-        if verb == "list" and params.get("watch", "").lower() in ("true", "1"):
-            verb = "watch"
-        if verb == "create" and resource.namespaced and not namespace:
-            raise method_not_allowed()
-        if verb == "deletecollection" and resource is NAMESPACES:
-            raise method_not_allowed()
-    else:
-        verb = _ON_ONE.get(method)
-    if verb is None or (subresource and verb == "delete"):
-        raise method_not_allowed()
-    return verb, target
+    return target
 
 
 def _serves(target: Target) -> bool:

@@ -69,12 +69,12 @@ class Storage:
             await asyncio.sleep(timings.import_seconds / _STEPS)
             while name in self.failing:
                 self._tell(namespace, name, "ImportInProgress", f"{100 * step / _STEPS:.2f}%", failing=True)
-                await asyncio.sleep(max(timings.import_seconds, 0.05))
+                await self._store.changed()
             if not blank:
                 self._tell(namespace, name, "ImportInProgress", f"{100 * step / _STEPS:.2f}%")
         await asyncio.sleep(timings.import_seconds / _STEPS)
         while not self._bound(namespace, name):
-            await asyncio.sleep(timings.bind_seconds)
+            await self._store.changed()
         self._tell(namespace, name, "Succeeded", "100.0%")
 
     def _make_claim(self, namespace: str, data_volume: Body, wanted: Body) -> None:

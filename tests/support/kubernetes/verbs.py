@@ -221,8 +221,7 @@ class Verbs:
                     (
                         "metadata.finalizers",
                         "FieldValueForbidden",
-                        f"Forbidden: no new finalizers can be added if the object is being deleted, found new "
-                        f"finalizers {sorted(new)}",
+                        f"Forbidden: no new finalizers while it is being deleted: {sorted(new)}",
                     )
                 ],
             )

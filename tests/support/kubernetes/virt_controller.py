@@ -211,9 +211,10 @@ class VirtController:
         self._cluster.set_status(PODS, namespace, _pod_name(metadata), {"phase": "Running"})
 
     def _new_address(self) -> str:
-        """Each VMI has an address of its own, and all of them are this machine."""
+        """Each VMI has an address of its own on this machine's loopback, in a network that no other cluster here uses."""
         self._addresses += 1
-        return f"127.66.{self._addresses // 250 % 250}.{self._addresses % 250 + 1}"
+        port = self._cluster.port
+        return f"127.{port >> 8 & 255}.{port & 255}.{self._addresses % 254 + 1}"
 
     async def _end(self, namespace: str, name: str, uid: str) -> None:
         timings = self._cluster.config.timings

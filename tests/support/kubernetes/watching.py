@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -66,21 +66,17 @@ class Watch:
         return expired(f"too old resource version: {self._asked} ({self._store.floor})")
 
     async def events(self) -> AsyncIterator[Event]:
-        started = time.monotonic()
-        ends = started + self._timeout_seconds
         if self._too_old(self._asked):
             yield gone_event(f"too old resource version: {self._asked} ({self._store.floor})")
             return
         position = self._asked
         if self._initial or not position:
             position = self._store.revision
-            for stored in self._store.each(self._resource, self._namespace):
-                if self._meant(stored.body):
-                    yield {"type": "ADDED", "object": stored.body}
-            if self._initial:
-                yield self._bookmark(position, initial_end=True)
-        bookmark_at = started + self._bookmark_seconds
-        while True:
+            for event in self._present(position):
+                yield event
+        ends = time.monotonic() + self._timeout_seconds
+        bookmark_at = time.monotonic() + self._bookmark_seconds
+        while time.monotonic() < ends:
             if self._store.floor > position and self._store.revision > position:
                 yield gone_event(f"too old resource version: {position} ({self._store.floor})")
                 return
@@ -88,21 +84,27 @@ class Watch:
                 position = max(position, change.revision)
                 if event := self._event(change):
                     yield event
-            now = time.monotonic()
-            if now >= ends:
-                break
-            if self._bookmarks and now >= bookmark_at:
-                bookmark_at = now + self._bookmark_seconds
+            if self._bookmarks and time.monotonic() >= bookmark_at:
+                bookmark_at = time.monotonic() + self._bookmark_seconds
                 yield self._bookmark(position)
-                continue
-            if self._store.revision > position:
-                # Something was written while the events before it were sent.
-                continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(min(ends, bookmark_at if self._bookmarks else ends) - now):
-                    await self._store.changed()
+            await self._news(position, min(ends, bookmark_at) if self._bookmarks else ends)
         if self._bookmarks:
             yield self._bookmark(position)
+
+    def _present(self, revision: int) -> Iterator[Event]:
+        for stored in self._store.each(self._resource, self._namespace):
+            if self._meant(stored.body):
+                yield {"type": "ADDED", "object": stored.body}
+        if self._initial:
+            yield self._bookmark(revision, initial_end=True)
+
+    async def _news(self, position: int, until: float) -> None:
+        """Wait for a change, unless one came while the events before it were sent."""
+        if self._store.revision > position:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(until - time.monotonic(), 0)):
+                await self._store.changed()
 
     def _event(self, change: Change) -> Event | None:
         """The event as this watcher sees it: what leaves its selection is deleted for it, what enters it is added."""
