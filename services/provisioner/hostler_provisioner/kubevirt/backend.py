@@ -131,7 +131,7 @@ class KubeVirtBackend:
         records = {each.replica_id: each for each in observed.records}
         disks = {each.slot: each for each in observed.disks}
         jobs = {replica_id: start.launch.job_id for replica_id, start in work.starts.items()} | work.jobs_of
-        jobs |= {each.replica_id: each.owner.job_id for each in (*observed.records, *observed.vms)}
+        jobs |= observed.begun
         found: list[ObservedReplica] = []
         for replica_id, job_id in sorted(jobs.items()):
             vm, record = vms.get(replica_id), records.get(replica_id)
@@ -181,10 +181,7 @@ class KubeVirtBackend:
     async def forget(self, job_id: str) -> None:
         """Delete the job's anchor, with all that it owns, and what is left by label; come back when nothing is."""
         turns = await self._open()
-        observed = turns.observed()
-        known = {each.job_id for each in observed.anchors}
-        known |= {each.owner.job_id for each in (*observed.disks, *observed.claims, *observed.records)}
-        if job_id not in known:
+        if job_id not in turns.observed().jobs:
             return
         self._work.going.add(job_id)
         turns.note()
@@ -216,9 +213,7 @@ class KubeVirtBackend:
 
     def _left_of(self, replica_id: str) -> bool:
         turns = self._turning()
-        observed = turns.observed()
-        there = any(each.replica_id == replica_id for each in (*observed.vms, *observed.records))
-        return there or turns.under_way(replica_id)
+        return replica_id in turns.observed().begun or turns.under_way(replica_id)
 
     async def _next_turn(self) -> None:
         """Wait until the loop has looked again."""
@@ -234,8 +229,9 @@ class KubeVirtBackend:
 
     async def _open(self) -> Turns:
         """Connect, list and adopt, unless that has been done."""
-        if self._turns is not None:
-            return self._turns
+        return self._turns or await self._open_once()
+
+    async def _open_once(self) -> Turns:
         async with self._opening:
             if self._turns is not None:
                 return self._turns
@@ -275,7 +271,7 @@ class KubeVirtBackend:
             period_seconds=self._patience.probe_period_seconds,
             timeout_seconds=self._patience.probe_timeout_seconds,
         )
-        objects = Objects(client, watches.caches, self._settings, may_write=lambda: self._may_write())
+        objects = Objects(client, watches.caches, self._settings, may_write=self._fenced)
         turns = Turns(
             self._settings,
             self._patience,
@@ -299,6 +295,9 @@ class KubeVirtBackend:
                 # Its silence is what is being measured.
                 with suppress(HostlerError):
                     await client.ping(MACHINES)
+
+    def _fenced(self) -> bool:
+        return self._may_write()
 
     def _silence_seconds(self) -> float:
         contact = None if self._client is None else self._client.contact_at

@@ -12,4 +12,5 @@ def backoff_seconds(failures: int, rng: random.Random) -> float:
     if failures <= 0:
         return 0.0
     longest = min(_FIRST_SECONDS * 2 ** min(failures - 1, 16), _LONGEST_SECONDS)
-    return longest * (0.5 + 0.5 * rng.random())
+    spread: float = longest * (0.5 + 0.5 * rng.random())
+    return spread

@@ -9,7 +9,7 @@ Importing this module costs 2 s and 60 MB, so nothing that a laptop runs may do 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -136,7 +136,7 @@ class Client:
 
     async def watch(
         self, resource: Resource, *, selector: str, version: str, seconds: int
-    ) -> AsyncIterator[JsonObject]:
+    ) -> AsyncGenerator[JsonObject, None]:
         """What happens after `version`, for at most `seconds`: events with `type` and `object`.
 
         Raises:
@@ -229,7 +229,7 @@ class Client:
         tail = f"?{urlencode(query)}" if query else ""
         url = f"{self._api.configuration.host}{path}{tail}"
         try:
-            response = await self._api.rest_client.request(
+            response: RESTResponse = await self._api.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=limits
             )
             if response.status < 500:
@@ -284,7 +284,7 @@ async def connect(
     )
 
 
-async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+async def _lines(response: aiohttp.ClientResponse) -> AsyncGenerator[bytes, None]:
     """Lines of any length: the reader's own refuses one that is longer than its buffer."""
     rest = bytearray()
     async for chunk in response.content.iter_any():

@@ -95,10 +95,8 @@ def quantity(value: object) -> Decimal:
 
 def _requests(container: JsonObject) -> dict[str, Decimal]:
     # A request that is left out is as large as the limit; that of a device always is.
-    limits = mapping(container, "resources", "limits")
-    return {
-        name: quantity(each) for name, each in (limits | mapping(container, "resources", "requests")).items()
-    }  # type: ignore[operator]  # a JSON object is a dict
+    limits, requests = mapping(container, "resources", "limits"), mapping(container, "resources", "requests")
+    return {name: quantity(each) for name, each in {**limits, **requests}.items()}
 
 
 def _facts(node: JsonObject, taken: Mapping[str, Decimal], runtimes: tuple[str, ...]) -> NodeFacts:

@@ -5,7 +5,7 @@ Only objects with our labels get here; one whose labels can't be read is nobody'
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -36,6 +36,9 @@ class VmPhase(StrEnum):
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     UNKNOWN = "Unknown"
+
+
+_PHASES: Final = {each.value: each for each in VmPhase}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,9 @@ class SeenAnchor:
     deleting_since: datetime | None = None
 
 
+Seen = SeenVm | SeenDisk | SeenClaim | SeenRecord | SeenAnchor
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """Everything of ours."""
@@ -177,6 +183,23 @@ class Observed:
     claims: tuple[SeenClaim, ...] = ()
     records: tuple[SeenRecord, ...] = ()
     anchors: tuple[SeenAnchor, ...] = ()
+
+    @property
+    def all(self) -> tuple[Seen, ...]:
+        """All of it."""
+        return (*self.vms, *self.disks, *self.claims, *self.records, *self.anchors)
+
+    @property
+    def begun(self) -> Mapping[str, str]:
+        """The job of every replica that has a machine or a record."""
+        jobs = {each.replica_id: each.owner.job_id for each in self.records}
+        return jobs | {each.replica_id: each.owner.job_id for each in self.vms}
+
+    @property
+    def jobs(self) -> frozenset[str]:
+        """Every job of which there is anything."""
+        owned = {each.owner.job_id for each in self.disks} | {each.owner.job_id for each in self.claims}
+        return frozenset(owned | set(self.begun.values()) | {each.job_id for each in self.anchors})
 
 
 def observed_from(
@@ -238,7 +261,7 @@ def _vm(vm: JsonObject, owner: Owner) -> SeenVm:
         name=name_of(vm),
         uid=uid_of(vm),
         owner=owner,
-        phase=VmPhase(phase) if phase in VmPhase else VmPhase.UNKNOWN,
+        phase=_PHASES.get(phase, VmPhase.UNKNOWN),
         created_at=moment(vm, "metadata", "creationTimestamp"),
         deleting_since=_deleting(vm),
         node=text(status, "nodeName") or None,

@@ -184,7 +184,7 @@ def reconcile(desired: Desired, observed: Observed, *, now: datetime) -> ObjectP
 
 def _deletions(draft: _Draft, observed: Observed, now: datetime, deadline: timedelta) -> None:
     """What is being deleted is waited for, and told of when that takes too long."""
-    for each in (*observed.vms, *observed.disks, *observed.claims, *observed.records, *observed.anchors):
+    for each in observed.all:
         if each.deleting_since is not None:
             stuck = now - each.deleting_since > deadline
             since = f"being deleted since {each.deleting_since:%Y-%m-%d %H:%M:%S}"
@@ -289,9 +289,9 @@ def _sweep(
     draft: _Draft, desired: Desired, allowed: Mapping[str, int], observed: Observed, taken: frozenset[str]
 ) -> None:
     """Take away what nobody needs any more: free disks beyond what a job may have, and all of a job that is no more."""
-    busy = {each.owner.job_id for each in (*observed.vms, *observed.records)}
+    busy = set(observed.begun.values())
     busy |= {each.job_id for each in desired.wishes if each.replica_id not in desired.ending}
-    for job_id in _jobs(observed):
+    for job_id in sorted(observed.jobs):
         if job_id in desired.going or job_id not in allowed:
             if job_id not in busy:
                 bucket = draft.delete if job_id in desired.going else draft.orphans
@@ -337,12 +337,6 @@ def _all_of(job_id: str, observed: Observed) -> Iterator[Delete]:
 def _delete_claim(claim: SeenClaim, why: str) -> Delete:
     kind = Kind.DISK if claim.data_volume else Kind.CLAIM
     return Delete(kind, claim.name, claim.uid, claim.owner.job_id, why)
-
-
-def _jobs(observed: Observed) -> list[str]:
-    anchored = {each.job_id for each in observed.anchors}
-    owned = {each.owner.job_id for each in (*observed.disks, *observed.claims)}
-    return sorted(anchored | owned)
 
 
 def _by_age(disk: SeenDisk) -> tuple[float, str]:

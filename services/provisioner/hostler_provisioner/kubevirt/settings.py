@@ -1,16 +1,13 @@
 """How the backend behaves towards its cluster; what is made there is said by `machine.ClusterSettings`. Values only."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where the API server is and how patient to be with it.
+    """How patient to be with the API server.
 
     Attributes:
-        kubeconfig: File that says where and who; None as a pod of the cluster itself.
-        context: Of the file; None for its current one.
         request_timeout_seconds: For one call.
         requests_max: Calls at once.
         watch_seconds: Longest life of one watch; the next goes on where it ended.
@@ -19,8 +16,6 @@ class Access:
         unreachable_seconds: One that has said nothing for so long can't be reached.
     """
 
-    kubeconfig: Path | None = None
-    context: str | None = None
     request_timeout_seconds: float = 10.0
     requests_max: int = 16
     watch_seconds: int = 60
