@@ -17,7 +17,9 @@ needs_crds = pytest.mark.skipif(
     crds_folder() is None,
     reason="the definitions of KubeVirt and CDI are not here: HOSTLER_KUBEVIRT_CRDS names their folder",
 )
-WORKSPACE = Guest(argv=(), ssh_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0hostlerhostlerhostlerhostler me@home",))
+WORKSPACE = Guest(
+    argv=(), ssh_keys=("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0hostlerhostlerhostlerhostler me@home",)
+)
 EVERYTHING = ClusterSettings(
     "dallas",
     dedicated_cpus=True,
@@ -66,7 +68,7 @@ def objects(settings: ClusterSettings, **fields: Any) -> dict[str, Any]:
 def test_the_real_schemas_take_every_object(settings, fields):
     found = objects(settings, **fields)
 
-    assert {key: errors_of(each) for key, each in found.items()} == dict.fromkeys(found, [])
+    assert {key: errors_of(each) for key, each in found.items()} == {key: [] for key in found}
 
 
 @needs_crds
@@ -91,7 +93,11 @@ def test_everything_is_owned_by_the_anchor_and_nothing_by_a_machine(settings, fi
     assert "ownerReferences" not in top["metadata"]
     for each in found.values():
         (owner,) = each["metadata"]["ownerReferences"]
-        assert (owner["kind"], owner["name"], owner["uid"]) == ("ConfigMap", top["metadata"]["name"], ANCHOR_UID)
+        assert (owner["kind"], owner["name"], owner["uid"]) == (
+            "ConfigMap",
+            top["metadata"]["name"],
+            ANCHOR_UID,
+        )
         assert owner_of(each["metadata"]["labels"]).job_id == JOB_ID
 
 
@@ -105,7 +111,11 @@ def test_one_entry_is_one_gpu_and_the_product_is_demanded_while_the_node_is_pref
     ]
     demanded = affinity["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert demanded == [
-        {"matchExpressions": [{"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}]}
+        {
+            "matchExpressions": [
+                {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-SXM4-80GB"]}
+            ]
+        }
     ]
     (preferred,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
     assert preferred["preference"]["matchExpressions"][0]["values"] == ["gpu-node-1"]
@@ -114,7 +124,9 @@ def test_one_entry_is_one_gpu_and_the_product_is_demanded_while_the_node_is_pref
 def test_the_machine_has_longer_to_go_down_than_its_server():
     spec = objects(SETTINGS)["VirtualMachineInstance"]["spec"]
 
-    assert spec["terminationGracePeriodSeconds"] == GUEST.shutdown_timeout_seconds + SETTINGS.stop_margin_seconds
+    assert (
+        spec["terminationGracePeriodSeconds"] == GUEST.shutdown_timeout_seconds + SETTINGS.stop_margin_seconds
+    )
 
 
 def test_liveness_waits_for_as_long_as_a_start_may_take():
@@ -139,7 +151,9 @@ def test_the_volumes_of_a_machine_are_the_ones_that_are_made(settings, fields):
     volumes = found["VirtualMachineInstance"]["spec"]["volumes"]
     named = {volume["dataVolume"]["name"] for volume in volumes if "dataVolume" in volume}
     named |= {
-        volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume
+        volume["persistentVolumeClaim"]["claimName"]
+        for volume in volumes
+        if "persistentVolumeClaim" in volume
     }
 
     assert named == {found[key]["metadata"]["name"] for key in ("root", "cache") if key in found}
@@ -165,7 +179,9 @@ def test_a_replacement_takes_over_the_disks_of_its_predecessor():
 
     assert new["root"]["metadata"]["name"] == old["root"]["metadata"]["name"]
     assert new["cache"]["spec"] == old["cache"]["spec"]
-    assert new["VirtualMachineInstance"]["metadata"]["name"] != old["VirtualMachineInstance"]["metadata"]["name"]
+    assert (
+        new["VirtualMachineInstance"]["metadata"]["name"] != old["VirtualMachineInstance"]["metadata"]["name"]
+    )
 
 
 def test_no_secret_is_anywhere_but_in_the_secret():
