@@ -85,7 +85,7 @@ RESOURCES = (
     _built_in("networkpolicies", "NetworkPolicy", "networking.k8s.io", counts_generations=True),
     _built_in("leases", "Lease", "coordination.k8s.io"),
     _built_in("storageclasses", "StorageClass", "storage.k8s.io", namespaced=False),
-    _custom("cdi.kubevirt.io", "v1beta1", "datasources", "DataSource", status=True),
+    _custom("cdi.kubevirt.io", "v1beta1", "datasources", "DataSource"),
     _custom("kubevirt.io", "v1", "virtualmachines", "VirtualMachine", status=True),
     _custom(
         "kubevirt.io",

@@ -152,20 +152,10 @@ class FakeCluster:
         )
 
     def add_node(self, shape: NodeShape) -> None:
-        self.add(
-            NODES,
-            {
-                "metadata": {
-                    "name": shape.name,
-                    "labels": {
-                        "kubernetes.io/hostname": shape.name,
-                        "kubevirt.io/schedulable": "true",
-                        **shape.labels,
-                    },
-                },
-                "spec": {},
-            },
-        )
+        labels = {"kubernetes.io/hostname": shape.name, "kubevirt.io/schedulable": "true", **shape.labels}
+        if shape.product:
+            labels["nvidia.com/gpu.product"] = shape.product
+        self.add(NODES, {"metadata": {"name": shape.name, "labels": labels}, "spec": {}})
         amounts = {
             "cpu": str(shape.cpu),
             "memory": shape.memory,

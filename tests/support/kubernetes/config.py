@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-GPU = "nvidia.com/GA100_A100_PCIE_80GB"
+GPU, PRODUCT = "nvidia.com/GA100_A100_SXM4_80GB", "A100-SXM4-80GB"
+"""Of the hardware profile `gpu.a100` that Hostler ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,10 @@ class NodeShape:
     name: str
     devices: Mapping[str, int] = field(default_factory=lambda: {GPU: 8})
     """GPUs by resource name, all allocatable."""
-    cpu: int = 64
-    memory: str = "512Gi"
+    product: str = PRODUCT
+    """Their name, as GPU feature discovery labels the node; none where it is empty."""
+    cpu: int = 128
+    memory: str = "1200Gi"
     labels: Mapping[str, str] = field(default_factory=dict)
 
 

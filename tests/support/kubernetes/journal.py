@@ -29,6 +29,8 @@ class Written:
     deleting: bool = False
     phase: str | None = None
     node: str | None = None
+    unschedulable: bool = False
+    """Of a VMI: whether no node has room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def written_of(
         deleting="deletionTimestamp" in metadata,
         phase=status.get("phase"),
         node=status.get("nodeName"),
+        unschedulable=any(each.get("reason") == "Unschedulable" for each in status.get("conditions") or ()),
     )
 
 

@@ -163,6 +163,7 @@ class VirtController:
                 taken.setdefault(node_name, []).append(demand)
             node = place(vmi.body, nodes, taken)
             if node is not None:
+                self._tell_condition(namespace, name, uid, "PodScheduled", "True")
                 self._taken[uid] = (node, demand_of(vmi.body))
                 return node
             self._tell_condition(namespace, name, uid, "PodScheduled", "False", "Unschedulable")

@@ -56,7 +56,7 @@ def user_data(guest: Guest, *, hostname: str, cache: Cache) -> str:
         "users": [_user(guest, cache)],
     }
     files = list(guest.files)
-    if cache is Cache.DISK:
+    if cache in (Cache.DISK, Cache.EMPTY):
         device = f"/dev/disk/by-id/virtio-{CACHE_SERIAL}"
         # `auto` leaves a file system of this label as it is: a disk that a predecessor filled keeps what is on it.
         document["fs_setup"] = [
@@ -85,7 +85,8 @@ def user_data(guest: Guest, *, hostname: str, cache: Cache) -> str:
             ["systemctl", "enable", "--now", "--no-block", UNIT_NAME],
         ]
         document["runcmd"] = commands
-    document["write_files"] = [_written(file) for file in files]
+    if files:
+        document["write_files"] = [_written(file) for file in files]
     text = "#cloud-config\n" + json.dumps(document, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
     if len(text) > USER_DATA_BYTES_MAX:
         raise PermanentError(
@@ -147,7 +148,8 @@ def _unit(guest: Guest) -> str:
     return UNIT.format(
         launcher=LAUNCHER_PATH,
         launch=LAUNCH_PATH,
-        user=SERVER_USER,
+        user="root" if guest.as_root else SERVER_USER,
+        log_name=guest.log_name,
         cache=CACHE_PATH,
         stop_seconds=guest.shutdown_timeout_seconds + 5,
     )

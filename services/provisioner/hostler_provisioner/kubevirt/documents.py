@@ -13,7 +13,7 @@ from hostler_provisioner.kubevirt.names import (
 )
 
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
-Manifest: TypeAlias = "Mapping[str, Json]"
+Manifest: TypeAlias = Mapping[str, Json]
 """One object for the Kubernetes API."""
 
 

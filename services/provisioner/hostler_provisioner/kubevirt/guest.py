@@ -46,6 +46,7 @@ class Guest:
         health: The page that says it serves; None likewise.
         shutdown_timeout_seconds: How long it may take to end its requests after SIGTERM.
         ssh_keys: Public keys of those who may log in.
+        as_root: Whether its server is started by root, as what runs containers is.
         log_name: What its lines in the console's log begin with.
     """
 
@@ -57,4 +58,5 @@ class Guest:
     health: HttpCheck | None = None
     shutdown_timeout_seconds: int = 30
     ssh_keys: tuple[str, ...] = ()
+    as_root: bool = False
     log_name: str = "runtime"

@@ -18,6 +18,7 @@ StartLimitIntervalSec=0
 [Service]
 User={user}
 StateDirectory=hostler
+SyslogIdentifier=hostler-{log_name}
 LoadCredential=launch.json:{launch}
 ExecStart=/usr/bin/python3 -I {launcher}
 Restart=on-failure

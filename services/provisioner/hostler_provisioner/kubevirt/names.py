@@ -55,7 +55,9 @@ def job_name(job_id: str) -> str:
 
 def replica_name(job_id: str, replica_id: str, generation: int) -> str:
     """The name of what a replica has once: its virtual machine and its Secret."""
-    return _name("r", replica_id, f"{job_id}/{replica_id}/{generation}")
+    # With their lengths, so that no two triples are written the same.
+    meant = f"{len(job_id)}:{job_id}/{len(replica_id)}:{replica_id}/{generation}"
+    return _name("r", replica_id, meant)
 
 
 def root_disk_name(job_id: str, replica_id: str, generation: int) -> str:
