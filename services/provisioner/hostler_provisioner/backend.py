@@ -5,7 +5,7 @@ named by its replica id, and a backend keeps enough beside its replicas that a p
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -165,6 +165,10 @@ class Backend(Protocol):
 
     cluster: str
     changed: asyncio.Event
+
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        """Ask `may_act` before whatever changes the place from now on: another provisioner may have taken over in the middle of a call."""
+        ...
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """What there is to place replicas on.

@@ -94,9 +94,9 @@ class KubeVirtBackend:
         self._silent_since: float | None = None
         self._may_write: Callable[[], bool] = lambda: True
 
-    def fence(self, may_write: Callable[[], bool]) -> None:
-        """Ask `may_write` before every write from now on."""
-        self._may_write = may_write
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        """Ask `may_act` before every write from now on."""
+        self._may_write = may_act
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """What there is to place machines on."""
