@@ -70,6 +70,7 @@ class Node:
         models_by_runtime: The same for one runtime; where a runtime is not in it, `models` counts.
         reported_at: When the provisioner last said so.
         location: Site that it stands at, as its operator names it.
+        device_name: What its cluster calls its GPUs when it hands them out; None where it does not say.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Node:
     reported_at: datetime
     location: str | None = None
     models_by_runtime: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    device_name: str | None = None
 
     def can_serve(self, model: str, runtime: str) -> bool:
         """Whether the weights of `model` can be had here for `runtime`."""
