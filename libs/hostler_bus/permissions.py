@@ -116,7 +116,12 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         ),
         "scheduler": Access(
             events=("replica.scheduled", "replica.draining", "job.pending", "job.failed", "job.stopped"),
-            buckets=(subjects.BUCKET_NODES, subjects.BUCKET_HARDWARE_PROFILES, _LEASES),
+            buckets=(
+                subjects.BUCKET_NODES,
+                subjects.BUCKET_HARDWARE_PROFILES,
+                subjects.BUCKET_PROJECTS,
+                _LEASES,
+            ),
             writes=((_LEASES, "scheduler"),),
         ),
         "provisioner": Access(

@@ -78,7 +78,7 @@ def _local(chassis: Chassis, settings: ProvisionerSettings) -> LocalBackend:
 
 def _kubevirt(chassis: Chassis, settings: ProvisionerSettings, jobs: JobProjection) -> Backend:
     # The Kubernetes client costs 2 s and 60 MB, which a laptop does without.
-    from hostler_provisioner.kubevirt.assemble import assemble  # noqa: PLC0415
+    from hostler_provisioner.kubevirt.assemble import assemble
 
     def known() -> Mapping[str, Job] | None:
         return {job_id: entry.job for job_id, entry in jobs.jobs.items()} if jobs.caught_up else None

@@ -40,6 +40,7 @@ class Launch:
         image: What its machine boots; None for the backend's own.
         root_disk_gb: Size of its disk; None for the backend's own.
         initialization_seconds: How long its start may take.
+        ssh_keys: Public keys of those who may log in, for a machine without a server.
     """
 
     replica_id: str
@@ -63,6 +64,7 @@ class Launch:
     image: str | None = None
     root_disk_gb: int | None = None
     initialization_seconds: int = 1800
+    ssh_keys: tuple[str, ...] = ()
 
 
 class Unreachable(TemporaryError):

@@ -42,9 +42,7 @@ CLUSTER = ClusterSettings(
     Storage(root_disk_gb=10, cache_gb=20),
     gpu_product_label=None,
 )
-ACCESS = Access(
-    request_timeout_seconds=2.0, watch_seconds=10, heartbeat_seconds=0.3, unreachable_seconds=1.0
-)
+ACCESS = Access(request_timeout_seconds=2.0, watch_seconds=10, heartbeat_seconds=0.3, unreachable_seconds=1.0)
 PATIENCE = Patience(probe_period_seconds=0.05, deletion_deadline_seconds=0.3, turn_seconds=0.2)
 
 
@@ -118,5 +116,3 @@ async def until(
 def launch(replica_id: str, **changes: object) -> Launch:
     """A launch of that replica."""
     return replace(LAUNCH, replica_id=replica_id, **changes)  # type: ignore[arg-type]  # a test's own fields
-
-

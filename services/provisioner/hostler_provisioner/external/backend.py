@@ -71,7 +71,7 @@ class ExternalBackend:
         self._session: aiohttp.ClientSession | None = None
         self._watched: dict[str, _Watched] = {}
 
-    def fence(self, may_act: Callable[[], bool]) -> None:  # noqa: ARG002  # as the port has it
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
         """Nothing to ask: nothing is changed."""
 
     async def nodes(self) -> tuple[NodeFacts, ...]:

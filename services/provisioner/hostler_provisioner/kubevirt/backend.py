@@ -19,6 +19,7 @@ from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedRepl
 from hostler_provisioner.kubevirt.client import Client
 from hostler_provisioner.kubevirt.console import ConsoleLogs
 from hostler_provisioner.kubevirt.guest import Guest
+from hostler_provisioner.kubevirt.guests.runtimes import MODELS_BY_RUNTIME
 from hostler_provisioner.kubevirt.inventory import node_facts
 from hostler_provisioner.kubevirt.machine import ClusterSettings
 from hostler_provisioner.kubevirt.machines import machine_of
@@ -104,7 +105,11 @@ class KubeVirtBackend:
         client = self._connected()
         nodes, _ = await client.listed(NODES)
         pods, _ = await client.listed(PODS, everywhere=True)
-        return node_facts(nodes, pods, tuple(self._settings.images))
+        # Without an image nothing of a kind can be started, whatever the code knows.
+        runtimes = {
+            name: models for name, models in MODELS_BY_RUNTIME.items() if name in self._settings.images
+        }
+        return node_facts(nodes, pods, runtimes)
 
     async def start(self, launch: Launch) -> None:
         """Check the launch and note the wish; nothing when the machine is there, even gone: none is revived."""

@@ -60,7 +60,7 @@ class LocalBackend:
         self._around: Surroundings | None = None
         self._replicas: dict[str, LocalReplica] = {}
 
-    def fence(self, may_act: Callable[[], bool]) -> None:  # noqa: ARG002  # as the port has it
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
         """Nothing to ask: the lock on the folder keeps others out."""
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
