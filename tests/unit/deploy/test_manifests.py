@@ -1,6 +1,10 @@
 """What deploy/kubernetes promises: every document is one that Kubernetes knows, and nobody may do more than it has to."""
 
 import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -10,6 +14,11 @@ import yaml
 from hostler_cli.supervisor.cluster_secrets import secret_files
 from hostler_cli.supervisor.options import SERVICES
 from hostler_kit.settings import PlatformSettings
+from hostler_provisioner.kubevirt import resources
+from hostler_provisioner.kubevirt.guests import nim, parakeet, vllm
+from hostler_provisioner.kubevirt.machine import Network
+from hostler_provisioner.kubevirt.resources import Resource
+from hostler_provisioner.settings import BackendKind, KubernetesSettings, ProvisionerSettings
 from scripts.render_settings import SERVICES as SETTINGS
 from tests.support.manifests import (
     CHART,
@@ -104,6 +113,14 @@ def test_an_image_has_a_version(name: str):
         assert re.fullmatch(r"[^\s:@]+(:(?!latest$)[\w.-]+|@sha256:[0-9a-f]{64})", container["image"])
 
 
+def test_the_image_is_this_version():
+    project = tomllib.loads((KUBERNETES.parents[1] / "pyproject.toml").read_text())["project"]
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (project["version"], project["version"])
+    images = {container["image"] for _, _, container in containers(folder("base"))}
+    assert f"hostler:{project['version']}" in images
+
+
 def test_the_servers_are_those_of_compose():
     compose = yaml.safe_load((KUBERNETES.parents[1] / "compose.yaml").read_text())["services"]
     found = folder("base")
@@ -156,6 +173,8 @@ def test_every_variable_is_a_setting_of_its_service(name: str):
         if service not in groups:
             continue
         known = _variables(PlatformSettings) | _variables(groups[service])
+        if service == "provisioner":
+            known |= _variables(KubernetesSettings)
         if service == "api":  # for the command line in its pod
             known |= {"HOSTLER_API_URL", "HOSTLER_ROUTER_URL", "HOSTLER_API_KEY_FILE"}
         given = [each["name"] for each in container["env"]]
@@ -177,6 +196,10 @@ def test_every_value_is_one_that_the_settings_take(name: str, monkeypatch: pytes
                 for each in container["env"]:
                     environment.setenv(each["name"], each.get("value", "pod-0"))
                 platform, own = PlatformSettings(), groups[service]()
+                kubernetes = KubernetesSettings()
+            if isinstance(own, ProvisionerSettings):
+                assert (own.backend, kubernetes.namespace) == (BackendKind.KUBEVIRT, MACHINES)
+                assert kubernetes.images
             assert (own.name, own.ops_port) == ("pod-0", 9090)
             assert platform.nats_user == service
 
@@ -309,6 +332,41 @@ def test_beyond_the_namespace_of_machines_nothing_is_changed(name: str):
 
 
 @with_pods
+def test_the_provisioner_may_do_all_that_its_backend_does(name: str):
+    found = everything(name)
+    role = one(found, "Role", "hostler-provisioner")
+    (inventory,) = of_kind(found, "ClusterRole")
+    kinds = [each for each in vars(resources).values() if isinstance(each, Resource)]
+    made = {*resources.OF_A_JOB, resources.SECRETS}
+    wanted = {
+        **{each: {"get", "create", "patch", "delete"} for each in made},
+        resources.PODS: {"get", "list"},
+        resources.NODES: {"list", "watch"},
+    }
+    for each in (*resources.WATCHED, *resources.OF_A_JOB):
+        wanted[each] = wanted[each] | {"list", "watch"}
+    assert set(wanted) == set(kinds)
+    for resource, verbs in wanted.items():
+        rules = (role if resource.namespaced else inventory)["rules"]
+        assert verbs <= {
+            verb
+            for rule in rules
+            if resource.group in rule["apiGroups"] and resource.plural in rule["resources"]
+            for verb in rule["verbs"]
+        }, resource.plural
+
+
+def test_the_policies_of_replicas_let_our_pods_in():
+    """The provisioner writes them; it knows the pods of routers and provisioners by labels that they have here."""
+    found = folder("base")
+    for peer in Network().callers:
+        component = peer.pod_labels["app.kubernetes.io/component"]
+        labels = dict(pods(found))[f"hostler-{component}"]["metadata"]["labels"]
+        assert chosen_by({"matchLabels": peer.pod_labels}, labels)
+        assert peer.namespace_labels == {"kubernetes.io/metadata.name": "hostler"}
+
+
+@with_pods
 def test_only_the_provisioner_is_bound_to_a_role(name: str):
     found = everything(name)
     for binding in of_kind(found, "RoleBinding", "ClusterRoleBinding"):
@@ -380,6 +438,18 @@ def test_only_router_and_provisioner_go_to_machines():
     assert going == {"hostler-router", "hostler-provisioner"}
 
 
+def test_every_port_of_a_runtime_is_open_to_the_router():
+    (policy,) = (
+        each["spec"]
+        for each in of_kind(folder("base"), "NetworkPolicy")
+        if each["metadata"]["name"] == "hostler-router"
+    )
+    open_ports = {
+        port["port"] for rule in policy["egress"] if MACHINES in str(rule["to"]) for port in rule["ports"]
+    }
+    assert open_ports == {vllm.PORT, parakeet.PORT, nim.PORT}
+
+
 def _variables(group: type[Any]) -> set[str]:
     prefix = group.model_config.get("env_prefix", "")
     return {
@@ -423,6 +493,18 @@ def test_alerts_are_about_figures_that_there_are():
         # The router puts the beginning before its own.
         spellings = (word, stem, stem.removeprefix("hostler_router_"))
         assert any(f'"{each}"' in code for each in spellings), word
+
+
+def test_alerts_are_rules_that_prometheus_takes(tmp_path: Path):
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("no promtool here, which comes with Debian's prometheus")
+    (rule,) = of_kind(folder("components/monitoring"), "PrometheusRule")
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule["spec"]))
+    done = subprocess.run(
+        [promtool, "check", "rules", tmp_path / "rules.yaml"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_monitoring_keeps_the_label_job_for_inference_jobs():
