@@ -183,8 +183,12 @@ class SimulatedPlace:
     most_cores: float = 0.0
     cut: list[str] = field(default_factory=list)
 
-    async def node(self) -> NodeFacts:
-        return NodeFacts("node-a", self.cores, 2**40, {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)})
+    async def nodes(self) -> tuple[NodeFacts, ...]:
+        models = {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)}
+        return (NodeFacts("node-a", self.cores, 2**40, models),)
+
+    async def forget(self, job_id: str) -> None:
+        return
 
     async def start(self, launch: Launch) -> None:
         if launch.replica_id in self.running:

@@ -175,7 +175,7 @@ class Fleet:
             done=provisioner.loop.note,
         )
         provisioner.use(effects)
-        self.spawn(provisioner.report_node())
+        self.spawn(provisioner.report_nodes())
         self.spawn(provisioner.loop.run())
 
     async def _start_autoscaler(self, name: str) -> None:

@@ -53,7 +53,7 @@ def main() -> None:
         for backend in (local, external):
             provisioner = await _act_for(chassis, settings, bus, jobs, launches, metrics, backend)
             if backend is local:
-                chassis.spawn("node", provisioner.report_node())
+                chassis.spawn("node", provisioner.report_nodes())
         chassis.readiness.add("jobs", lambda: caught_up(jobs.caught_up, "the job log"))
         chassis.spawn("jobs", jobs.run(bus))
         resync(chassis, bus, platform, jobs=jobs)

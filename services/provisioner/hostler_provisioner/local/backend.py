@@ -59,9 +59,9 @@ class LocalBackend:
         self._around: Surroundings | None = None
         self._replicas: dict[str, LocalReplica] = {}
 
-    async def node(self) -> NodeFacts:
+    async def nodes(self) -> tuple[NodeFacts, ...]:
         """This machine."""
-        return await asyncio.to_thread(node_facts, self._settings.model_paths)
+        return (await asyncio.to_thread(node_facts, self._settings.model_paths),)
 
     async def start(self, launch: Launch) -> None:
         """Check the launch, record the wish and begin; nothing when the replica is there, even gone: none is revived."""
@@ -89,6 +89,9 @@ class LocalBackend:
         await replica.stop(grace_seconds)
         self._replicas.pop(replica_id, None)
         self.changed.set()
+
+    async def forget(self, job_id: str) -> None:
+        """Nothing: a job has nothing here beside its replicas."""
 
     async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:
         """What the process wrote; it stays for a day after the replica was stopped."""
