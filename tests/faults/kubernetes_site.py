@@ -123,9 +123,7 @@ class KubernetesSite:
 
         self.until(there, f"job {job_id} has {replicas} ready replicas")
 
-    def until(
-        self, holds: Callable[[], object], what: str, *, timeout_seconds: float = CALM_SECONDS
-    ) -> None:
+    def until(self, holds: Callable[[], object], what: str, *, timeout_seconds: float = CALM_SECONDS) -> None:
         deadline = time.monotonic() + timeout_seconds
         while not holds():
             assert time.monotonic() < deadline, f"not within {timeout_seconds:g} s: {what}"
@@ -154,7 +152,9 @@ class KubernetesSite:
     def judgement(self, jobs: tuple[str, ...] = ()) -> list[Violation]:
         """All that was wrong up to now; `jobs` are those that may still have something in the cluster."""
         events = self.events()
-        scheduled = {each.replica_id for each in events if each.name == "replica.scheduled" and each.replica_id}
+        scheduled = {
+            each.replica_id for each in events if each.name == "replica.scheduled" and each.replica_id
+        }
         return [
             *judge.judge(self.cluster.journal(), jobs=set(jobs), replicas=scheduled),
             *check(self.requests(), events, []),
@@ -183,7 +183,13 @@ class ServiceKiller(threading.Thread):
     """Ends services at random by SIGKILL and starts each again, as whatever supervises them would."""
 
     def __init__(
-        self, site: KubernetesSite, notebook: Notebook, rng: random.Random, *, kills: int, gaps: tuple[float, float]
+        self,
+        site: KubernetesSite,
+        notebook: Notebook,
+        rng: random.Random,
+        *,
+        kills: int,
+        gaps: tuple[float, float],
     ) -> None:
         super().__init__(name="killer")
         self._site = site
@@ -217,7 +223,9 @@ def kubernetes_site(
         _make_namespace(cluster)
         with service_processes(folder) as services:
             site = _site(folder, services, cluster, provisioning)
-            names = ["api-1", "scheduler-1", "provisioner-1"] + (["scheduler-2", "provisioner-2"] if twins else [])
+            names = ["api-1", "scheduler-1", "provisioner-1"] + (
+                ["scheduler-2", "provisioner-2"] if twins else []
+            )
             for name in names:
                 site.start(name)
             try:

@@ -60,7 +60,11 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
         hands.close()
         notebook.close()
         found = [*problems, *site.judgement()]
-        made = [each for each in of_hostler(site.cluster.journal()) if (each.resource, each.what) == (VMIS, "created")]
+        made = [
+            each
+            for each in of_hostler(site.cluster.journal())
+            if (each.resource, each.what) == (VMIS, "created")
+        ]
         kills = Counter(each.target for each in read_facts(tmp_path / "kills.jsonl", Kill))
         jobs = {each.job_id for each in site.events()}
 
