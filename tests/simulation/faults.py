@@ -6,7 +6,7 @@ The faults stand at the edges: between a service and the bus, and in the place w
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -182,6 +182,9 @@ class SimulatedPlace:
     requests_on: dict[str, int] = field(default_factory=dict)
     most_cores: float = 0.0
     cut: list[str] = field(default_factory=list)
+
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        return
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         models = {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)}

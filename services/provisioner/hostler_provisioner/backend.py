@@ -5,7 +5,7 @@ named by its replica id, and a backend keeps enough beside its replicas that a p
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +40,7 @@ class Launch:
         image: What its machine boots; None for the backend's own.
         root_disk_gb: Size of its disk; None for the backend's own.
         initialization_seconds: How long its start may take.
+        ssh_keys: Public keys of those who may log in, for a machine without a server.
     """
 
     replica_id: str
@@ -63,6 +64,7 @@ class Launch:
     image: str | None = None
     root_disk_gb: int | None = None
     initialization_seconds: int = 1800
+    ssh_keys: tuple[str, ...] = ()
 
 
 class Unreachable(TemporaryError):
@@ -165,6 +167,10 @@ class Backend(Protocol):
 
     cluster: str
     changed: asyncio.Event
+
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        """Ask `may_act` before whatever changes the place from now on: another provisioner may have taken over in the middle of a call."""
+        ...
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """What there is to place replicas on.

@@ -58,6 +58,7 @@ class Launches:
             image=spec.runtime_image,
             root_disk_gb=spec.root_disk_gb,
             initialization_seconds=spec.timeouts.initialization_seconds,
+            ssh_keys=spec.ssh_keys,
         )
 
     async def _profile(self, name: str) -> HardwareProfile:

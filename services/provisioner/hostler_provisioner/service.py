@@ -144,6 +144,7 @@ class Provisioner:
                 gpus=facts.gpus,
             ),
             gpu_model=facts.gpu_model,
+            device_name=facts.device_name,
             runtimes=tuple(facts.models_by_runtime),
             models=tuple(sorted({model for models in listed for model in models or ()})),
             reported_at=self._clock.now(),

@@ -54,6 +54,10 @@ class KubernetesSettings(SettingsGroup):
     """Secret with which nodes pull containerDisks."""
     dedicated_cpus: bool = False
     """Whether a machine gets whole physical cores of its own."""
+    shutdown_timeout_seconds: int = Field(default=120, ge=1)
+    """How long a server that is told to end may go on with the requests that it has."""
+    ngc_api_key_file: Path | None = None
+    """File with NVIDIA's key for NIM containers and their models, for clusters that run them."""
     request_timeout_seconds: float = Field(default=10.0, gt=0)
     """For one call of the API server."""
     requests_max: int = Field(default=16, ge=1)

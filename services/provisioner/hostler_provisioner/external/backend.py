@@ -6,6 +6,7 @@ again with the first observation. What a server writes to its log is its owner's
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,6 +70,9 @@ class ExternalBackend:
         self._probe_timeout_seconds = probe_timeout_seconds
         self._session: aiohttp.ClientSession | None = None
         self._watched: dict[str, _Watched] = {}
+
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
+        """Nothing to ask: nothing is changed."""
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """No machine of ours: placements name the servers themselves."""

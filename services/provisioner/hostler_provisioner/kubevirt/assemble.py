@@ -2,16 +2,17 @@
 
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from hostler_domain.errors import PermanentError
 from hostler_domain.job import Job
 from hostler_domain.phases import DesiredPhase, JobPhase
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
-from hostler_provisioner.backend import Launch
 from hostler_provisioner.kubevirt.backend import KubeVirtBackend
 from hostler_provisioner.kubevirt.client import Client, connect
-from hostler_provisioner.kubevirt.guest import Guest
+from hostler_provisioner.kubevirt.guests.runtimes import guest_of
+from hostler_provisioner.kubevirt.guests.wanted import GuestSettings
 from hostler_provisioner.kubevirt.machine import ClusterSettings, Storage
 from hostler_provisioner.kubevirt.settings import Access, Patience
 from hostler_provisioner.settings import KubernetesSettings
@@ -21,13 +22,17 @@ def assemble(
     cluster: str,
     settings: KubernetesSettings,
     *,
-    guest_of: Callable[[Launch], Guest],
     jobs: Callable[[], Mapping[str, Job] | None],
     clock: Clock,
     rng: random.Random,
     logger: Logger,
 ) -> KubeVirtBackend:
     """The backend of one cluster; `jobs` gives all jobs, or None while they are not known."""
+    key_file = settings.ngc_api_key_file
+    guests = GuestSettings(
+        settings.shutdown_timeout_seconds,
+        key_file.read_text(encoding="utf-8").strip() if key_file is not None else None,
+    )
     access = Access(
         request_timeout_seconds=settings.request_timeout_seconds,
         requests_max=settings.requests_max,
@@ -57,7 +62,7 @@ def assemble(
             local_storage=settings.local_storage,
         ),
         connect=open_client,
-        guest_of=guest_of,
+        guest_of=partial(guest_of, settings=guests),
         disks=disks,
         clock=clock,
         rng=rng,

@@ -19,6 +19,7 @@ from hostler_provisioner.backend import Launch, LogPart, NodeFacts, ObservedRepl
 from hostler_provisioner.kubevirt.client import Client
 from hostler_provisioner.kubevirt.console import ConsoleLogs
 from hostler_provisioner.kubevirt.guest import Guest
+from hostler_provisioner.kubevirt.guests.runtimes import MODELS_BY_RUNTIME
 from hostler_provisioner.kubevirt.inventory import node_facts
 from hostler_provisioner.kubevirt.machine import ClusterSettings
 from hostler_provisioner.kubevirt.machines import machine_of
@@ -94,9 +95,9 @@ class KubeVirtBackend:
         self._silent_since: float | None = None
         self._may_write: Callable[[], bool] = lambda: True
 
-    def fence(self, may_write: Callable[[], bool]) -> None:
-        """Ask `may_write` before every write from now on."""
-        self._may_write = may_write
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        """Ask `may_act` before every write from now on."""
+        self._may_write = may_act
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """What there is to place machines on."""
@@ -104,7 +105,11 @@ class KubeVirtBackend:
         client = self._connected()
         nodes, _ = await client.listed(NODES)
         pods, _ = await client.listed(PODS, everywhere=True)
-        return node_facts(nodes, pods, tuple(self._settings.images))
+        # Without an image nothing of a kind can be started, whatever the code knows.
+        runtimes = {
+            name: models for name, models in MODELS_BY_RUNTIME.items() if name in self._settings.images
+        }
+        return node_facts(nodes, pods, runtimes)
 
     async def start(self, launch: Launch) -> None:
         """Check the launch and note the wish; nothing when the machine is there, even gone: none is revived."""

@@ -1,13 +1,20 @@
 """How long to wait before the next try. Pure."""
 
-import random
-from typing import Final
+from typing import Final, Protocol
 
 _FIRST_SECONDS: Final = 0.5
 _LONGEST_SECONDS: Final = 60.0
 
 
-def backoff_seconds(failures: int, rng: random.Random) -> float:
+class Rng(Protocol):
+    """What spreads the tries."""
+
+    def random(self) -> float:
+        """A number from 0 to 1, without 1."""
+        ...
+
+
+def backoff_seconds(failures: int, rng: Rng) -> float:
     """Seconds before the next try after so many failures in a row: twice as long each time, spread over its upper half."""
     if failures <= 0:
         return 0.0

@@ -32,14 +32,14 @@ _SUFFIXES: Final[Mapping[str, int]] = {
 
 
 def node_facts(
-    nodes: Iterable[JsonObject], pods: Iterable[JsonObject], runtimes: tuple[str, ...]
+    nodes: Iterable[JsonObject], pods: Iterable[JsonObject], runtimes: Mapping[str, tuple[str, ...] | None]
 ) -> tuple[NodeFacts, ...]:
     """The facts of every node that takes machines, by name.
 
     Args:
         nodes: All nodes.
         pods: All pods of all namespaces.
-        runtimes: Kinds of inference server that machines can run; each can serve any model.
+        runtimes: Kinds of inference server that machines can run, each with the models that it can serve; None means any.
     """
     taken: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     for pod in pods:
@@ -99,7 +99,9 @@ def _requests(container: JsonObject) -> dict[str, Decimal]:
     return {name: quantity(each) for name, each in {**limits, **requests}.items()}
 
 
-def _facts(node: JsonObject, taken: Mapping[str, Decimal], runtimes: tuple[str, ...]) -> NodeFacts:
+def _facts(
+    node: JsonObject, taken: Mapping[str, Decimal], runtimes: Mapping[str, tuple[str, ...] | None]
+) -> NodeFacts:
     allocatable = {
         name: quantity(each) - taken.get(name, Decimal(0))
         for name, each in mapping(node, "status", "allocatable").items()
@@ -117,7 +119,7 @@ def _facts(node: JsonObject, taken: Mapping[str, Decimal], runtimes: tuple[str, 
         hostname=name_of(node),
         cpu_cores=max(float(allocatable.get("cpu", Decimal(0))), 0.0),
         memory_bytes=max(memory, 0),
-        models_by_runtime=dict.fromkeys(runtimes),
+        models_by_runtime=runtimes,
         gpus=gpus,
         gpu_model=texts(node, "metadata", "labels").get(_PRODUCT_LABEL) or _product(device),
         device_name=device,

@@ -1,6 +1,6 @@
 """How far a replica is, from what is seen of its objects and what its server answers. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hostler_provisioner.backend import Step
 from hostler_provisioner.kubevirt.observed import SeenDisk, SeenRecord, SeenVm, VmPhase
@@ -36,10 +36,10 @@ def stage_of(
     | no      | none                     |                  | no     | importing, left off                         |
     | any     | Pending                  |                  | any    | importing, as far as the disk is            |
     | any     | Scheduling, Scheduled    |                  | any    | booting                                     |
-    | any     | Running                  | none is asked    | any    | ready when KubeVirt says so, else booting   |
-    | any     | Running                  | was asked        | any    | what it answers                             |
-    | any     | Unknown                  | was ready        | any    | unhealthy                                   |
-    | any     | Unknown                  | was never ready  | any    | booting                                     |
+    | any     | Running, Unknown         | none is asked    | any    | ready when KubeVirt says so, else booting   |
+    | any     | Running, Unknown         | was asked        | any    | what it answers                             |
+
+    Unknown means that the cluster can't reach the node; whether callers can is seen by asking.
     """
     if vm is None:
         if refusal is not None:
@@ -57,9 +57,8 @@ def stage_of(
         case VmPhase.SCHEDULING | VmPhase.SCHEDULED:
             return Stage(Step.BOOTING, None, vm.detail or "its machine is being started")
         case VmPhase.UNKNOWN:
-            served = health is not None and health.step in (Step.READY, Step.UNHEALTHY)
-            step = Step.UNHEALTHY if served else Step.BOOTING
-            return Stage(step, None, f"its node {vm.node or ''} can't be reached".replace("  ", " "))
+            stage = _running(vm, record, health)
+            return replace(stage, detail=f"the cluster can't reach its node {vm.node or ''}".rstrip())
         case _:
             return _running(vm, record, health)
 

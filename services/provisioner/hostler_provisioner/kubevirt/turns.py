@@ -128,12 +128,10 @@ class Turns:
         targets: dict[str, Target] = {}
         for vm in observed.vms:
             record = records.get(vm.replica_id)
-            running = vm.phase is VmPhase.RUNNING and vm.deleting_since is None
+            running = vm.phase in (VmPhase.RUNNING, VmPhase.UNKNOWN) and vm.deleting_since is None
             if running and vm.ip and record is not None and record.noted.port is not None:
                 url = f"{endpoint(vm.ip, record.noted.port)}{record.noted.health_path}"
                 targets[vm.replica_id] = Target(url, vm.ready)
-            elif vm.phase is VmPhase.UNKNOWN and self.probes.health(vm.replica_id) is not None:
-                continue
         self.probes.aim(targets)
 
     async def _run(self) -> None:

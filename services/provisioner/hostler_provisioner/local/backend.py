@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +59,9 @@ class LocalBackend:
         self._lock_fd: int | None = None
         self._around: Surroundings | None = None
         self._replicas: dict[str, LocalReplica] = {}
+
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
+        """Nothing to ask: the lock on the folder keeps others out."""
 
     async def nodes(self) -> tuple[NodeFacts, ...]:
         """This machine."""
