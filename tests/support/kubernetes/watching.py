@@ -66,9 +66,6 @@ class Watch:
         return expired(f"too old resource version: {self._asked} ({self._store.floor})")
 
     async def events(self) -> AsyncIterator[Event]:
-        if self._too_old(self._asked):
-            yield gone_event(f"too old resource version: {self._asked} ({self._store.floor})")
-            return
         position = self._asked
         if self._initial or not position:
             position = self._store.revision
