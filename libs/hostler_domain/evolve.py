@@ -299,7 +299,7 @@ def _moved(replica: Replica, change: ReplicaChange) -> Replica:
         case ReplicaUnhealthy():
             return replace(moved, detail=change.detail)
         case ReplicaDraining():
-            return replace(moved, reason=change.reason, progress=None)
+            return replace(moved, reason=change.reason, yields_to=change.yields_to, progress=None)
         case ReplicaFailed():
             return replace(moved, reason=change.reason, detail=change.detail, progress=None)
         case ReplicaTerminating():

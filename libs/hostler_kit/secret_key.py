@@ -1,6 +1,7 @@
 """The one secret that the services of an installation share, and what is made from it.
 
-It comes from a file that only its owner can read. Tokens are sealed with it (AES-256-GCM, the name of the secret as associated
+It comes from a file that only its owner can read, or that is root's and read by the group of this process, as Kubernetes
+mounts a Secret. Tokens are sealed with it (AES-256-GCM, the name of the secret as associated
 data, so that a sealed value can't be moved to another name); the key that a replica asks of its callers is derived from it, so
 that the provisioner and every router know the key without it ever being stored or sent.
 """
@@ -93,16 +94,28 @@ def read_secret_key(path: Path) -> SecretKey:
 
 
 def read_private(path: Path, what: str) -> str:
-    """The one line of a file that only its owner can read.
+    """The one line of a file that only its owner can read, or that root lets this process's group read.
 
     Raises:
         BadSecret: there is no such file, or others can read it; `what` says what was wanted.
     """
     try:
-        mode = path.stat().st_mode
+        facts = path.stat()
         text = path.read_text().strip()
     except OSError as error:
         raise BadSecret(f"the {what} file {path} can't be read: {error.strerror}") from None
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    groups = frozenset((os.getgid(), *os.getgroups()))
+    if not is_private(facts.st_mode, owner=facts.st_uid, group=facts.st_gid, user=os.getuid(), groups=groups):
         raise BadSecret(f"the {what} file {path} must be readable by its owner only (chmod 600)")
     return text
+
+
+def is_private(mode: int, *, owner: int, group: int, user: int, groups: frozenset[int]) -> bool:
+    """Whether nobody but this process's user, and root, who may read anything, can be meant to read such a file.
+
+    Kubernetes mounts a Secret as root's, readable by one group that it makes up for the pod; the user could not read it otherwise.
+    """
+    if not mode & (stat.S_IRWXG | stat.S_IRWXO):
+        return True
+    beyond_reading = stat.S_IWGRP | stat.S_IXGRP | stat.S_IRWXO
+    return owner == 0 and user != 0 and group in groups and group != 0 and not mode & beyond_reading

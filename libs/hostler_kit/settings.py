@@ -30,6 +30,8 @@ class PlatformSettings(SettingsGroup):
     """Its password."""
     nats_password_file: Path | None = None
     """File with the password, readable by its owner only; read where the variable above is empty."""
+    nats_replicas: int | None = Field(default=None, ge=1, le=5)
+    """How many NATS servers hold each stream and bucket, the same for all services: 3 of three servers survives the loss of one. Without a value there is one, or as many as an operator chose."""
     nats_connect_timeout_seconds: float = 30.0
     """How long a service tries to reach NATS at its start before it gives up and exits; afterwards it tries for ever."""
     projection_resync_seconds: float = Field(default=600.0, gt=0)

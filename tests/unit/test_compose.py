@@ -112,6 +112,16 @@ def test_the_image_is_made_from_locked_packages_and_runs_as_a_fixed_user() -> No
     assert DOCKERFILE.rindex("USER hostler") > DOCKERFILE.rindex("FROM ")
 
 
+def test_the_build_sees_every_file_that_it_copies() -> None:
+    copied = {
+        word
+        for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+        for word in line.split()[:-1]
+    }
+    seen = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    assert {word.replace("wheel[s]", "wheels") for word in copied} == seen
+
+
 def test_routers_are_told_a_name_under_which_replicas_are_found() -> None:
     environment = CONTAINERS["provisioner"]["environment"]
     assert environment["HOSTLER_PROVISIONER_REPLICA_HOST"] == "provisioner"

@@ -11,7 +11,7 @@ from hostler_bus.permissions import permissions_of
 NATS_OPERATOR: Final = "operator"
 """The one user that is not a service and may do everything: for people with the `nats` command."""
 SYNC_ALWAYS: Final = "always"
-_PAYLOAD_MAX: Final = "8MB"
+NATS_PAYLOAD_MAX: Final = "8MB"
 _VALKEY_MEMORY_MAX: Final = "256mb"
 
 
@@ -46,26 +46,27 @@ def nats_conf(
     passwords (by user: services and the operator) are plain text in a file of mode 0600, because bcrypt would cost each
     connection a tenth of a second. Clients come to `host`; the health page is for this machine alone.
     """
-    users = "\n".join(_user(name, password) for name, password in passwords.items())
+    users = nats_users({name: json.dumps(password) for name, password in passwords.items()})
     return f"""\
 listen: "{host}:{port}"
 http: "127.0.0.1:{monitor_port}"
 server_name: hostler
-max_payload: {_PAYLOAD_MAX}
-authorization {{
-  users: [
-{users}
-  ]
-}}
-jetstream {{
+max_payload: {NATS_PAYLOAD_MAX}
+{users}jetstream {{
   store_dir: {json.dumps(str(store_dir))}
   sync_interval: {json.dumps(sync_interval)}
 }}
 """
 
 
+def nats_users(passwords: Mapping[str, str]) -> str:
+    """Render the block of users; each password is a word as NATS reads it: in quotes, or `$NAME` of a variable."""
+    users = "\n".join(_user(name, password) for name, password in passwords.items())
+    return f"authorization {{\n  users: [\n{users}\n  ]\n}}\n"
+
+
 def _user(name: str, password: str) -> str:
-    login = f"user: {json.dumps(name)}, password: {json.dumps(password)}"
+    login = f"user: {json.dumps(name)}, password: {password}"
     if name == NATS_OPERATOR:
         return f"    {{ {login} }}"
     allowed = permissions_of(name)

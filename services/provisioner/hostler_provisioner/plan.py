@@ -14,6 +14,7 @@ from hostler_domain.changes import (
     Change,
     ReplicaBooting,
     ReplicaChange,
+    ReplicaDraining,
     ReplicaFailed,
     ReplicaImporting,
     ReplicaLoading,
@@ -103,7 +104,8 @@ class View:
         observed: All replicas that the backend sees.
         in_flight: Requests that the routers still have on draining replicas, by replica id; absent where some router could not
             be asked.
-        busy: Replicas with an action under way.
+        busy: Replicas and jobs with an action under way.
+        unreachable: Why nothing is known of our replicas; empty while they are observed.
     """
 
     cluster: str
@@ -112,6 +114,7 @@ class View:
     observed: tuple[ObservedReplica, ...]
     in_flight: Mapping[str, int]
     busy: frozenset[str]
+    unreachable: str = ""
 
 
 def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
@@ -127,10 +130,18 @@ def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
             if replica.replica_id not in view.busy:
                 wished = _for_replica(job, replica, seen.get(replica.replica_id), view, limits, now)
                 actions.extend(room.admitted(job, replica, action, now) for action in wished)
-        if job.status.phase is JobPhase.DELETING and all(each.ended for each in job.replicas):
+        if _finishes(job, view):
             actions.append(FinishJob(job.job_id))
     actions.extend(_orphans(view.observed, known, view.busy))
     return tuple(actions)
+
+
+def _finishes(job: Job, view: View) -> bool:
+    """Whether the job is to be buried, by us: whoever still remembers a place of a replica takes away what is left there."""
+    if job.status.phase is not JobPhase.DELETING or job.job_id in view.busy:
+        return False
+    clusters = {each.placement.cluster for each in job.replicas}
+    return all(each.ended for each in job.replicas) and (not clusters or view.cluster in clusters)
 
 
 class _Room:
@@ -179,6 +190,8 @@ def _orphans(
 def _for_replica(
     job: Job, replica: Replica, seen: ObservedReplica | None, view: View, limits: Limits, now: datetime
 ) -> tuple[Action, ...]:
+    if seen is not None and seen.leaving and replica.active and seen.step is not Step.GONE:
+        return (Report(job.job_id, ReplicaDraining(now, replica.replica_id, ReplicaReason.REPLACED)),)
     match replica.state:
         case ReplicaState.DRAINING:
             return _draining(job, replica, seen, view, limits, now)
@@ -199,6 +212,8 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
     | any but ready, gone | yes     | any        | end, then failed(Initiali...)   |
     | nothing             | no      | Scheduled  | start                           |
     | nothing             | no      | further on | failed(Lost)                    |
+    | left off            | no      | not Booted | start, which completes it       |
+    | left off            | no      | further on | end, then failed(Lost)          |
     | ready               | any     | any        | report ready                    |
     | importing..loading  | no      | behind     | report the step                 |
     """
@@ -214,6 +229,10 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
         if replica.state is ReplicaState.SCHEDULED:
             return (StartReplica(job.job_id, replica.replica_id),)
         return (Report(job.job_id, _lost(replica, now)),)
+    if seen.incomplete:
+        if replica.state in (ReplicaState.SCHEDULED, ReplicaState.IMPORTING):
+            return (StartReplica(job.job_id, replica.replica_id),)
+        return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     if seen.step is Step.READY and seen.endpoint_url is not None:
         return (Report(job.job_id, ReplicaReady(now, replica.replica_id, seen.endpoint_url)),)
     return _progress(job, replica, seen, now)
@@ -244,6 +263,7 @@ def _serving(
     | ------------------------ | --------- | ---------------------------------------------- |
     | nothing                  | any       | failed(Lost)                                   |
     | gone                     | any       | end, then failed(Crashed)                      |
+    | left off                 | any       | end, then failed(Lost)                         |
     | ready, at another url    | any       | report ready (it was adopted)                  |
     | ready                    | Unhealthy | report ready                                   |
     | not ready                | Ready     | report unhealthy                               |
@@ -254,6 +274,8 @@ def _serving(
     if seen.step is Step.GONE:
         failed = ReplicaFailed(now, replica.replica_id, ReplicaReason.CRASHED, _last_words(seen))
         return (_end(job, replica, failed, failed.detail),)
+    if seen.incomplete:
+        return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     healthy = seen.step is Step.READY and seen.endpoint_url is not None
     if healthy and seen.endpoint_url is not None:
         if replica.state is ReplicaState.UNHEALTHY or replica.endpoint_url != seen.endpoint_url:
@@ -291,7 +313,9 @@ def _end(job: Job, replica: Replica, then: ReplicaChange, why: str) -> EndReplic
 
 
 def _lost(replica: Replica, now: datetime) -> ReplicaFailed:
-    return ReplicaFailed(now, replica.replica_id, ReplicaReason.LOST, "its process is not there any more")
+    return ReplicaFailed(
+        now, replica.replica_id, ReplicaReason.LOST, "its process or machine is not there any more"
+    )
 
 
 def _last_words(seen: ObservedReplica) -> str:

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from hostler_bus.errors import BadSubject, UnknownBucket
 from hostler_bus.matching import matches
 from hostler_bus.nats_topology import config_of, differences
-from hostler_bus.topology import TOPOLOGY, Storage, WhenFull
+from hostler_bus.permissions import ACCESS
+from hostler_bus.topology import TOPOLOGY, Storage, WhenFull, bucket_stream
 from hostler_contracts import subjects
 
 EVERY_BUCKET = {
@@ -56,3 +59,18 @@ def test_a_stream_that_is_not_as_declared_is_seen() -> None:
     wanted = config_of(TOPOLOGY.stream_of("$KV.leases.x"), 3)
     there = wanted.evolve(num_replicas=1, max_age=5.0)
     assert differences(wanted, there) == ("max_age", "num_replicas")
+
+
+def test_with_several_servers_only_the_leader_knows_the_last_message():
+    one, three = replace(TOPOLOGY, replicas=1), replace(TOPOLOGY, replicas=3)
+    assert TOPOLOGY.reads_anywhere(subjects.JOBS)
+    assert one.reads_anywhere(subjects.JOBS)
+    assert not three.reads_anywhere(subjects.JOBS)
+    assert not three.reads_anywhere(bucket_stream(subjects.BUCKET_NAMES))
+
+
+def test_what_is_looked_up_key_by_key_is_read_anywhere():
+    """Asking the leader takes a permission that gives every message of the stream."""
+    three = replace(TOPOLOGY, replicas=3)
+    for access in ACCESS.values():
+        assert all(three.reads_anywhere(bucket_stream(bucket)) for bucket, _ in access.looks_up)

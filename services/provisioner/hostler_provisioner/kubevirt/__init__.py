@@ -1,0 +1,1 @@
+"""Replicas as virtual machines of a KubeVirt cluster."""
