@@ -223,8 +223,9 @@ def _begin(
         if part is not None and part.deleting_since is not None:
             draft.wait.append(Wait(wish.replica_id, f"{part.name} of before is not gone yet"))
             return
+    noted = {each.replica_id: each.noted.slot for each in observed.records}
     holders = [
-        each.replica_id for each in observed.vms if slots.get(each.replica_id, each.replica_id) == slot
+        each.replica_id for each in observed.vms if noted.get(each.replica_id, each.replica_id) == slot
     ]
     holders += [replica_id for replica_id, taken in slots.items() if taken == slot]
     if any(each != wish.replica_id for each in holders):
