@@ -29,6 +29,7 @@ from hostler_domain.job import Job, Progress, Replica
 from hostler_domain.phases import JobPhase
 from hostler_domain.replica_states import START_STATES, ReplicaReason, ReplicaState
 from hostler_provisioner.backend import ObservedReplica, Step
+from hostler_provisioner.etas import eta_words, usual_start_seconds
 
 _PROGRESS_STEP = 0.1
 """Smallest advance of a start that is worth an event."""
@@ -224,10 +225,12 @@ def _for_replica(
         case ReplicaState.READY | ReplicaState.UNHEALTHY:
             return _serving(job, replica, seen, limits, now)
         case _:
-            return _starting(job, replica, seen, now)
+            return _starting(job, replica, seen, view, now)
 
 
-def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: datetime) -> tuple[Action, ...]:
+def _starting(
+    job: Job, replica: Replica, seen: ObservedReplica | None, view: View, now: datetime
+) -> tuple[Action, ...]:
     """A replica that has not been ready.
 
     | seen                | overdue | record     | action                          |
@@ -259,16 +262,20 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
         return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     if seen.step is Step.READY and seen.endpoint_url is not None:
         return (Report(job.job_id, ReplicaReady(now, replica.replica_id, seen.endpoint_url)),)
-    return _progress(job, replica, seen, now)
+    return _progress(job, replica, seen, view, now)
 
 
-def _progress(job: Job, replica: Replica, seen: ObservedReplica, now: datetime) -> tuple[Action, ...]:
+def _progress(
+    job: Job, replica: Replica, seen: ObservedReplica, view: View, now: datetime
+) -> tuple[Action, ...]:
     state = _START_STATE_OF.get(seen.step)
     if state is None or START_STATES.index(state) < START_STATES.index(replica.state):
         return ()
     if state is replica.state and not _advanced(replica.progress, seen.fraction):
         return ()
-    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, seen.detail))
+    left = eta_words(usual_start_seconds(view.jobs, job), replica, now)
+    words = ", ".join(each for each in (seen.detail, left) if each)
+    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, words))
     return (Report(job.job_id, change),)
 
 
