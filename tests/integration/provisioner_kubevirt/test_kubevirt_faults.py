@@ -62,9 +62,7 @@ async def test_a_start_that_was_killed_after_any_write_is_found_and_completed(
         async with backend(config, disks=ONE) as killed:
             killed.fence(may_write)
             await killed.start(launch("r1"))
-            async with asyncio.timeout(10):
-                while left[0] > -1 and not made(cluster, "virtualmachineinstances"):
-                    await asyncio.sleep(0.01)
+            await until(killed, lambda _: left[0] < 0 or bool(made(cluster, "virtualmachineinstances")))
         async with backend(config, disks=ONE) as next_one:
             seen = {each.replica_id: each for each in await next_one.observe()}
             if "r1" not in seen or seen["r1"].incomplete:
