@@ -57,6 +57,11 @@ class JobSpec(_Answer):
     gpu_count: int
     scaling: Scaling
     routing: Routing = Routing()
+    kind: str = "inference"
+    location: str | None = None
+    locations: tuple[str, ...] = ()
+    priority: int | None = None
+    preemptible: bool = False
 
 
 class Placement(_Answer):

@@ -94,7 +94,7 @@ class JobService:
             request,
             Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
             project=project,
-            name=name_from_model(request.model) if request.name is None else request.name,
+            name=_usual_name(request) if request.name is None else request.name,
             hf_token_secret=secret,
             upstream_key_secret=upstream_secret,
         )
@@ -327,7 +327,7 @@ class JobService:
             if entry.job.spec.project == project and not entry.job.deleted and entry.job.job_id != job_id
         }
         while True:
-            name = free_name(name_from_model(request.model), frozenset(taken))
+            name = free_name(_usual_name(request), frozenset(taken))
             try:
                 return await self._names.claim(project, name, job_id, patience_seconds=0)
             except (NameTaken, NameUndecided):
@@ -370,3 +370,8 @@ class JobService:
                 ) from None
             return str(first["job_id"])
         return job_id
+
+
+def _usual_name(request: JobRequest) -> str:
+    """What a job is called that was given no name: as its model, or as what it is for."""
+    return name_from_model(request.model) if request.model else request.kind.value
