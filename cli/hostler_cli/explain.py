@@ -13,6 +13,9 @@ from hostler_cli.output import DataFormat, DataOutput, print_json
 if TYPE_CHECKING:
     from hostler_client import Explanation  # for signatures; the client is loaded when the command runs
 
+_SAID_BY_NODES = frozenset({"NoCapacity", "NoMatchingHardware", "Preempted"})
+"""Reasons whose text is what the nodes say, as far as it goes; what a scheduler says of all of them takes its place."""
+
 
 @located
 def explain(
@@ -42,7 +45,13 @@ def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
         f"{found.name} is {found.phase}{reason} for {age(found.phase_since, now)}: "
         f"{found.ready_replicas} ready of {found.desired_replicas} wanted, generation {found.generation}"
     )
-    yield from (f"  {line}" for line in found.why)
+    placement = found.placement
+    if placement is None or found.phase_reason not in _SAID_BY_NODES:
+        yield from (f"  {line}" for line in found.why)
+    if placement is not None:
+        for node in placement.nodes:
+            yield f"  {node.node}: {', '.join(node.refusals) or 'can take one more'}"
+        yield from (f"  {line}" for line in (*placement.share, *placement.gives_way))
     for replica in found.replicas:
         share = "" if replica.fraction is None else f" {replica.fraction:.0%}"
         old = f" (generation {replica.generation}, to be replaced)" if replica.outdated else ""

@@ -98,7 +98,10 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
 
 
 def test_several_locations_and_the_name_of_a_priority_reach_the_api(shell: Shell, api: FakeApi) -> None:
-    assert shell("deploy", MODEL, *["--location", "dallas", "--location", "muc", "--priority", "high"]).exit_code == 0
+    assert (
+        shell("deploy", MODEL, *["--location", "dallas", "--location", "muc", "--priority", "high"]).exit_code
+        == 0
+    )
     (body,) = api.bodies("POST")
     assert (body["locations"], body["priority"], "location" in body) == (["dallas", "muc"], "high", False)
     assert shell("deploy", MODEL, "--priority", "urgent").exit_code == 2
