@@ -13,9 +13,6 @@ from hostler_cli.output import DataFormat, DataOutput, print_json
 if TYPE_CHECKING:
     from hostler_client import Explanation  # for signatures; the client is loaded when the command runs
 
-_SAID_BY_NODES = frozenset({"NoCapacity", "NoMatchingHardware", "Preempted"})
-"""Reasons whose text is what the nodes say, as far as it goes; what a scheduler says of all of them takes its place."""
-
 
 @located
 def explain(
@@ -46,8 +43,9 @@ def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
         f"{found.ready_replicas} ready of {found.desired_replicas} wanted, generation {found.generation}"
     )
     placement = found.placement
-    if placement is None or found.phase_reason not in _SAID_BY_NODES:
-        yield from (f"  {line}" for line in found.why)
+    told = {node.node for node in placement.nodes} if placement is not None else set()
+    # What a scheduler says of a node, and it speaks of all of them, takes the place of what the record says of the first few.
+    yield from (f"  {line}" for line in found.why if not told or not _of_nodes(line, told))
     if placement is not None:
         for node in placement.nodes:
             yield f"  {node.node}: {', '.join(node.refusals) or 'can take one more'}"
@@ -67,3 +65,7 @@ def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
             f"{'; '.join(scaling.reasons)}"
         )
     yield from (f"next: {line}" for line in found.next)
+
+
+def _of_nodes(line: str, nodes: set[str]) -> bool:
+    return line.partition(": ")[0] in nodes or (line.startswith("and ") and line.endswith(" more nodes"))
