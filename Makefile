@@ -28,7 +28,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-router storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-append: setup ## What it costs to have every append on disk before it is a
 
 bench-router: setup ## What the router costs beside nginx: needs nginx and wrk (ARGS=--quick takes a minute).
 	@$(BIN)/python -m bench.router $(ARGS)
+
+bench-placement: setup ## How long the scheduler plans for 10,000 replicas on 1,000 nodes.
+	@$(BIN)/python bench/placement.py $(ARGS)
 
 storm: setup-dev ## Kill processes of a stack at random, 200 by default, and judge what is left (ARGS='--kills 50 --seed 3').
 	@$(BIN)/python -m tests.faults.storm $(ARGS)

@@ -23,6 +23,7 @@ from hostler_cli.failures import explain as explain_failure
 from hostler_cli.jobs import jobs_app
 from hostler_cli.keys import keys_app
 from hostler_cli.logs import logs
+from hostler_cli.machines import workspace
 from hostler_cli.masters import masters_app
 from hostler_cli.metrics import metrics
 from hostler_cli.output import say
@@ -99,6 +100,7 @@ def hostler(
 
 
 app.command()(deploy)
+app.command()(workspace)
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(events_app, name="events")
 app.add_typer(keys_app, name="keys")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli import routing_options
+from hostler_cli import placing_options, routing_options
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
@@ -76,18 +76,16 @@ def deploy(
         int | None,
         typer.Option(min=1, metavar="GB", help="Disk of a replica; the model master's by default."),
     ] = None,
-    location: Annotated[
-        str | None, typer.Option(help="Site that its replicas must be in; any by default.")
-    ] = None,
+    location: placing_options.Location = None,
     label: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="For people and filters; repeatable.")
     ] = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=150, help="Who is placed first.")] = None,
+    priority: placing_options.Priority = None,
     preemptible: Annotated[
         bool,
         typer.Option(
             "--preemptible",
-            help="More urgent jobs may take its room, once something is preempted: kept and shown until then.",
+            help="More urgent jobs may take the room of all its replicas, not only of those above the minimum.",
         ),
     ] = False,
     endpoint_auth: Annotated[
@@ -217,9 +215,10 @@ def deploy(
         ),
         target_rps=target_rps,
         target_latency_p95_ms=target_latency,
-        location=location,
+        location=location[0] if location and len(location) == 1 else None,
+        locations=tuple(location) if location and len(location) > 1 else None,
         labels=labels or None,
-        priority=priority,
+        priority=placing_options.priority_of(priority),
         preemptible=preemptible or None,
         endpoint_auth=endpoint_auth,
         timeouts=NewTimeouts(initialization_seconds=initialization_timeout, request_seconds=request_timeout)

@@ -42,7 +42,14 @@ def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
         f"{found.name} is {found.phase}{reason} for {age(found.phase_since, now)}: "
         f"{found.ready_replicas} ready of {found.desired_replicas} wanted, generation {found.generation}"
     )
-    yield from (f"  {line}" for line in found.why)
+    placement = found.placement
+    told = {node.node for node in placement.nodes} if placement is not None else set()
+    # What a scheduler says of a node, and it speaks of all of them, takes the place of what the record says of the first few.
+    yield from (f"  {line}" for line in found.why if not told or not _of_nodes(line, told))
+    if placement is not None:
+        for node in placement.nodes:
+            yield f"  {node.node}: {', '.join(node.refusals) or 'can take one more'}"
+        yield from (f"  {line}" for line in (*placement.share, *placement.gives_way))
     for replica in found.replicas:
         share = "" if replica.fraction is None else f" {replica.fraction:.0%}"
         old = f" (generation {replica.generation}, to be replaced)" if replica.outdated else ""
@@ -58,3 +65,7 @@ def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:
             f"{'; '.join(scaling.reasons)}"
         )
     yield from (f"next: {line}" for line in found.next)
+
+
+def _of_nodes(line: str, nodes: set[str]) -> bool:
+    return line.partition(": ")[0] in nodes or (line.startswith("and ") and line.endswith(" more nodes"))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli import routing_options
+from hostler_cli import placing_options, routing_options
 from hostler_cli.completion import job_names
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.exit_codes import ExitCode
@@ -111,7 +111,7 @@ def update(
     ] = None,
     gpu_count: Annotated[int | None, typer.Option(min=0, help="GPUs per replica.")] = None,
     runtime_image: Annotated[str | None, typer.Option(help="What a machine boots.")] = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=150, help="Who is placed first.")] = None,
+    priority: placing_options.Priority = None,
     initialization_timeout: Annotated[
         int | None, typer.Option(min=1, metavar="SECONDS", help="How long a replica may take to be ready.")
     ] = None,
@@ -165,7 +165,7 @@ def update(
             "hardware_profile": gpu,
             "gpu_count": gpu_count,
             "runtime_image": runtime_image,
-            "priority": priority,
+            "priority": placing_options.priority_of(priority),
             "endpoint_auth": endpoint_auth,
             "labels": _named(label, "--label"),
         },

@@ -82,6 +82,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             ),
             sends=(
                 _EVERY_PROVISIONER,
+                subjects.SCHEDULER_EXPLAIN,
                 subjects.DEAD_LETTERS_SUBJECTS,
                 subjects.REPLAYS_SUBJECTS,
                 subjects.AUDIT_SUBJECTS,
@@ -116,6 +117,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         ),
         "scheduler": Access(
             events=("replica.scheduled", "replica.draining", "job.pending", "job.failed", "job.stopped"),
+            serves=(subjects.SCHEDULER_EXPLAIN,),
             buckets=(
                 subjects.BUCKET_NODES,
                 subjects.BUCKET_HARDWARE_PROFILES,

@@ -58,7 +58,7 @@ class JobChanges(_Changes):
     target_latency_p95_ms: float | None = None
     serving: ServingChanges | None = None
     labels: Mapping[str, str | None] | None = None
-    priority: int | None = None
+    priority: int | str | None = None
     timeouts: TimeoutsChanges | None = None
     hardware_profile: str | None = None
     gpu_count: int | None = None

@@ -57,6 +57,11 @@ class JobSpec(_Answer):
     gpu_count: int
     scaling: Scaling
     routing: Routing = Routing()
+    kind: str = "inference"
+    location: str | None = None
+    locations: tuple[str, ...] = ()
+    priority: int | None = None
+    preemptible: bool = False
 
 
 class Placement(_Answer):
@@ -252,6 +257,21 @@ class ScalingExplained(_Answer):
     reasons: tuple[str, ...] = ()
 
 
+class NodeExplained(_Answer):
+    """What one node says to one more replica; nothing where it can take it."""
+
+    node: str
+    refusals: tuple[str, ...] = ()
+
+
+class PlacementExplained(_Answer):
+    """Why the next replica has no place: every node, what the project's bounds come to, and who gives way."""
+
+    nodes: tuple[NodeExplained, ...] = ()
+    share: tuple[str, ...] = ()
+    gives_way: tuple[str, ...] = ()
+
+
 class Explanation(_Answer):
     """Why a job is where it is (`why`: a line per node or fact), and what happens next."""
 
@@ -267,6 +287,7 @@ class Explanation(_Answer):
     replicas: tuple[ReplicaExplained, ...] = ()
     scaling: ScalingExplained | None = None
     next: tuple[str, ...] = ()
+    placement: PlacementExplained | None = None
 
 
 class DeadLetter(_Answer):

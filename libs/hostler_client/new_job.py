@@ -71,7 +71,12 @@ class NewRouting(_Request):
 class NewJob(_Request):
     """A job to create; what is left out is decided by the model master and the API's defaults."""
 
-    model: str
+    model: str | None = None
+    """Needed for an inference, and for nothing else."""
+    kind: str | None = None
+    """`inference` by default, `workspace` or `training`."""
+    ssh_keys: tuple[str, ...] | None = None
+    """OpenSSH public keys that open the machine of a workspace or training."""
     name: str | None = None
     project: str | None = None
     runtime: str | None = None
@@ -84,8 +89,11 @@ class NewJob(_Request):
     target_rps: float | None = None
     target_latency_p95_ms: float | None = None
     location: str | None = None
+    locations: tuple[str, ...] | None = None
+    """Several sites instead of one, the preferred first."""
     labels: Mapping[str, str] | None = None
-    priority: int | None = None
+    priority: int | str | None = None
+    """A number, or the name of a class such as `high`."""
     preemptible: bool | None = None
     endpoint_auth: str | None = None
     timeouts: NewTimeouts | None = None

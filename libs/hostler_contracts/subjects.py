@@ -109,6 +109,10 @@ def audit(project: str, action: str) -> str:
     return f"{ROOT}.audit.{token(project)}.{event_token(action)}"
 
 
+SCHEDULER_EXPLAIN = f"{ROOT}.rpc.scheduler.explain"
+"""Request subject at which any scheduler says why a job has no place."""
+
+
 def router_in_flight(router: str) -> str:
     """Request subject at which one router says how many requests it still has on a replica."""
     return f"{ROOT}.rpc.router.{token(router)}.in_flight"

@@ -13,6 +13,7 @@ from hostler_domain.evolve import evolve
 from hostler_domain.job import Job, Placement, Replica
 from hostler_domain.replica_states import ReplicaReason
 from hostler_scheduler.actions import DrainReplica, Plan, ScheduleReplica
+from hostler_scheduler.victims import Victim, fewest, regrets
 from tests.support.builders import at, created, draining, fold, ready, scheduled
 from tests.unit.scheduler.cluster import GIB, carried_out, node, plan_of, project
 
@@ -37,14 +38,17 @@ def clusters(draw: st.DrawFn) -> list[Node]:
     ]
 
 
+some_gpus = st.one_of(st.none(), st.integers(0, 8))
+
+
+@st.composite
+def quotas(draw: st.DrawFn) -> list[Project]:
+    return [project(name, quota=draw(some_gpus)) for name in PROJECTS]
+
+
 @st.composite
 def bounds(draw: st.DrawFn) -> list[Project]:
-    some = st.one_of(st.none(), st.integers(0, 8))
-    found = []
-    for name in PROJECTS:
-        quota, limit = draw(some), draw(some)
-        found.append(project(name, quota=quota, limit=limit))
-    return found
+    return [project(name, quota=draw(some_gpus), limit=draw(some_gpus)) for name in PROJECTS]
 
 
 @st.composite
@@ -147,8 +151,9 @@ def test_only_less_urgent_and_expendable_replicas_give_way(world, projects):
     plan = made(jobs, nodes, projects)
     for drain in victims(plan):
         job, _ = the_replica(jobs, drain)
-        (urgent,) = [each for each in jobs if each.job_id == drain.yields_to]
-        assert job.spec.priority < urgent.spec.priority
+        # Where the project's limit is what it gave way to, the room itself is for nobody in particular.
+        urgent = [each for each in jobs if each.job_id == drain.yields_to]
+        assert job.spec.priority < max(each.spec.priority for each in urgent or jobs)
     for job in jobs:
         taken = {drain.replica_id for drain in victims(plan) if drain.job_id == job.job_id}
         if taken:
@@ -156,46 +161,57 @@ def test_only_less_urgent_and_expendable_replicas_give_way(world, projects):
             assert len(left) >= job.spec.guaranteed_replicas
 
 
-@settings(deadline=None)
-@given(worlds())
-def test_without_a_limit_none_of_the_victims_could_have_been_spared(world):
-    jobs, nodes = world
-    plan = made(jobs, nodes, [])
-    placed = [each for each in plan.actions if isinstance(each, ScheduleReplica)]
-    ending = {each.replica_id for each in plan.actions if isinstance(each, DrainReplica)}
-    by_urgent: dict[str, list[Replica]] = {}
-    for drain in victims(plan):
-        assert drain.yields_to is not None
-        by_urgent.setdefault(drain.yields_to, []).append(the_replica(jobs, drain)[1])
-    for each in nodes:
-        here = [
-            replica
-            for job in jobs
-            for replica in job.replicas
-            if not replica.ended and replica.placement.node == each.name
-        ]
-        staying = sum(
-            replica.placement.taken.gpus
-            for replica in here
-            if replica.active and replica.replica_id not in ending
-        ) + sum(action.placement.taken.gpus for action in placed if action.placement.node == each.name)
-        kept_for = {drain.yields_to for drain in victims(plan)}
-        wanted = sum(
-            job.spec.gpu_count
-            * len([1 for replica in by_urgent.get(job.job_id, []) if replica.placement.node == each.name])
-            for job in jobs
-            if job.job_id in kept_for
+def offers(draw: st.DrawFn) -> list[Victim]:
+    found = []
+    for number in range(draw(st.integers(0, 6))):
+        gpus = draw(st.integers(0, 3))
+        place = Placement("local", "n", Resources(draw(st.integers(0, 3)), GIB, gpus))
+        job = fold(
+            created(job_id=f"job-{number}", priority=draw(PRIORITIES)),
+            scheduled(f"r{number}", draw(st.integers(1, 3)), place),
         )
-        taken = [
-            replica
-            for replicas in by_urgent.values()
-            for replica in replicas
-            if replica.placement.node == each.name
+        found.append(Victim(job, job.replicas[0]))
+    return found
+
+
+@settings(deadline=None)
+@given(st.composite(offers)(), st.integers(0, 4), st.integers(0, 6))
+def test_no_other_set_of_victims_that_suffices_is_smaller_or_less_urgent_or_younger(offered, free, gpus):
+    room, needed = Resources(4, 64 * GIB, free), Resources(5, GIB, gpus)
+
+    def suffices(chosen: tuple[Victim, ...]) -> bool:
+        return sum((each.taken for each in chosen), room).holds(needed)
+
+    sets = [
+        chosen
+        for size in range(len(offered) + 1)
+        for chosen in combinations(offered, size)
+        if suffices(chosen)
+    ]
+    found = fewest(room, needed, offered)
+    assert (found is None) == (not sets)
+    if found is not None:
+        assert suffices(found)
+        assert regrets(found) == min(regrets(chosen) for chosen in sets)
+
+
+def test_where_there_are_too_many_sets_to_look_at_none_of_the_victims_can_be_spared():
+    offered = [
+        Victim(job, job.replicas[0])
+        for number in range(40)
+        for job in [
+            fold(
+                created(job_id=f"job-{number:02}"),
+                scheduled("r", 1, Placement("local", "n", Resources(1 + number % 3, GIB, 0))),
+            )
         ]
-        # At most so much waits for this node as there are victims at it; sparing one leaves too little even for that.
-        for spared in taken:
-            room = each.capacity.gpus - staying - spared.placement.taken.gpus
-            assert wanted == 0 or room < wanted
+    ]
+    found = fewest(Resources(0, 64 * GIB, 0), Resources(31, GIB, 0), offered)
+    assert found is not None
+    total = sum(each.taken.cpu_cores for each in found)
+    assert total >= 31
+    assert all(total - each.taken.cpu_cores < 31 for each in found)
+    assert len(found) == 11
 
 
 @settings(deadline=None)
@@ -297,12 +313,20 @@ def test_whoever_waits_could_not_be_helped_by_any_set_of_victims(world):
 
 
 @settings(deadline=None)
-@given(worlds(), bounds())
+@given(worlds(), quotas())
 def test_planning_again_after_a_plan_gives_nothing_more(world, projects):
     jobs, nodes = world
     plan = made(jobs, nodes, projects)
     after = carried_out(jobs, plan.actions, now=LATER)
     assert made(after, nodes, projects, "again") == Plan((), plan.look_again_at)
+
+
+@settings(deadline=None)
+@given(worlds(), bounds())
+def test_whoever_waits_for_what_drains_has_nobody_else_give_way(world, projects):
+    jobs, nodes = world
+    after = carried_out(jobs, made(jobs, nodes, projects).actions, now=LATER)
+    assert victims(made(after, nodes, projects, "again")) == []
 
 
 @settings(deadline=None)

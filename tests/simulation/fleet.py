@@ -212,7 +212,13 @@ class Fleet:
 
     async def _create(self, number: int) -> None:
         minimum = self.rng.randint(1, 2)
-        wanted = spec(minimum=minimum, maximum=minimum + self.rng.randint(0, 2), name=f"job-{number}")
+        wanted = spec(
+            minimum=minimum,
+            maximum=minimum + self.rng.randint(0, 2),
+            name=f"job-{number}",
+            priority=(40, 90, 150)[number % 3],
+            preemptible=number % 2 == 0,
+        )
         job_id = f"job-{number:03}"
         (change,) = decide(None, CreateJob(self.clock.now(), job_id, wanted, None, "user"))
         await self.wishes.append(None, change)

@@ -93,25 +93,31 @@ def check(fleet: Fleet, entries: dict[str, JobEntry], running: set[str]) -> None
         assert entries[job_id].job.status.phase is JobPhase.DELETED, job_id
     placed = {replica.replica_id for job in living.values() for replica in job.replicas if not replica.ended}
     full = len(placed) * PROFILE.cpu_cores == CORES
+    for_room = (PhaseReason.NO_CAPACITY, PhaseReason.PREEMPTED)
     for job_id, job in living.items():
         status = job.status
         if status.phase is JobPhase.PENDING:
             assert status.phase_reason is not None, f"{job_id} waits without a reason"
         elif status.phase in (JobPhase.DEGRADED, JobPhase.UPDATING):
             # While one of its replicas was replaced, another job may have taken the room.
-            assert status.phase_reason is PhaseReason.NO_CAPACITY, (
-                f"{job_id} is {status.phase} without a reason"
-            )
+            assert status.phase_reason in for_room, f"{job_id} is {status.phase} without a reason"
         elif status.phase not in (JobPhase.FAILED, JobPhase.STOPPED):
             assert status.phase is JobPhase.RUNNING, (job_id, status.phase, status.phase_detail)
             assert len(job.ready_replicas) >= job.spec.scaling.min_replicas
-        if status.phase_reason is PhaseReason.NO_CAPACITY:
+        if status.phase_reason in for_room:
             assert full, f"{job_id} waits for room, and there is some"
+        if len(job.active_replicas) < job.wanted_replicas and status.phase_reason in for_room:
+            lower = [each for each in living.values() if each.spec.priority < job.spec.priority]
+            for other in lower:
+                kept = other.spec.guaranteed_replicas
+                assert len(other.active_replicas) <= kept, (
+                    f"{job_id} waits, and {other.job_id} could give way"
+                )
         assert all(replica.ended or replica.state is ReplicaState.READY for replica in job.replicas), job_id
         assert len(job.active_replicas) <= job.wanted_replicas
         if job.outdated_replicas:
             # Nothing but this keeps one: it alone serves a job that wants more, and so is not given up while there is no room.
-            assert status.phase_reason is PhaseReason.NO_CAPACITY, (
+            assert status.phase_reason in for_room, (
                 f"{job_id} has replicas of an earlier generation, {status.phase}"
             )
             assert len(job.active_replicas) == 1 < job.wanted_replicas, job_id

@@ -19,12 +19,21 @@ from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overta
 from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
-from hostler_bus.errors import MessageTooLarge, RevisionConflict, SequenceConflict, StreamFull
+from hostler_bus.errors import (
+    HandlerFailed,
+    MessageTooLarge,
+    NoResponder,
+    RequestTimeout,
+    RevisionConflict,
+    SequenceConflict,
+    StreamFull,
+)
 from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.job_events import JobEvent, JobScaledV1
+from hostler_contracts.placements import PlacementAnswer, PlacementQuestion
 from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
@@ -36,6 +45,7 @@ from hostler_kit.ids import new_id
 from hostler_kit.secret_key import SecretKey
 
 IDEMPOTENCY_KEPT_SECONDS = 24 * 3600
+_PLACEMENT_SECONDS = 3.0
 _UPDATE_RACES_MAX = 20
 """An update that loses this often in a row meets a bug, not a race."""
 
@@ -94,7 +104,7 @@ class JobService:
             request,
             Known(self._masters.records.get(request.model), self._profiles.records, RUNTIMES),
             project=project,
-            name=name_from_model(request.model) if request.name is None else request.name,
+            name=_usual_name(request) if request.name is None else request.name,
             hf_token_secret=secret,
             upstream_key_secret=upstream_secret,
         )
@@ -284,6 +294,20 @@ class JobService:
         event = codec.decode(message.data)
         return event.data.change if isinstance(event, JobScaledV1) else None
 
+    async def placement(self, entry: JobEntry) -> PlacementAnswer | None:
+        """What a scheduler says of a job that lacks replicas; None where none is lacking, or no scheduler answers."""
+        job = entry.job
+        if len(job.active_replicas) >= job.wanted_replicas:
+            return None
+        question = PlacementQuestion(job_id=job.job_id).model_dump_json().encode()
+        try:
+            data = await self._bus.request(
+                subjects.SCHEDULER_EXPLAIN, question, timeout_seconds=_PLACEMENT_SECONDS
+            )
+        except (NoResponder, RequestTimeout, HandlerFailed):
+            return None
+        return PlacementAnswer.model_validate_json(data)
+
     async def replica_log(self, entry: JobEntry, question: LogQuestion) -> LogDocument:
         """What a replica of the job wrote.
 
@@ -327,7 +351,7 @@ class JobService:
             if entry.job.spec.project == project and not entry.job.deleted and entry.job.job_id != job_id
         }
         while True:
-            name = free_name(name_from_model(request.model), frozenset(taken))
+            name = free_name(_usual_name(request), frozenset(taken))
             try:
                 return await self._names.claim(project, name, job_id, patience_seconds=0)
             except (NameTaken, NameUndecided):
@@ -370,3 +394,8 @@ class JobService:
                 ) from None
             return str(first["job_id"])
         return job_id
+
+
+def _usual_name(request: JobRequest) -> str:
+    """What a job is called that was given no name: as its model, or as what it is for."""
+    return name_from_model(request.model) if request.model else request.kind.value

@@ -5,7 +5,7 @@ Without these pydantic would take all of them for what they resemble, and the de
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Strict
+from pydantic import BeforeValidator, Field, Strict
 from pydantic_core import PydanticCustomError
 
 
@@ -24,4 +24,16 @@ def _number(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number; 3.0 is one, as in JSON Schema."""
 Number = Annotated[float, BeforeValidator(_number)]
+
+
+def _priority(value: object) -> object:
+    if isinstance(value, bool | bytes) or not isinstance(value, int | float | str):
+        raise PydanticCustomError("priority", "must be an integer or the name of a priority class")
+    return value
+
+
+Priority = Annotated[
+    Annotated[int, Field()] | Annotated[str, Field(max_length=63)], BeforeValidator(_priority)
+]
+"""A number, or the name of a class."""
 Flag = Annotated[bool, Strict()]

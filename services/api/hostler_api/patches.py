@@ -10,16 +10,15 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from hostler_api.numbers import Number, Whole
+from hostler_api.numbers import Number, Priority, Whole
 from hostler_api.request_body import RequestBody
-from hostler_api.requests import Known, TargetRequest
+from hostler_api.requests import Known, TargetRequest, priority_of
 from hostler_api.routing import RoutingPatch, patched_routing
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
+from hostler_domain.kinds import DEFAULTS
 from hostler_domain.lifecycle import update_errors
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
-
-PRIORITY_DEFAULT = 150
 
 
 def _refuse(value: object) -> object:
@@ -64,7 +63,7 @@ class JobPatch(RequestBody):
     target_latency_p95_ms: Number | None = None
     serving: ServingPatch | None = None
     labels: Mapping[str, str | None] | None = Field(default=None, max_length=64)
-    priority: Whole | None = None
+    priority: Priority | None = None
     timeouts: TimeoutsPatch | None = None
     hardware_profile: str | None = Field(default=None, max_length=63)
     gpu_count: Whole | None = None
@@ -75,7 +74,10 @@ class JobPatch(RequestBody):
     project: Fixed = None
     model: Fixed = None
     runtime: Fixed = None
+    kind: Fixed = None
+    ssh_keys: Fixed = None
     location: Fixed = None
+    locations: Fixed = None
     preemptible: Fixed = None
     root_disk_gb: Fixed = None
     hf_token: Fixed = None
@@ -112,8 +114,13 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         gpu_count=_gpu_count(job, patch, profile, known),
         scaling=_scaling(spec.scaling, patch, errors),
         location=spec.location,
+        locations=spec.locations,
+        kind=spec.kind,
+        ssh_keys=spec.ssh_keys,
         labels=_merged(spec.labels, patch.labels, {}) if "labels" in given else spec.labels,
-        priority=_or(patch.priority, PRIORITY_DEFAULT) if "priority" in given else spec.priority,
+        priority=priority_of(patch.priority, DEFAULTS[spec.kind].priority, errors)
+        if "priority" in given
+        else spec.priority,
         preemptible=spec.preemptible,
         endpoint_auth=(patch.endpoint_auth or EndpointAuth.KEY)
         if "endpoint_auth" in given

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 from pydantic import Field, SecretStr
 
-from hostler_api.numbers import Flag, Number, Whole
+from hostler_api.numbers import Flag, Number, Priority, Whole
 from hostler_api.request_body import RequestBody
 from hostler_api.routing import RoutingRequest, routing_of
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.external import EXTERNAL, ExternalServers, base_address
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
+from hostler_domain.kinds import DEFAULTS, MACHINE, JobKind
+from hostler_domain.priorities import PRIORITY_CLASSES
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
 from hostler_domain.spec_rules import spec_errors
 
@@ -71,9 +73,20 @@ class ExternalRequest(RequestBody):
 
 
 class JobRequest(RequestBody):
-    """A job to create. Only `model` is needed where a model master knows it."""
+    """A job to create. Only `model` is needed where a model master knows it, and only `ssh_keys` for a workspace or training."""
 
-    model: str = Field(max_length=200, examples=["HuggingFaceTB/SmolLM2-135M-Instruct"])
+    model: str = Field(
+        default="",
+        max_length=200,
+        examples=["HuggingFaceTB/SmolLM2-135M-Instruct"],
+        description="Hugging Face id; needed for an inference, and for nothing else.",
+    )
+    kind: JobKind = JobKind.INFERENCE
+    ssh_keys: tuple[str, ...] = Field(
+        default=(),
+        max_length=100,
+        description="OpenSSH public keys that open the machine of a workspace or training.",
+    )
     name: str | None = Field(default=None, max_length=NAME_LENGTH_MAX)
     project: str | None = Field(default=None, max_length=63)
     runtime: str | None = Field(default=None, max_length=63)
@@ -86,9 +99,18 @@ class JobRequest(RequestBody):
     target_rps: Number | None = None
     target_latency_p95_ms: Number | None = None
     location: str | None = Field(default=None, max_length=63)
+    locations: tuple[str, ...] = Field(
+        default=(), max_length=100, description="Several sites instead of one, the preferred first."
+    )
     labels: Mapping[str, str] = Field(default_factory=dict, max_length=64)
-    priority: Whole = 150
-    preemptible: Flag = False
+    priority: Priority | None = Field(
+        default=None,
+        description="0 to 150, or the name of a class; by default very-high for an inference, high for a workspace, low for a training.",
+    )
+    preemptible: Flag | None = Field(
+        default=None,
+        description="Whether any replica may be taken away for a more urgent job, those within the minimum too; by default of a training only.",
+    )
     endpoint_auth: EndpointAuth = EndpointAuth.KEY
     timeouts: TimeoutsRequest = TimeoutsRequest()
     hf_token: SecretStr | None = Field(default=None, description="Kept sealed; never shown again.")
@@ -133,8 +155,14 @@ def job_spec(
     """
     master = known.master
     errors: list[FieldError] = []
-    runtime = request.runtime or (EXTERNAL if request.external else master.runtime if master else None)
-    if runtime is None:
+    defaults = DEFAULTS[request.kind]
+    if request.kind is JobKind.INFERENCE and "model" not in request.model_fields_set:
+        raise InvalidFields(FieldError("model", "is required for an inference"))
+    machine = request.kind is not JobKind.INFERENCE
+    runtime = request.runtime or _usual_runtime(request, master)
+    if machine and runtime == MACHINE:
+        pass  # there is no inference server to know
+    elif runtime is None:
         errors.append(
             FieldError(
                 "runtime",
@@ -170,9 +198,12 @@ def job_spec(
         gpu_count=0 if runtime == EXTERNAL else _gpu_count(request, master, known.profiles.get(profile)),
         scaling=_scaling(request, errors),
         location=request.location,
+        locations=request.locations,
+        kind=request.kind,
+        ssh_keys=request.ssh_keys,
         labels=dict(request.labels),
-        priority=request.priority,
-        preemptible=request.preemptible,
+        priority=priority_of(request.priority, defaults.priority, errors),
+        preemptible=defaults.preemptible if request.preemptible is None else request.preemptible,
         endpoint_auth=request.endpoint_auth,
         timeouts=Timeouts(request.timeouts.initialization_seconds, request.timeouts.request_seconds),
         hf_token_secret=hf_token_secret,
@@ -186,6 +217,23 @@ def job_spec(
     if errors:
         raise InvalidFields(*errors)
     return spec
+
+
+def _usual_runtime(request: JobRequest, master: ModelMaster | None) -> str | None:
+    if request.kind is not JobKind.INFERENCE:
+        return MACHINE
+    if request.external:
+        return EXTERNAL
+    return master.runtime if master else None
+
+
+def priority_of(given: int | str | None, otherwise: int, errors: list[FieldError]) -> int:
+    """A priority as a number, whether it was given as one or as the name of a class."""
+    if not isinstance(given, str):
+        return otherwise if given is None else given
+    if given not in PRIORITY_CLASSES:
+        errors.append(FieldError("priority", f"must be a number or one of {', '.join(PRIORITY_CLASSES)}"))
+    return PRIORITY_CLASSES.get(given, otherwise)
 
 
 def name_from_model(model: str) -> str:

@@ -226,7 +226,7 @@ async def explain_job(request: Request, job: str, caller: Reader, project: str |
     """Why a job is where it is, what each replica does, how it was last scaled, and what happens next."""
     service = _service(request)
     entry = await service.get(caller, job, project)
-    return explanation(entry.job, await service.last_scaling(entry))
+    return explanation(entry.job, await service.last_scaling(entry), await service.placement(entry))
 
 
 @router.get("/jobs/{job}/replicas/{replica_id}/logs", responses=described(400, 401, 403, 404, 503))

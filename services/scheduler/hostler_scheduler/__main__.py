@@ -10,6 +10,7 @@ from hostler_contracts import catalogue, subjects
 from hostler_kit.ids import new_id
 from hostler_kit.service import Chassis, run_service
 from hostler_kit.settings import PlatformSettings
+from hostler_scheduler.answers import PlacementAnswers
 from hostler_scheduler.service import Projections, Scheduler
 from hostler_scheduler.settings import SchedulerSettings
 
@@ -54,6 +55,8 @@ def main() -> None:
             projects=known.projects,
         )
         chassis.spawn("lease", scheduler.watch_lease())
+        answers = PlacementAnswers(bus, known, chassis.clock, node_stale_seconds=settings.node_stale_seconds)
+        chassis.spawn("answers", answers.run())
         chassis.spawn("schedule", scheduler.loop.run())
 
     run_service("scheduler", platform, settings, start)

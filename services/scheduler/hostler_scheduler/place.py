@@ -47,6 +47,13 @@ def plan(
         new_ids: Gives an id for each new replica.
         node_stale_seconds: A node not heard of for this long takes no new replicas.
     """
+    return planned(view, now=now, new_ids=new_ids, node_stale_seconds=node_stale_seconds)[0]
+
+
+def planned(
+    view: ClusterView, *, now: datetime, new_ids: Callable[[], str], node_stale_seconds: float
+) -> tuple[Plan, Room]:
+    """The plan, and what is left of the room when it is carried out."""
     settled = {job.job_id: _ends(job, now) for job in view.jobs}
     room = Room(
         view,
@@ -93,7 +100,7 @@ def plan(
             actions.append(TellStopped(job.job_id))
     # Only now is it known how full the nodes will be, so the reasons are those that the next look will find as well.
     actions += [hold for job in unplaced if (hold := _hold(job, room)) is not None]
-    return Plan((*actions, *held), min(waits, default=None))
+    return Plan((*actions, *held), min(waits, default=None)), room
 
 
 def _ends(job: Job, now: datetime) -> tuple[Verdict, tuple[Action, ...]]:

@@ -217,4 +217,5 @@ def _preempted(job: Job, found: Unplaceable) -> Unplaceable:
         or found.reason is not PhaseReason.NO_CAPACITY
     ):
         return found
-    return Unplaceable(PhaseReason.PREEMPTED, f"gave way to job {last.yields_to}; {found.detail}")
+    to_whom = "a more urgent job of its project" if last.yields_to is None else f"job {last.yields_to}"
+    return Unplaceable(PhaseReason.PREEMPTED, f"gave way to {to_whom}; {found.detail}")

@@ -75,12 +75,15 @@ class Waiting:
                 return False
             key, victims = found
             for victim in victims:
-                self._take_away(victim, job)
-        self._nodes.change(key, coming=self._nodes.coming[key] - needed)
+                there = victim.replica.placement.node_key == key
+                self._take_away(victim, yields_to=job.job_id if there else None)
+        nodes = self._nodes
+        # At the node `at` it waits for its project's share alone, and what is free there now is what it will get.
+        free = nodes.free[key] - needed if key == at else None
+        nodes.change(key, free=free, coming=nodes.coming[key] - needed)
         self._shares.keep(job, needed.gpus)
-        kept = self._kept.get(job.job_id, {})
-        if key in kept:
-            kept[key] = _at_least_nothing(kept[key] - needed)
+        # The next replica of the job takes what drains elsewhere for it first, as it did when that began to drain.
+        self._kept.get(job.job_id, {}).pop(key, None)
         return True
 
     def _promised(self, job: Job, request: Request) -> str | None:
@@ -92,7 +95,7 @@ class Waiting:
         own = self._kept.get(job.job_id, {})
         coming = [key for _, key in ranked if nodes.coming[key].holds(needed)]
         for key in coming:
-            if own.get(key, _NOTHING) != _NOTHING:
+            if key in own:
                 return key
         for key in coming:
             for_others = (
@@ -192,7 +195,7 @@ class Waiting:
                 if replica.placement.node_key in self._nodes.by_key:
                     yield Victim(job, replica)
 
-    def _take_away(self, victim: Victim, for_job: Job) -> None:
+    def _take_away(self, victim: Victim, *, yields_to: str | None) -> None:
         replica = victim.replica
         key = replica.placement.node_key
         self._offered[key].remove(victim)
@@ -202,9 +205,7 @@ class Waiting:
         self.taken += 1
         self._nodes.change(key, coming=self._nodes.coming[key] + victim.taken)
         self._shares.end(victim.job, victim.taken.gpus)
-        drain = DrainReplica(
-            victim.job.job_id, replica.replica_id, ReplicaReason.PREEMPTED, yields_to=for_job.job_id
-        )
+        drain = DrainReplica(victim.job.job_id, replica.replica_id, ReplicaReason.PREEMPTED, yields_to)
         before = self.given_way.get(victim.job.job_id, ())
         self.given_way[victim.job.job_id] = (*before, drain)
 
@@ -214,7 +215,3 @@ def _total(amounts: Iterable[Resources]) -> Resources:
     for amount in amounts:
         total += amount
     return total
-
-
-def _at_least_nothing(amount: Resources) -> Resources:
-    return Resources(max(amount.cpu_cores, 0.0), max(amount.memory_bytes, 0), max(amount.gpus, 0))

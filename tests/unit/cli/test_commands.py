@@ -97,6 +97,40 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
     ]
 
 
+def test_several_locations_and_the_name_of_a_priority_reach_the_api(shell: Shell, api: FakeApi) -> None:
+    assert (
+        shell("deploy", MODEL, *["--location", "dallas", "--location", "muc", "--priority", "high"]).exit_code
+        == 0
+    )
+    (body,) = api.bodies("POST")
+    assert (body["locations"], body["priority"], "location" in body) == (["dallas", "muc"], "high", False)
+    assert shell("deploy", MODEL, "--priority", "urgent").exit_code == 2
+
+
+def test_a_workspace_needs_a_name_and_public_keys(shell: Shell, api: FakeApi, tmp_path: Path) -> None:
+    keys = tmp_path / "id.pub"
+    keys.write_text("# mine\nssh-ed25519 AAAA ada\n\nssh-rsa BBBB\n")
+    options = f"--ssh-key {keys} --gpu-count 2 --location muc --root-disk-gb 80"
+    assert shell("workspace", "lab", *options.split()).exit_code == 0
+    assert api.bodies("POST") == [
+        {
+            "kind": "workspace",
+            "name": "lab",
+            "ssh_keys": ["ssh-ed25519 AAAA ada", "ssh-rsa BBBB"],
+            "gpu_count": 2,
+            "root_disk_gb": 80,
+            "location": "muc",
+        }
+    ]
+
+
+def test_a_private_key_is_not_sent(shell: Shell, api: FakeApi, tmp_path: Path) -> None:
+    key = tmp_path / "id"
+    key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nx\n")
+    assert shell("workspace", "lab", "--ssh-key", str(key)).exit_code == 2
+    assert api.bodies("POST") == []
+
+
 ROUTING_OPTIONS = (
     "--balancing session --prefix-chars 256 --session-header X-Chat --concurrency 64 --queue 500"
     " --queue-timeout 30 --no-resume --allow rerank --allow score"

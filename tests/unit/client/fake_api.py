@@ -98,7 +98,9 @@ class FakeApi:
         if self._find(body.get("name", "")):
             return problem(409, "The present state does not allow it", "the name is taken")
         self.add(
-            created(model=body["model"], name=body.get("name") or "made-up"), *self.after_creation, told=1
+            created(model=body.get("model", ""), name=body.get("name") or "made-up"),
+            *self.after_creation,
+            told=1,
         )
         return _document(self.histories[-1], 202)
 
