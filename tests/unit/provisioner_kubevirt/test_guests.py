@@ -165,11 +165,21 @@ def test_no_value_becomes_another_flag(name, value):
     plain = made().argv
     added = [each for each in argv if each not in plain]
 
-    assert len(added) <= 1 or name.endswith("parallel-size")
+    allowed = (f"--{name}=", "--tensor-parallel-size=")
     assert all(
-        each.startswith((f"--{name}=", "--tensor-parallel-size=")) or each in (f"--{name}", f"--no-{name}")
+        each.startswith(allowed) or each in (f"--{name}", f"--no-{name}")
         for each in added
+        if each.startswith("-")
     )
+    assert all(each.startswith("-") for each in added) or name == "allowed-media-domains"
+
+
+def test_domains_are_given_one_by_one():
+    argv = made(args=(("allowed-media-domains", "a.example,b.example"),)).argv
+
+    assert argv[-3:] == ("--allowed-media-domains", "a.example", "b.example")
+    with pytest.raises(PermanentError, match="allowed-media-domains"):
+        made(args=(("allowed-media-domains", "a.example,--api-key"),))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ import pytest
 
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.kubevirt.guest import Guest
-from hostler_provisioner.kubevirt.machine import ClusterSettings, EvictionStrategy, Network, Peer, Storage
+from hostler_provisioner.kubevirt.machine import (
+    ClusterSettings,
+    EvictionStrategy,
+    Firmware,
+    Network,
+    Peer,
+    Storage,
+)
 from hostler_provisioner.kubevirt.manifests import anchor, job_objects, network_policy, replica_objects
 from hostler_provisioner.kubevirt.names import MANAGED_BY_LABEL, owner_of
 from tests.support.builders import JOB_ID
@@ -23,6 +30,7 @@ WORKSPACE = Guest(
 EVERYTHING = ClusterSettings(
     "dallas",
     dedicated_cpus=True,
+    firmware=Firmware.BIOS,
     eviction_strategy=EvictionStrategy.NONE,
     node_selector={"pool": "gpu"},
     priority_class="inference",

@@ -8,7 +8,7 @@ import math
 from hostler_provisioner.kubevirt.cloud_init import CACHE_SERIAL, CACHE_TAG
 from hostler_provisioner.kubevirt.documents import Json, Manifest, replica_metadata
 from hostler_provisioner.kubevirt.guest import HttpCheck
-from hostler_provisioner.kubevirt.machine import Cache, ClusterSettings, Machine, grace_seconds
+from hostler_provisioner.kubevirt.machine import Cache, ClusterSettings, Firmware, Machine, grace_seconds
 from hostler_provisioner.kubevirt.storage import container_disk
 
 SSH_PORT = 22
@@ -48,8 +48,18 @@ def _domain(settings: ClusterSettings, machine: Machine) -> Json:
         "cpu": cpu,
         "memory": {"guest": f"{machine.memory_bytes // _MIB}Mi"},
         "machine": {"type": "q35"},
+        "firmware": {"bootloader": _bootloader(settings.firmware)},
         "devices": _devices(settings, machine),
     }
+
+
+def _bootloader(firmware: Firmware) -> Json:
+    match firmware:
+        case Firmware.EFI:
+            # The driver's modules are built in the image, and nobody signs them.
+            return {"efi": {"secureBoot": False}}
+        case Firmware.BIOS:
+            return {"bios": {}}
 
 
 def _devices(settings: ClusterSettings, machine: Machine) -> Json:
