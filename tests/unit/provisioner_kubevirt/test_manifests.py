@@ -129,6 +129,15 @@ def test_one_entry_is_one_gpu_and_the_product_is_demanded_while_the_node_is_pref
     assert preferred["preference"]["matchExpressions"][0]["values"] == ["gpu-node-1"]
 
 
+def test_the_cores_are_asked_for_whole_unless_they_are_the_machines_own():
+    domain = objects(SETTINGS, cpu_cores=2.5)["VirtualMachineInstance"]["spec"]["domain"]
+    own = objects(EVERYTHING, cpu_cores=4)["VirtualMachineInstance"]["spec"]["domain"]
+
+    assert (domain["cpu"]["cores"], domain["resources"]) == (3, {"requests": {"cpu": "2500m"}})
+    assert own["cpu"]["dedicatedCpuPlacement"] is True
+    assert "resources" not in own
+
+
 def test_the_machine_has_longer_to_go_down_than_its_server():
     spec = objects(SETTINGS)["VirtualMachineInstance"]["spec"]
 
@@ -218,6 +227,8 @@ def test_routers_and_provisioners_reach_the_port_and_nobody_else_reaches_anythin
     # A peer that selects no namespace would mean the replicas' own, one with an empty selector all.
     assert all(peer["namespaceSelector"]["matchLabels"] for peer in allowed["from"])
     assert spec["policyTypes"] == ["Ingress", "Egress"]
+    # Nobody at all in a rule would mean everybody.
+    assert all(rule.get("to", ["names"]) for rule in spec["egress"])
     outside = [rule for rule in spec["egress"] if "to" in rule]
     assert outside[0]["to"][0]["ipBlock"]["except"] == list(SETTINGS.network.private_blocks)
 

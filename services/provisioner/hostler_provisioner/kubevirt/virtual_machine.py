@@ -42,10 +42,15 @@ def virtual_machine(settings: ClusterSettings, machine: Machine, anchor_uid: str
 
 def _domain(settings: ClusterSettings, machine: Machine) -> Json:
     cpu: dict[str, Json] = {"sockets": 1, "cores": max(1, math.ceil(machine.cpu_cores)), "threads": 1}
+    resources: dict[str, Json] = {}
     if settings.dedicated_cpus:
         cpu["dedicatedCpuPlacement"] = True
+    else:
+        # KubeVirt would ask for a tenth of each core, and ten machines would share what the scheduler gave to one.
+        resources = {"resources": {"requests": {"cpu": f"{round(machine.cpu_cores * 1000)}m"}}}
     return {
         "cpu": cpu,
+        **resources,
         "memory": {"guest": f"{machine.memory_bytes // _MIB}Mi"},
         "machine": {"type": "q35"},
         "firmware": {"bootloader": _bootloader(settings.firmware)},
