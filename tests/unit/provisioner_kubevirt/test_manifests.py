@@ -1,5 +1,6 @@
 """Every document that the provisioner gives a cluster, against the real schemas, and what matters in each."""
 
+import base64
 from typing import Any
 
 import pytest
@@ -203,7 +204,7 @@ def test_a_replacement_takes_over_the_disks_of_its_predecessor():
 
 def test_no_secret_is_anywhere_but_in_the_secret():
     found = objects(SETTINGS)
-    told = found.pop("Secret")["stringData"]["userdata"]
+    told = base64.b64decode(found.pop("Secret")["data"]["userdata"]).decode()
 
     assert "hsr_secret-of-the-replica" not in str(found)
     assert "hsr_secret-of-the-replica" not in repr(machine())
