@@ -1,5 +1,6 @@
 """From a job to the command, the environment and the probes of its server."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -57,7 +58,8 @@ def test_every_runtime_has_a_guest_here():
 @pytest.mark.parametrize("runtime", ["vllm", "parakeet", "nim"])
 def test_no_key_and_no_token_is_in_a_command_a_file_or_what_is_shown(runtime):
     guest = by_runtime()[runtime]
-    open_parts = repr((guest, guest.argv, guest.env, [each.content for each in guest.files]))
+    files = [each.content for each in guest.files if each.mode != 0o600]
+    open_parts = repr((guest, guest.argv, guest.env, files))
 
     for secret in ("hsr_key-of-the-replica", "hf_token-of-the-job", "nvapi-secret"):
         assert secret not in open_parts
@@ -165,11 +167,21 @@ def test_no_value_becomes_another_flag(name, value):
     plain = made().argv
     added = [each for each in argv if each not in plain]
 
-    assert len(added) <= 1 or name.endswith("parallel-size")
+    allowed = (f"--{name}=", "--tensor-parallel-size=")
     assert all(
-        each.startswith((f"--{name}=", "--tensor-parallel-size=")) or each in (f"--{name}", f"--no-{name}")
+        each.startswith(allowed) or each in (f"--{name}", f"--no-{name}")
         for each in added
+        if each.startswith("-")
     )
+    assert all(each.startswith("-") for each in added) or name == "allowed-media-domains"
+
+
+def test_domains_are_given_one_by_one():
+    argv = made(args=(("allowed-media-domains", "a.example,b.example"),)).argv
+
+    assert argv[-3:] == ("--allowed-media-domains", "a.example", "b.example")
+    with pytest.raises(PermanentError, match="allowed-media-domains"):
+        made(args=(("allowed-media-domains", "a.example,--api-key"),))
 
 
 @pytest.mark.parametrize(
@@ -242,8 +254,14 @@ def test_nim_is_a_container_whose_variables_are_passed_by_name():
     assert guest.argv[:2] == ("podman", "run")
     assert guest.argv[-1] == NIM
     assert dict(guest.env)["NIM_TAGS_SELECTOR"] == "name=parakeet,mode=all"
-    assert {f"--env={name}" for name, _ in (*guest.env, *guest.secret_env)} <= set(guest.argv)
+    assert {f"--env={name}" for name, _ in guest.env} | {"--env=NGC_API_KEY"} <= set(guest.argv)
     assert guest.as_root
+    (login,) = guest.files
+    assert login.mode == 0o600
+    assert (
+        base64.b64decode(json.loads(login.content)["auths"]["nvcr.io"]["auth"]) == b"$oauthtoken:nvapi-secret"
+    )
+    assert dict(guest.secret_env)["REGISTRY_AUTH_FILE"] == login.path
 
 
 @pytest.mark.parametrize(

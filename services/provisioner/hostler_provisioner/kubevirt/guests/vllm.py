@@ -18,6 +18,7 @@ from hostler_provisioner.kubevirt.guests.flags import (
     text,
     whole,
     word,
+    words,
 )
 from hostler_provisioner.kubevirt.guests.wanted import GuestSettings, Wanted, hub_token, job_env
 
@@ -26,6 +27,7 @@ PORT = 8000
 _TENSOR, _PIPELINE, _DATA = "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"
 _LARGE = 2**31
 
+# Names and forms are those of vLLM 0.32.
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         # How the GPUs are shared out; together they must be the job's gpu_count.
@@ -56,10 +58,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "kv-cache-dtype": word,
         "block-size": whole(1, 1024),
         "cpu-offload-gb": decimal(0, 4096),
-        "swap-space": decimal(0, 4096),
         "max-num-seqs": whole(1, 65_536),
         "max-num-batched-tokens": whole(1, _LARGE),
-        "max-num-partial-prefills": whole(1, 1024),
         "enable-prefix-caching": switch,
         "enable-chunked-prefill": switch,
         "async-scheduling": switch,
@@ -78,7 +78,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "reasoning-parser": word,
         "limit-mm-per-prompt": json_object,
         "mm-processor-kwargs": json_object,
-        "allowed-media-domains": word,
+        "allowed-media-domains": words,
         "enable-lora": switch,
         "max-loras": whole(1, 1024),
         "max-lora-rank": whole(1, 512),
