@@ -49,6 +49,8 @@ class Exchange:
         first_event_seconds: When the first event went out, since the start; None before that.
         usage: As the runtime said.
         outcome: How it ended.
+        trace: Of the trace that it is a part of, as `traceparent` says it; None where it is in none.
+        tracestate: What vendors add to that.
     """
 
     request_id: str
@@ -68,3 +70,5 @@ class Exchange:
     first_event_seconds: float | None = None
     usage: Usage | None = None
     outcome: Outcome = Outcome.ANSWERED
+    trace: str | None = None
+    tracestate: str | None = None

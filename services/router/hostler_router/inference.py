@@ -137,6 +137,8 @@ class InferenceRequest:
         self._size = 0
         self._caller, self._wishes = self._admit()
         self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
+        if self._span is not None:
+            exchange.trace = self._span.header().decode("ascii")
         self._try_span: Span | None = None
         self._body_deadline = exchange.started + self._body_timeout_seconds
         self._armed = _NEVER
@@ -329,7 +331,7 @@ class InferenceRequest:
         if self._queue_deadline == _NEVER:
             self._queue_deadline = now + timeout_seconds
         if waking:
-            parts.wake(entry.job_id)
+            parts.wake(entry.job_id, self._exchange)
         if self._queue_deadline <= now:
             self._give_up_waiting(standing)
             return
@@ -413,9 +415,7 @@ class InferenceRequest:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
 
     def _head_for(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
-        trace = (
-            self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
-        )
+        trace = None if self._try_span is None else self._try_span.header().decode("ascii")
         return upstream_head(self._wanted, self._exchange, address, key=key, body=body, trace=trace)
 
     # What the try says.
@@ -728,7 +728,8 @@ class InferenceRequest:
                     lease=None if self._verdict is None else self._verdict.lease,
                     span=self._span,
                     status=status,
-                    seconds=ended - exchange.started,
+                    # Its end leaves now, after its usage is stored.
+                    seconds=parts.clock.monotonic() - exchange.started,
                 )
             finally:
                 try:

@@ -40,7 +40,7 @@ class RouterParts:
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
-        wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
+        wake: Tells the autoscaler at once that this request waits for a job without a ready replica.
         choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
     """
 
@@ -64,7 +64,7 @@ class RouterParts:
     wheel: TimerWheel
     tracer: Tracer | None
     ended: Ended
-    wake: Callable[[str], None]
+    wake: Callable[[str, Exchange], None]
     choices: Callable[[], int]
     rng: Rng
     clock: Clock
