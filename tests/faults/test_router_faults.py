@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -75,11 +76,13 @@ async def test_row_8_a_replica_killed_before_the_first_byte_is_no_clients_busine
     assert {each.text for each in heard} == {expected_text(4)}
 
 
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/completions"])
 @pytest.mark.parametrize("headers", [pytest.param({}, id="resume"), pytest.param(NO_RESUME, id="no resume")])
 async def test_row_9_a_replica_killed_mid_stream_ends_no_stream_without_a_word(
-    site: RouterSite, url: str, headers: dict[str, str]
+    site: RouterSite, url: str, headers: dict[str, str], route: str
 ) -> None:
     job, callers = await site.job(url, replicas=2, tokens_per_second=25, completion_tokens=50)
+    callers = replace(callers, route=route)
     calls = await callers.open_many(40, headers=headers)
     await all_begun(calls, words=5)
     job.replicas[0].kill()
@@ -90,7 +93,10 @@ async def test_row_9_a_replica_killed_mid_stream_ends_no_stream_without_a_word(
     assert [each.body[-200:] for each in heard if each.end is End.TRUNCATED] == []
     assert {each.text for each in heard if each.end is End.DONE} == {expected_text(50)}
     assert all(expected_text(50).startswith(each.text) for each in heard)
-    if headers:
+    if not headers:
+        assert ends(heard) == {"done": 40}
+        assert resumed == 20
+    else:
         assert ends(heard) == {"done": 20, "error": 20}
         assert {each.error["code"] for each in heard if each.error} == {"replica_failed"}
 
