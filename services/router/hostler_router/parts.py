@@ -14,6 +14,7 @@ from hostler_router.lines import Lines
 from hostler_router.metrics import RouterMetrics
 from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
+from hostler_router.peer_loads import PeerLoads
 from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.running import Running
@@ -53,6 +54,7 @@ class RouterParts:
     pool: ReplicaPool
     replica_keys: ReplicaKeys
     outstanding: Outstanding
+    peers: PeerLoads
     outliers: dict[str, Outliers]
     budget: Callable[[str], RetryBudget]
     lines: Lines

@@ -58,10 +58,12 @@ def choose(
 def _pick(
     parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: set[str], *, bounded: bool
 ) -> Endpoint | None:
-    outstanding = parts.outstanding
+    outstanding, peers = parts.outstanding, parts.peers
+    speech = isinstance(asked.body, FormBody)
     return pick(
         entry.endpoints,
-        outstanding=outstanding.work if isinstance(asked.body, FormBody) else outstanding.counts,
+        outstanding=outstanding.work if speech else outstanding.counts,
+        elsewhere=peers.work if speech else peers.counts,
         counts=outstanding.counts,
         rng=parts.rng,
         exclude=excluded,

@@ -22,6 +22,7 @@ from hostler_contracts.catalogue import API_KEYS, PROJECTS, ApiKey
 from hostler_domain.catalogue import Project
 from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
+from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, caught_up
 from hostler_kit.secret_key import SecretKey
@@ -34,11 +35,13 @@ from hostler_router.cors import Cors
 from hostler_router.limits import Limiter
 from hostler_router.limits_store import LimitStore
 from hostler_router.lines import Lines
+from hostler_router.load_gossip import LoadGossip
 from hostler_router.metrics import RouterMetrics
 from hostler_router.notes import Notes
 from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
 from hostler_router.parts import RouterParts
+from hostler_router.peer_loads import PeerLoads
 from hostler_router.presence import Presence
 from hostler_router.proxied import Owners
 from hostler_router.replica_keys import ReplicaKeys
@@ -141,6 +144,18 @@ class Router:
         self._routers = RouterCount(
             given.bus, period_seconds=settings.presence_ttl_seconds / 3, clock=clock, logger=logger
         )
+        peers = PeerLoads()
+        self._gossip = LoadGossip(
+            given.bus,
+            self._outstanding,
+            peers,
+            name=given.name,
+            life=new_id(),
+            period_seconds=settings.load_gossip_seconds,
+            routers=self._routers.alive,
+            clock=clock,
+            logger=logger,
+        )
         self._reporter = WindowReporter(
             given.bus,
             self._table,
@@ -180,6 +195,7 @@ class Router:
             pool=self._pool,
             replica_keys=self._replica_keys,
             outstanding=self._outstanding,
+            peers=peers,
             outliers=self._outliers,
             budget=self._budget,
             lines=self._lines,
@@ -231,6 +247,7 @@ class Router:
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("routers", self._routers.run())
+        spawn("load-gossip", self._gossip.run())
         spawn("windows", self._reporter.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
@@ -249,6 +266,7 @@ class Router:
         self._running.closed = True
         await self._server.close(_CLOSE_SECONDS)
         await self._pool.close()
+        await self._gossip.close()
         await self._reporter.publish()
         await self._usage_reporter.close()
         await self._limiter.close()
