@@ -19,12 +19,12 @@ from tests.faults.callers import Callers, End, Heard, all_begun, all_heard, ends
 from tests.faults.router_site import RouterSite, resident_bytes, router_site
 from tests.support.services import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
 STALL_SECONDS = 2.0
 NO_RESUME = {"X-Resume": "off"}
 PARTITION_SECONDS = float(os.environ.get("HOSTLER_TEST_PARTITION_SECONDS", "16"))
 """How long NATS is away, in two halves: frozen, then killed. 600 is what the fault matrix asks for."""
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300 + PARTITION_SECONDS)]
 
 
 @pytest.fixture(scope="module")

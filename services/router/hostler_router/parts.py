@@ -16,6 +16,7 @@ from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
 from hostler_router.peer_loads import PeerLoads
 from hostler_router.replica_keys import ReplicaKeys
+from hostler_router.resume_turns import ResumeTurns
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
@@ -38,6 +39,7 @@ class RouterParts:
 
     Attributes:
         budget: Gives the retry budget of a job.
+        resume_turns: Gives the turns of a job's broken streams.
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
@@ -57,6 +59,7 @@ class RouterParts:
     peers: PeerLoads
     outliers: dict[str, Outliers]
     budget: Callable[[str], RetryBudget]
+    resume_turns: Callable[[str], ResumeTurns]
     lines: Lines
     limiter: Limiter
     committer: UsageCommitter

@@ -46,6 +46,7 @@ from hostler_router.presence import Presence
 from hostler_router.proxied import Owners
 from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.reporting import WindowReporter
+from hostler_router.resume_turns import ResumeTurns
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.router_count import RouterCount
 from hostler_router.running import Running
@@ -182,6 +183,7 @@ class Router:
         )
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
         self._budgets: dict[str, RetryBudget] = {}
+        self._resume_turns: dict[str, ResumeTurns] = {}
         self._metrics.before_scrape(self._bring_up_to_date)
         self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
         notes = Notes(self._metrics, self._table, self._access_log)
@@ -198,6 +200,7 @@ class Router:
             peers=peers,
             outliers=self._outliers,
             budget=self._budget,
+            resume_turns=self._turns,
             lines=self._lines,
             limiter=self._limiter,
             committer=self._usage_reporter.committer,
@@ -304,6 +307,7 @@ class Router:
             self._metrics.forget_job(job.job_id)
             self._outliers.pop(job.job_id, None)
             self._budgets.pop(job.job_id, None)
+            self._resume_turns.pop(job.job_id, None)
             servers = job.spec.external
             self._replica_keys.forget(servers.api_key_secret if servers else None)
         else:
@@ -343,6 +347,13 @@ class Router:
         if budget is None:
             budget = self._budgets[job_id] = RetryBudget()
         return budget
+
+    def _turns(self, job_id: str) -> ResumeTurns:
+        """One for each job."""
+        turns = self._resume_turns.get(job_id)
+        if turns is None:
+            turns = self._resume_turns[job_id] = ResumeTurns()
+        return turns
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self.keys.records.get(key_hash)

@@ -135,10 +135,13 @@ class Harness:
         values: dict[str, object] = {"project": "alice", "name": "chat", **fields}
         await self.append(created(job_id=job_id, **values), job_id)  # type: ignore[arg-type]  # the builder checks
         for number, url in enumerate(urls, start=1):
-            replica_id = f"{job_id}-r{number}"
-            await self.append(ReplicaScheduled(at(1), replica_id, NODE), job_id)
-            await self.append(ReplicaReady(at(2), replica_id, url), job_id)
+            await self.add_replica(f"{job_id}-r{number}", url, job_id)
         return job_id
+
+    async def add_replica(self, replica_id: str, url: str, job_id: str = "job-1") -> None:
+        """One more ready replica."""
+        await self.append(ReplicaScheduled(at(1), replica_id, NODE), job_id)
+        await self.append(ReplicaReady(at(2), replica_id, url), job_id)
 
     async def append(self, change: Change, job_id: str = "job-1") -> int:
         """Append a change and wait until the router knows of it; gives its sequence."""
