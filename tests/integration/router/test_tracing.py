@@ -20,7 +20,7 @@ from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import decode_window
 from hostler_router import genai_names
 from hostler_router.tracing import Tracer, open_tracer
-from tests.integration.router.harness import Harness
+from tests.integration.router.harness import Harness, running_router
 from tests.integration.router.replicas import Replica
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -171,6 +171,22 @@ async def test_the_trace_of_a_request_goes_on_to_its_replica_and_into_its_usage(
     sent = [(each.headers.get("traceparent"), each.headers.get("tracestate")) for each in first.seen]
     assert sent == [(parent, "rojo=1 ,congo=2"), (None, None), (None, None)]
     assert [record.traceparent for _, record in await router.usage()] == [parent, None, None]
+
+
+async def test_of_a_trace_that_the_router_keeps_replica_and_usage_have_its_own_spans(
+    collector: Collector, first: Replica
+) -> None:
+    async with running_router(tracer=tracer_for(0.0)) as router:
+        await router.add_job(first.url)
+        await router.chat(said={"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "rojo=1"})
+        ((_, record),) = await router.usage()
+    by_kind = {span.kind: span for span in collector.spans.values()}
+    request, attempt = by_kind[Sent.SPAN_KIND_SERVER], by_kind[Sent.SPAN_KIND_CLIENT]
+    assert request.parent_span_id.hex() == SPAN
+    assert record.traceparent == f"00-{TRACE}-{request.span_id.hex()}-01"
+    (seen,) = first.seen
+    assert seen.headers["traceparent"] == f"00-{TRACE}-{attempt.span_id.hex()}-01"
+    assert seen.headers["tracestate"] == "rojo=1"
 
 
 async def test_a_request_that_wakes_a_job_says_of_which_trace_it_is(router: Harness) -> None:
