@@ -32,6 +32,24 @@ Queue = Annotated[
 QueueTimeout = Annotated[
     int | None, typer.Option(min=0, metavar="SECONDS", help="How long a request may wait for a replica.")
 ]
+DEFAULT = "default"
+"""What gives a bound back to the router."""
+ConcurrencyChange = Annotated[
+    str | None,
+    typer.Option(
+        "--concurrency", metavar="REQUESTS|default", help="Under way on one replica, at most; from 1."
+    ),
+]
+QueueChange = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="REQUESTS|default", help="That may wait for a replica at once."),
+]
+QueueTimeoutChange = Annotated[
+    str | None,
+    typer.Option(
+        "--queue-timeout", metavar="SECONDS|default", help="How long a request may wait for a replica."
+    ),
+]
 Resume = Annotated[
     bool | None,
     typer.Option(
@@ -52,9 +70,9 @@ def routing_fields(
     balancing: Balancing | None,
     prefix_chars: int | None,
     session_header: str | None,
-    concurrency: int | None,
-    queue: int | None,
-    queue_timeout: int | None,
+    concurrency: int | None = None,
+    queue: int | None = None,
+    queue_timeout: int | None = None,
     resume: bool | None,
     allow: list[str] | None,
 ) -> dict[str, object]:
@@ -74,6 +92,30 @@ def routing_fields(
         "extra_routes": _routes(allow),
     }
     return {name: value for name, value in given.items() if value is not None}
+
+
+def bound_changes(
+    *, concurrency: str | None, queue: str | None, queue_timeout: str | None
+) -> dict[str, int | None]:
+    """The bounds that were named, by the API's name; None for those that the router is to choose again.
+
+    Raises:
+        typer.BadParameter: one is no number from its least on.
+    """
+    given = (
+        ("concurrency_per_replica", "--concurrency", concurrency, 1),
+        ("queue_max", "--queue", queue, 0),
+        ("queue_timeout_seconds", "--queue-timeout", queue_timeout, 0),
+    )
+    return {name: _bound(text, flag, least) for name, flag, text, least in given if text is not None}
+
+
+def _bound(text: str, flag: str, least: int) -> int | None:
+    if text == DEFAULT:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) >= least):
+        raise typer.BadParameter(f"a whole number from {least}, or {DEFAULT}", param_hint=flag)
+    return int(text)
 
 
 def _routes(allow: list[str] | None) -> tuple[ExtraRoute, ...] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from hostler_bus.errors import SequenceConflict
 from hostler_bus.port import Bus, Expect, Message
 from hostler_contracts import codec, subjects
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.job_events import JobEvent
 from hostler_domain.changes import Change
 from hostler_domain.errors import TemporaryError
@@ -29,10 +30,12 @@ class JobEntry:
     Attributes:
         job: The record after that message.
         seq: The message's sequence in the stream, which the next append expects to find.
+        trace: The trace that the message is a part of.
     """
 
     job: Job
     seq: int
+    trace: TraceContext | None = None
 
 
 def entry_of(message: Message) -> JobEntry:
@@ -41,7 +44,16 @@ def entry_of(message: Message) -> JobEntry:
     Raises:
         UndecodableEvent: it carries none.
     """
-    return JobEntry(codec.decode(message.data).data.job, message.seq)
+    event = codec.decode(message.data)
+    return JobEntry(event.data.job, message.seq, event.trace)
+
+
+def carried_on(entry: JobEntry | None) -> TraceContext | None:
+    """The trace of a change that nobody asked for: that of the event before it, until what was asked for is done.
+
+    What befalls a job afterwards has nothing to do with the request that made it, be it months ago.
+    """
+    return None if entry is None or entry.job.settled else entry.trace
 
 
 class JobLog:
@@ -72,9 +84,20 @@ class JobLog:
         return None if message is None else entry_of(message)
 
     async def append(
-        self, entry: JobEntry | None, change: Change, *, correlation_id: str | None = None
+        self,
+        entry: JobEntry | None,
+        change: Change,
+        *,
+        correlation_id: str | None = None,
+        trace: TraceContext | None = None,
     ) -> JobEntry:
         """Append one change to the job that the writer last saw as `entry`.
+
+        Args:
+            entry: As it was seen; None for a job that is new.
+            change: What is appended.
+            correlation_id: Of the request that asked for it, where one did.
+            trace: Of that request, where it is part of one. Without a request the change belongs to the trace of the event before it.
 
         Raises:
             SequenceConflict: somebody else was faster; nothing was appended.
@@ -83,6 +106,8 @@ class JobLog:
             IllegalTransition: the change does not fit the job.
         """
         job = evolve(entry.job if entry else None, change)
+        if trace is None and correlation_id is None:
+            trace = carried_on(entry)
         event = codec.event_for(
             change,
             job,
@@ -90,6 +115,7 @@ class JobLog:
             source=self._source,
             time=self._clock.now(),
             correlation_id=correlation_id,
+            trace=trace,
         )
         project, job_id = job.spec.project, job.job_id
         appended = await self._bus.append(
@@ -98,7 +124,7 @@ class JobLog:
             msg_id=event.id,
             expect=Expect(seq=entry.seq if entry else 0, subjects=subjects.job_events(project, job_id)),
         )
-        return JobEntry(job, appended.seq)
+        return JobEntry(job, appended.seq, trace)
 
     async def execute(
         self,
@@ -107,8 +133,9 @@ class JobLog:
         decide: Callable[[Job | None], tuple[Change, ...]],
         *,
         correlation_id: str | None = None,
+        trace: TraceContext | None = None,
     ) -> JobEntry | None:
-        """Load the job, decide, append every change; after a lost race, again from the start.
+        """Load the job, decide, append every change; after a lost race, again from the start. `append` says what the last two are.
 
         Gives the job afterwards, None where there is none and nothing was decided. What `decide` raises passes through.
         """
@@ -116,7 +143,7 @@ class JobLog:
             entry = await self.load(project, job_id)
             try:
                 for change in decide(entry.job if entry else None):
-                    entry = await self.append(entry, change, correlation_id=correlation_id)
+                    entry = await self.append(entry, change, correlation_id=correlation_id, trace=trace)
             except SequenceConflict:
                 continue
             return entry

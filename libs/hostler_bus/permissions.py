@@ -149,8 +149,8 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),
         ),
         "router": Access(
-            sends=(subjects.METRICS_SUBJECTS, subjects.USAGE_SUBJECTS),
-            serves=(_EVERY_ROUTER,),
+            sends=(subjects.METRICS_SUBJECTS, subjects.USAGE_SUBJECTS, subjects.ROUTERS_LOAD),
+            serves=(_EVERY_ROUTER, subjects.ROUTERS_LOAD),
             # It counts the routers among which limits are divided while Valkey is away.
             buckets=(subjects.BUCKET_API_KEYS, subjects.BUCKET_PROJECTS, subjects.BUCKET_ROUTERS),
             # Of the secrets nothing but the keys of external servers.

@@ -213,6 +213,8 @@ class JobEvent(_Answer):
     source: str
     project: str
     correlationid: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
     data: EventData
 
     @property

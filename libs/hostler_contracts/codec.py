@@ -8,7 +8,7 @@ from datetime import datetime
 from pydantic import TypeAdapter, ValidationError
 
 from hostler_contracts import job_events
-from hostler_contracts.envelope import CloudEvent, event_name
+from hostler_contracts.envelope import CloudEvent, TraceContext, event_name
 from hostler_contracts.job_events import AnyKnownJobEvent, Fact, JobEvent, KnownJobEvent, UnknownJobEventV0
 from hostler_domain.changes import Change
 from hostler_domain.errors import PermanentError
@@ -35,6 +35,7 @@ def event_for(
     source: str,
     time: datetime,
     correlation_id: str | None = None,
+    trace: TraceContext | None = None,
 ) -> CloudEvent:
     """The event that says `change` happened and `job` is what it led to."""
     kind = type(change)
@@ -46,6 +47,8 @@ def event_for(
             "time": time,
             "project": job.spec.project,
             "correlationid": correlation_id,
+            "traceparent": None if trace is None else trace.traceparent,
+            "tracestate": None if trace is None else trace.tracestate,
             "data": Fact[kind](change=change, job=job),  # type: ignore[valid-type]  # the class is only known at run time
         }
     )

@@ -17,6 +17,8 @@ DEAD_LETTERS = "DEADLETTERS"
 REPLAYS = "REPLAYS"
 
 JOBS_SUBJECTS = f"{ROOT}.jobs.>"
+ROUTERS_LOAD = f"{ROOT}.routers.load"
+"""At which routers tell each other what they have under way; no stream takes it."""
 METRICS_SUBJECTS = f"{ROOT}.metrics.>"
 DEAD_LETTERS_SUBJECTS = f"{ROOT}.deadletters.>"
 REPLAYS_SUBJECTS = f"{ROOT}.replays.>"

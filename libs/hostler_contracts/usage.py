@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from hostler_contracts.envelope import CloudEvent, Contract
+from hostler_contracts.envelope import CloudEvent, Contract, is_none
 from hostler_domain.errors import PermanentError
 
 
@@ -39,6 +39,8 @@ class FinishedRequest(Contract):
         measured: Whether the counts are the runtime's; else the router counted what it passed on, as of an answer that was cut off.
         resumed: Whether another replica went on with the answer of one that was lost. It is still one request.
         first_token_seconds: From its coming to the first event of its stream; None where there was none.
+        traceparent: Of the trace that it was a part of, with the router's span where the router keeps traces, else with its caller's; left
+            out where there was none.
     """
 
     usage_id: str = Field(min_length=1)
@@ -61,6 +63,7 @@ class FinishedRequest(Contract):
     measured: bool = True
     resumed: bool = False
     first_token_seconds: float | None = Field(default=None, ge=0)
+    traceparent: str | None = Field(default=None, exclude_if=is_none)
 
 
 class UsageBatch(Contract):

@@ -42,6 +42,7 @@ class UsageRecord(msgspec.Struct, kw_only=True, gc=False):
     measured: bool = True
     resumed: bool = False
     first_token_seconds: float | None = None
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
 
     def __post_init__(self) -> None:
         """Put right what readers refuse; a comparison with what is no number is false as well."""

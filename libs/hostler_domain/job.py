@@ -13,7 +13,7 @@ from hostler_domain.capacity import Resources
 from hostler_domain.catalogue import ModelMaster
 from hostler_domain.external import ExternalServers
 from hostler_domain.kinds import JobKind
-from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
+from hostler_domain.phases import SETTLED_PHASES, DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ACTIVE_STATES, ENDED_STATES, ReplicaReason, ReplicaState
 from hostler_domain.routing import Routing
 from hostler_domain.scaling import Scaling
@@ -280,6 +280,16 @@ class Job:
     def deleted(self) -> bool:
         """Whether only the tombstone is left."""
         return self.status.phase is JobPhase.DELETED
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of what was asked for is still to be done: every replica that is wanted serves, and no other is left."""
+        living = [replica for replica in self.status.replicas if not replica.ended]
+        return (
+            self.status.phase in SETTLED_PHASES
+            and len(living) == len(self.ready_replicas) == self.wanted_replicas
+            and not self.outdated_replicas
+        )
 
     @property
     def wanted_replicas(self) -> int:

@@ -30,6 +30,10 @@ class JobPhase(StrEnum):
     DELETED = "Deleted"
 
 
+SETTLED_PHASES = frozenset({JobPhase.RUNNING, JobPhase.STOPPED, JobPhase.FAILED, JobPhase.DELETED})
+"""Those that a job may stay in for good."""
+
+
 class DesiredPhase(StrEnum):
     """What the user last asked for."""
 

@@ -15,6 +15,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent as SdkEvent
 
 from hostler_contracts import codec, subjects
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.job_events import EVENT_MODELS, UnknownJobEventV0
 from hostler_contracts.schemas import SCHEMAS, file_name, full_type, schema_texts
 from hostler_domain.capacity import Resources
@@ -129,6 +130,34 @@ def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
                 yield from _paths(inner, f"{path}/{index}")
         case _:
             yield path, value
+
+
+TRACE = TraceContext("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=1")
+
+
+def test_the_golden_file_of_an_event_of_a_traced_request_is_the_same_to_the_byte() -> None:
+    event = codec.event_for(
+        MADE,
+        evolve(None, MADE),
+        event_id="0193-e",
+        source="/hostler/test/1",
+        time=NOW,
+        correlation_id="req-1",
+        trace=TRACE,
+    )
+    path = GOLDEN / "job.created.v1.traced.json"
+    if not path.exists() and os.environ.get("HOSTLER_WRITE_GOLDEN") == "1":
+        path.write_bytes(codec.encode(event) + b"\n")
+    stored = path.read_bytes().rstrip()
+    assert codec.decode(stored) == event
+    assert codec.decode(stored).trace == TRACE
+    assert codec.encode(event) == stored
+
+
+def test_an_event_without_a_trace_says_nothing_of_one() -> None:
+    event = event_of([], MADE)
+    assert event.trace is None
+    assert b"trace" not in codec.encode(event)
 
 
 CHOSEN = Routing(

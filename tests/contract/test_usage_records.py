@@ -7,6 +7,7 @@ from typing import get_type_hints
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UnsetType
 
 from hostler_contracts.usage import (
     FinishedRequest,
@@ -45,6 +46,7 @@ _requests = st.builds(
     measured=st.booleans(),
     resumed=st.booleans(),
     first_token_seconds=st.none() | _seconds,
+    traceparent=st.none() | _texts,
 )
 
 
@@ -74,14 +76,15 @@ def test_what_a_router_writes_is_what_readers_read(requests: tuple[FinishedReque
 def test_the_bytes_are_the_same_as_the_models_give() -> None:
     whole = {"cached_tokens": 1, "measured": False, "resumed": True, "first_token_seconds": 0.125}
     texts = {"request_id": 'quote " and \\ and \u00e9\u4e16\U0001f600\x01\x7f</script>', "audio_seconds": 1.5}
-    for fields in ({}, whole, texts):
+    for fields in ({}, whole, texts, {"traceparent": "00-1-2-01"}):
         assert encoded([record(**fields)]) == encode_usage(meant((request(**fields),)))
 
 
 def test_the_twins_have_the_same_fields_in_the_same_order() -> None:
     assert list(FinishedRequest.model_fields) == list(UsageRecord.__struct_fields__)
     kinds = {name: field.annotation for name, field in FinishedRequest.model_fields.items()}
-    assert kinds == get_type_hints(UsageRecord)
+    # The one that is left out where it says nothing is unset there.
+    assert kinds | {"traceparent": str | UnsetType} == get_type_hints(UsageRecord)
 
 
 @pytest.mark.parametrize("number", [-1, math.nan, math.inf, -math.inf, 2**60])

@@ -293,6 +293,7 @@ class Callers:
     url: str
     key: str = field(repr=False)
     model: str
+    route: str = "/v1/chat/completions"
 
     async def open(
         self, *, stream: bool = True, headers: dict[str, str] | None = None, **fields: object
@@ -300,7 +301,11 @@ class Callers:
         """Send a request."""
         body = {
             "model": self.model,
-            "messages": [{"role": "user", "content": QUESTION}],
+            **(
+                {"prompt": QUESTION}
+                if self.route == "/v1/completions"
+                else {"messages": [{"role": "user", "content": QUESTION}]}
+            ),
             "stream": stream,
             **fields,
         }
@@ -308,7 +313,7 @@ class Callers:
 
     async def open_raw(self, body: bytes, *, stream: bool, headers: dict[str, str] | None = None) -> Call:
         """Send a request whose body is written already."""
-        url = f"{self.url}/v1/chat/completions"
+        url = f"{self.url}{self.route}"
 
         def made() -> Call:
             return Call(

@@ -11,7 +11,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from hostler_contracts.usage import FinishedRequest, decode_usage
 from hostler_domain.api_keys import display_prefix, hash_key, make_key
 from hostler_domain.changes import Change, ReplicaReady, ReplicaScheduled
 from hostler_domain.job import Serving
+from hostler_domain.limits import Limits
 from hostler_kit.clock import SystemClock
 from hostler_kit.secret_key import SecretKey, read_secret_key
 from hostler_provisioner.local import simulated_server
@@ -106,31 +107,41 @@ class RouterSite:
         """With an operator's connection, over which jobs are written and usage is read."""
         self._bus = await self.services.operator()
         self._log = JobLog(self._bus, source="/hostler/test/witness", clock=SystemClock())
-        record = ApiKey(
-            key_id="key-1",
-            name="test",
-            project=PROJECT,
-            key_hash=hash_key(KEY),
-            prefix=display_prefix(KEY),
-            scopes=("inference",),
-            created_at=datetime.now(UTC),
-        )
-        await self._bus.bucket(subjects.BUCKET_API_KEYS).put(record.key_hash, API_KEYS.encode(record))
+        await self.add_key(KEY, "key-1")
         try:
             yield self
         finally:
             self.end_replicas()
             await self._bus.drain()
 
+    async def add_key(self, key: str, key_id: str, limits: Limits | None = None) -> None:
+        """A key for inference, with limits of its own or without."""
+        record = ApiKey(
+            key_id=key_id,
+            name="test",
+            project=PROJECT,
+            key_hash=hash_key(key),
+            prefix=display_prefix(key),
+            scopes=("inference",),
+            created_at=datetime.now(UTC),
+            limits=limits,
+        )
+        await self.bus.bucket(subjects.BUCKET_API_KEYS).put(record.key_hash, API_KEYS.encode(record))
+
     async def router(
-        self, name: str, *, drain_timeout_seconds: float = 20.0, **settings: object
+        self,
+        name: str,
+        *,
+        drain_timeout_seconds: float = 20.0,
+        platform: Mapping[str, str] | None = None,
+        **settings: object,
     ) -> tuple[Service, str]:
         """Start a router; gives it and its address once it is ready."""
         port = free_port()
         service = self.services.start(
             "router",
             name,
-            platform={"HOSTLER_DRAIN_TIMEOUT_SECONDS": f"{drain_timeout_seconds:g}"},
+            platform={"HOSTLER_DRAIN_TIMEOUT_SECONDS": f"{drain_timeout_seconds:g}", **(platform or {})},
             port=str(port),
             metrics_period_seconds="1",
             **{name: str(value) for name, value in settings.items()},

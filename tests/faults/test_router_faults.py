@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx2
 import pytest
@@ -18,12 +19,17 @@ from tests.faults.callers import Callers, End, Heard, all_begun, all_heard, ends
 from tests.faults.router_site import RouterSite, resident_bytes, router_site
 from tests.support.services import until
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
-
 STALL_SECONDS = 2.0
 NO_RESUME = {"X-Resume": "off"}
 PARTITION_SECONDS = float(os.environ.get("HOSTLER_TEST_PARTITION_SECONDS", "16"))
 """How long NATS is away, in two halves: frozen, then killed. 600 is what the fault matrix asks for."""
+HERD = int(os.environ.get("HOSTLER_TEST_HERD", "300"))
+"""Clients at a cold start; twice as many come at once to one replica. 5,000 is what the fault matrix asks for."""
+QUEUE_MAX = 1024
+"""The router's own bound on those that wait; the others are told to come again."""
+BYTES_PER_CLIENT = 24 * 2**10
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300 + PARTITION_SECONDS)]
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +81,13 @@ async def test_row_8_a_replica_killed_before_the_first_byte_is_no_clients_busine
     assert {each.text for each in heard} == {expected_text(4)}
 
 
+@pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/completions"])
 @pytest.mark.parametrize("headers", [pytest.param({}, id="resume"), pytest.param(NO_RESUME, id="no resume")])
 async def test_row_9_a_replica_killed_mid_stream_ends_no_stream_without_a_word(
-    site: RouterSite, url: str, headers: dict[str, str]
+    site: RouterSite, url: str, headers: dict[str, str], route: str
 ) -> None:
     job, callers = await site.job(url, replicas=2, tokens_per_second=25, completion_tokens=50)
+    callers = replace(callers, route=route)
     calls = await callers.open_many(40, headers=headers)
     await all_begun(calls, words=5)
     job.replicas[0].kill()
@@ -90,7 +98,10 @@ async def test_row_9_a_replica_killed_mid_stream_ends_no_stream_without_a_word(
     assert [each.body[-200:] for each in heard if each.end is End.TRUNCATED] == []
     assert {each.text for each in heard if each.end is End.DONE} == {expected_text(50)}
     assert all(expected_text(50).startswith(each.text) for each in heard)
-    if headers:
+    if not headers:
+        assert ends(heard) == {"done": 40}
+        assert resumed == 20
+    else:
         assert ends(heard) == {"done": 20, "error": 20}
         assert {each.error["code"] for each in heard if each.error} == {"replica_failed"}
 
@@ -191,7 +202,7 @@ async def test_row_19_a_herd_at_a_cold_start_waits_and_is_served(site: RouterSit
     job = await site.sleeping_job("cold")
     callers = Callers(url, (await site.job(url, replicas=0))[1].key, "cold")
     await until(lambda: knows(url, callers), "the router knows the job")
-    asking = [asyncio.create_task(callers.ask(stream=number % 2 == 0)) for number in range(300)]
+    asking = [asyncio.create_task(callers.ask(stream=number % 2 == 0)) for number in range(HERD)]
     await asyncio.sleep(1)
     replica = site.start_replica(
         "cold-r1", first_token_seconds=0.02, tokens_per_second=200, completion_tokens=4
@@ -200,14 +211,17 @@ async def test_row_19_a_herd_at_a_cold_start_waits_and_is_served(site: RouterSit
     ready_at = time.monotonic()
     await site.ready(job, replica)
     heard = await asyncio.gather(*asking)
+    seconds = time.monotonic() - ready_at
 
     done = [each for each in heard if each.end is End.DONE]
     first = min((each.ended for each in done), default=0.0) - ready_at
-    print(f"row 19: 300 clients at a cold start: {ends(heard)}, the first {first * 1000:.0f} ms after Ready")
+    print(
+        f"row 19: {HERD} clients at a cold start: {ends(heard)}, the first {first * 1000:.0f} ms after Ready, the last within {seconds:.1f} s"
+    )
     assert {each.status for each in heard} <= {200, 429, 503}
     assert all("retry-after" in each.headers for each in heard if each.end is End.REFUSED)
     assert {each.end for each in heard} <= {End.DONE, End.REFUSED}
-    assert len(done) >= 0.8 * len(heard)
+    assert len(done) >= 0.8 * min(HERD, QUEUE_MAX), "those that waited were not served"
 
 
 def knows(url: str, callers: Callers) -> bool:
@@ -232,7 +246,7 @@ async def test_row_19_a_herd_on_one_replica_is_served_at_its_pace(site: RouterSi
     plateau = sum(await asyncio.gather(*(keep_asking(over) for _ in range(16)))) / plateau_seconds
     before = resident_bytes(router.process.pid)
     began = time.monotonic()
-    heard = await callers.ask_many(600, stream=False)
+    heard = await callers.ask_many(2 * HERD, stream=False)
     seconds = time.monotonic() - began
     grown_mib = (resident_bytes(router.process.pid) - before) / 2**20
 
@@ -240,7 +254,7 @@ async def test_row_19_a_herd_on_one_replica_is_served_at_its_pace(site: RouterSi
     goodput = done / seconds
     retries = router.metric("hostler_router_retries_total")
     print(
-        f"row 19: 600 at once: {ends(heard)} in {seconds:.1f} s; goodput {goodput:.0f}/s, plateau {plateau:.0f}/s "
+        f"row 19: {2 * HERD} at once: {ends(heard)} in {seconds:.1f} s; goodput {goodput:.0f}/s, plateau {plateau:.0f}/s "
         f"({goodput / plateau:.0%}); retries {retries:.0f}; the router grew by {grown_mib:.0f} MiB"
     )
     assert {each.end for each in heard} <= {End.DONE, End.REFUSED}
@@ -248,7 +262,7 @@ async def test_row_19_a_herd_on_one_replica_is_served_at_its_pace(site: RouterSi
     assert all(each.status == 429 and "retry-after" in each.headers for each in refused)
     assert goodput >= 0.8 * plateau
     assert retries <= 0.2 * len(heard)
-    assert grown_mib < 64
+    assert grown_mib < 64 + 2 * HERD * BYTES_PER_CLIENT / 2**20
 
 
 @asynccontextmanager

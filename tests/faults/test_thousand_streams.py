@@ -65,6 +65,7 @@ async def test_streams_through_the_death_of_half_of_the_replicas_end_well_and_ar
     assert {each.text for each in heard if each.end is End.DONE} == {whole}
     assert all(whole.startswith(each.text) for each in heard)
     assert hit > STREAMS / REPLICAS, "hardly any stream was on a replica that died"
+    assert resumed == hit
     assert sorted(records) == sorted(each.request_id for each in [*heard, *left])
     assert billed == witnessed
     for each in left:

@@ -14,9 +14,11 @@ from hostler_api.problem_catalogue import Forbidden, Unauthorized
 from hostler_api.sessions import Sessions, is_session
 from hostler_contracts.catalogue import ApiKey, Scope
 from hostler_contracts.credentials import Refused, authenticate, presented_key
+from hostler_contracts.envelope import TraceContext
 from hostler_domain.errors import NotFound, TemporaryError
 from hostler_domain.job import Job
 from hostler_kit.clock import Clock
+from hostler_kit.trace_context import read_trace
 
 OnAdmitted = Callable[[ApiKey], None]
 OnRefused = Callable[[Refused, str], None]
@@ -29,10 +31,12 @@ class Caller:
     Attributes:
         key: Its record.
         request_id: Of this request; it becomes the correlation id of the events that follow.
+        trace: The trace that it is a part of, which these events are a part of as well.
     """
 
     key: ApiKey
     request_id: str
+    trace: TraceContext | None = None
 
     @property
     def admin(self) -> bool:
@@ -114,7 +118,7 @@ class Gate:
             raise Forbidden(found.refusal) if found.forbidden else Unauthorized(found.refusal)
         if self._on_admitted is not None:
             self._on_admitted(found)
-        return Caller(found, request.state.request_id)
+        return Caller(found, request.state.request_id, _trace_of(request))
 
     def holds(self, caller: Caller) -> bool:
         """Whether the key that a caller came with still works; for answers that go on for hours."""
@@ -176,3 +180,9 @@ Writer = Annotated[Caller, Depends(Needs("jobs:write"))]
 KeyReader = Annotated[Caller, Depends(Needs("keys:read"))]
 KeyWriter = Annotated[Caller, Depends(Needs("keys:write"))]
 AdminCaller = Annotated[Caller, Depends(Needs("admin"))]
+
+
+def _trace_of(request: Request) -> TraceContext | None:
+    """The trace that a request is a part of, if its caller says so."""
+    found = read_trace(dict(request.headers.raw))
+    return None if found is None else TraceContext(*found)

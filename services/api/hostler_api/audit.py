@@ -24,6 +24,7 @@ from hostler_contracts.audit import (
     encode_audit,
 )
 from hostler_contracts.credentials import Refused
+from hostler_contracts.envelope import TraceContext
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
@@ -65,10 +66,15 @@ class AuditLog:
             at=self._clock.now(),
             details=details or {},
         )
-        await self.append(entry, project, correlation_id=caller.request_id)
+        await self.append(entry, project, correlation_id=caller.request_id, trace=caller.trace)
 
     async def append(
-        self, entry: AuditEntry, project: str | None, *, correlation_id: str | None = None
+        self,
+        entry: AuditEntry,
+        project: str | None,
+        *,
+        correlation_id: str | None = None,
+        trace: TraceContext | None = None,
     ) -> None:
         """Store an entry."""
         event = AuditRecordedV1(
@@ -78,6 +84,8 @@ class AuditLog:
             time=self._clock.now(),
             project=project or NO_PROJECT,
             correlationid=correlation_id,
+            traceparent=None if trace is None else trace.traceparent,
+            tracestate=None if trace is None else trace.tracestate,
             data=entry,
         )
         await self._bus.append(

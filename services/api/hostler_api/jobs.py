@@ -123,7 +123,7 @@ class JobService:
                 sealed = self._secret_key.seal(sealed_name, value.get_secret_value())
                 await self._secrets.put(sealed_name, sealed)
         try:
-            entry = await self._log.append(None, change, correlation_id=caller.request_id)
+            entry = await self._log.append(None, change, correlation_id=caller.request_id, trace=caller.trace)
         except SequenceConflict:
             # The same idempotent request won on another connection a moment ago.
             existing = await self._log.load(project, job_id)
@@ -139,6 +139,7 @@ class JobService:
                 job_id,
                 lambda job: decide(job, DeleteJob(self._clock.now(), caller.key.key_id)),
                 correlation_id=caller.request_id,
+                trace=caller.trace,
             )
             raise NameTaken(f"another job was named {claim.name!r} while this one was being made")
         self._jobs.apply(entry)
@@ -278,7 +279,9 @@ class JobService:
                 raise Overtaken(f"the job is at revision {entry.seq}, not {if_match}; read it again")
             try:
                 for change in changes:
-                    entry = await self._log.append(entry, change, correlation_id=caller.request_id)
+                    entry = await self._log.append(
+                        entry, change, correlation_id=caller.request_id, trace=caller.trace
+                    )
             except SequenceConflict:
                 continue
             self._jobs.apply(entry)
@@ -324,6 +327,7 @@ class JobService:
             found.job.job_id,
             lambda present: decide(present, command),
             correlation_id=caller.request_id,
+            trace=caller.trace,
         )
         if entry is None:
             raise NotFound(f"there is no job {job!r}")

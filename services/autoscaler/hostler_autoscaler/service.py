@@ -80,11 +80,14 @@ class Autoscaler:
                     self._windows_read = True
                     continue
                 try:
-                    window = decode_window(message.data).data
+                    event = decode_window(message.data)
                 except UndecodableWindow as error:
                     self._logger.warning("window.undecodable", subject=message.subject, reason=str(error))
                     continue
+                window = event.data
                 self._windows.add(window)
+                if event.trace is not None:
+                    self._windows.note_trace(window.job_id, event.trace, event.time)
                 if window.rejected or (busy(window) and self._serves_nothing(window.job_id)):
                     # Somebody was turned away or waits, perhaps for a job that sleeps: not at the next tick, now.
                     self.loop.note()
@@ -135,7 +138,9 @@ class Autoscaler:
             return commands.decide(job, command)
 
         project, job_id = decided_for.spec.project, decided_for.job_id
-        entry = await self._log.execute(project, job_id, scaled)
+        grows = decision.replicas > decided_for.status.desired_replicas
+        trace = self._windows.take_trace(job_id) if grows else None
+        entry = await self._log.execute(project, job_id, scaled, trace=trace)
         if entry is None:
             return False
         self._jobs.apply(entry)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from hostler_autoscaler.observe import ended_at
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import LoadWindow
 
 KEPT_SECONDS = 90.0
@@ -18,10 +19,20 @@ class WindowStore:
 
     def __init__(self) -> None:
         self._windows: dict[str, dict[tuple[str, datetime], LoadWindow]] = {}
+        self._traces: dict[str, tuple[TraceContext, datetime]] = {}
 
     def add(self, window: LoadWindow) -> None:
         """Take in a window; the same one again replaces it."""
         self._windows.setdefault(window.job_id, {})[window.router, window.started_at] = window
+
+    def note_trace(self, job_id: str, trace: TraceContext, at: datetime) -> None:
+        """A request that waits for the job, because of which a window came at `at`, is part of this trace; the first one counts."""
+        self._traces.setdefault(job_id, (trace, at))
+
+    def take_trace(self, job_id: str) -> TraceContext | None:
+        """The trace of the request because of which the job is scaled, once."""
+        trace, _ = self._traces.pop(job_id, (None, None))
+        return trace
 
     def of(self, job_id: str) -> tuple[LoadWindow, ...]:
         """The windows of a job."""
@@ -36,3 +47,8 @@ class WindowStore:
                 self._windows[job_id] = kept
             else:
                 del self._windows[job_id]
+        self._traces = {
+            job_id: (trace, at)
+            for job_id, (trace, at) in self._traces.items()
+            if at > oldest and job_id in self._windows
+        }

@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote_to_bytes
 from hostler_domain.redaction import redact
 from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
+from hostler_kit.trace_context import read_trace
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.cors import Cors
 from hostler_router.ending import fail_reply
@@ -92,6 +93,8 @@ class RouterApp:
             return None
         exchange = Exchange(request_id, _label(path), self._parts.clock.monotonic())
         exchange.named_by_client = given_id is not None
+        if b"traceparent" in head.headers and (trace := read_trace(head.headers)) is not None:
+            exchange.trace, exchange.tracestate = trace
         try:
             return self._dispatch(head, path, reply, exchange)
         except Refused as refused:

@@ -4,16 +4,19 @@ Pure; called for every attempt. The rule is the least work outstanding. A reques
 the name of a session, goes to the replica that others of the kind went to, unless that one is much busier than the rest:
 `rings` tells which one that is.
 
-`outstanding` counts this router's own requests. Several workers each spreading their share evenly spread the whole evenly,
-but all of them would send to the same idle replica at once; two random choices keep them apart.
+`outstanding` counts this router's own requests, and `elsewhere` what the others said of theirs a moment ago. All of them would send
+to the same idle replica at once; two random choices keep them apart.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil
 from typing import Protocol
 
 from hostler_router.rings import ring_of
 from hostler_router.table import Endpoint
+
+_Of = Callable[[str, int], int | float]
+"""What a replica has, by its id; the number is given where there is nothing."""
 
 
 class Rng(Protocol):
@@ -35,6 +38,7 @@ def pick(
     choices: int = 0,
     affinity: bytes = b"",
     load_bound: float = 1.25,
+    elsewhere: Mapping[str, int | float] | None = None,
 ) -> Endpoint | None:
     """The candidate that is to take the request; None when nobody may.
 
@@ -48,47 +52,51 @@ def pick(
         choices: Of so many random candidates the least busy one is taken; of all where it is 0.
         affinity: What requests that should meet on one replica have in common; empty for none. Goes before `choices`.
         load_bound: How many times the mean load a replica may have before it passes its own requests on; no less than 1.
+        elsewhere: What each has to do for other routers, in the unit of `outstanding`; it counts towards the load, not towards `bound`.
     """
+    load_of: _Of = _sums(outstanding, elsewhere) if elsewhere else outstanding.get
+    requests_of: _Of = (outstanding if counts is None else counts).get
     if affinity:
-        return _preferred(candidates, outstanding, exclude, bound, counts, affinity, load_bound)
+        return _preferred(candidates, load_of, exclude, bound, requests_of, affinity, load_bound)
     if 0 < choices < len(candidates):
         # Mostly all may take it, so it pays to look at the chosen ones alone first.
         chosen = _sample(candidates, choices, rng)
-        if len(eligible := _eligible(chosen, outstanding, exclude, bound, counts)) == choices:
-            return _least(eligible, outstanding, rng)
-    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
+        if len(eligible := _eligible(chosen, exclude, bound, requests_of)) == choices:
+            return _least(eligible, load_of, rng)
+    eligible = _eligible(candidates, exclude, bound, requests_of)
     if 0 < choices < len(eligible):
         eligible = _sample(eligible, choices, rng)
-    return _least(eligible, outstanding, rng)
+    return _least(eligible, load_of, rng)
+
+
+def _sums(own: Mapping[str, int | float], elsewhere: Mapping[str, int | float]) -> _Of:
+    def load_of(replica_id: str, nothing: int) -> float:
+        return own.get(replica_id, nothing) + elsewhere.get(replica_id, nothing)
+
+    return load_of
 
 
 def _eligible(
-    candidates: Sequence[Endpoint],
-    outstanding: Mapping[str, int | float],
-    exclude: Collection[str],
-    bound: int | None,
-    counts: Mapping[str, int] | None,
+    candidates: Sequence[Endpoint], exclude: Collection[str], bound: int | None, requests_of: _Of
 ) -> Sequence[Endpoint]:
     """Those that are neither excluded nor have their number of requests."""
     if bound is None:
         if not exclude:
             return candidates
         return [endpoint for endpoint in candidates if endpoint.replica_id not in exclude]
-    requests = (outstanding if counts is None else counts).get
     if not exclude:
-        return [endpoint for endpoint in candidates if requests(endpoint.replica_id, 0) < bound]
+        return [endpoint for endpoint in candidates if requests_of(endpoint.replica_id, 0) < bound]
     return [
         endpoint
         for endpoint in candidates
-        if endpoint.replica_id not in exclude and requests(endpoint.replica_id, 0) < bound
+        if endpoint.replica_id not in exclude and requests_of(endpoint.replica_id, 0) < bound
     ]
 
 
-def _least(eligible: Sequence[Endpoint], outstanding: Mapping[str, int | float], rng: Rng) -> Endpoint | None:
+def _least(eligible: Sequence[Endpoint], load_of: _Of, rng: Rng) -> Endpoint | None:
     """The least busy one, one of them at random where there are several."""
     if len(eligible) < 2:
         return eligible[0] if eligible else None
-    load_of = outstanding.get
     loads = [load_of(endpoint.replica_id, 0) for endpoint in eligible]
     least = min(loads)
     if loads.count(least) == 1:
@@ -99,10 +107,10 @@ def _least(eligible: Sequence[Endpoint], outstanding: Mapping[str, int | float],
 
 def _preferred(
     candidates: Sequence[Endpoint],
-    outstanding: Mapping[str, int | float],
+    load_of: _Of,
     exclude: Collection[str],
     bound: int | None,
-    counts: Mapping[str, int] | None,
+    requests_of: _Of,
     affinity: bytes,
     load_bound: float,
 ) -> Endpoint | None:
@@ -115,8 +123,6 @@ def _preferred(
     in_service = ids if not exclude else [replica_id for replica_id in ids if replica_id not in exclude]
     if not in_service:
         return None
-    load_of = outstanding.get
-    requests_of = load_of if counts is None else counts.get
     total = 1 + sum([load_of(replica_id, 0) for replica_id in in_service])
     capacity = ceil(load_bound * total / len(in_service))
     for owner in ring_of(ids).owners(affinity):
@@ -128,7 +134,7 @@ def _preferred(
         ):
             return candidates[owner]
     # All below the bound of load have their number of requests already: several of little work each.
-    eligible = _eligible(candidates, outstanding, exclude, bound, counts)
+    eligible = _eligible(candidates, exclude, bound, requests_of)
     return min(
         eligible, key=lambda endpoint: (load_of(endpoint.replica_id, 0), endpoint.replica_id), default=None
     )

@@ -31,7 +31,7 @@ class Continuing:
 RUNTIMES: Final[Mapping[str, Continuing]] = {
     "vllm": Continuing(chat=True, completion=True, completion_tokens=16),
     "llamacpp": Continuing(chat=True, completion=True),
-    "simulated": Continuing(chat=True, completion=False),
+    "simulated": Continuing(chat=True, completion=True),
 }
 """The runtimes that are known to go on. Of a server that is not ours it is not known what it makes of such a request."""
 

@@ -50,6 +50,8 @@ class Exchange:
         first_event_seconds: When the first event went out, since the start; None before that.
         usage: As the runtime said.
         outcome: How it ended.
+        trace: Of the trace that it is a part of, as `traceparent` says it; None where it is in none.
+        tracestate: What vendors add to that.
     """
 
     request_id: str
@@ -70,3 +72,5 @@ class Exchange:
     usage: Usage | None = None
     outcome: Outcome = Outcome.ANSWERED
     named_by_client: bool = True
+    trace: str | None = None
+    tracestate: str | None = None

@@ -6,6 +6,7 @@ callers with limits wait for a store. What a client gets is whole: an error of i
 ends with `[DONE]` or with one error event.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -43,10 +44,11 @@ from hostler_router.openai_errors import (
 )
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
-from hostler_router.placement import choose, work_of
+from hostler_router.placement import choose, in_service, work_of
 from hostler_router.responses_stream import ROUTE as RESPONSES_ROUTE
 from hostler_router.responses_stream import error_event
 from hostler_router.resume import Resume, marked
+from hostler_router.resume_turns import ResumeTurns
 from hostler_router.table import Ambiguous, Endpoint, Entry, NotServing, Route, Unknown, Waking
 from hostler_router.tracing import Span
 from hostler_router.upload_spool import FormBody
@@ -60,6 +62,8 @@ from hostler_router.wishes import Wishes, read_wishes
 
 _KEEP_ALIVE: Final = b": keep-alive\n\n"
 _NEVER: Final = float("inf")
+_FIRST: Final = -(2**62)
+"""A priority that goes before all that clients may give."""
 _BYTES_PER_TOKEN: Final = 4
 """What a prompt is taken to be, where nobody has counted its tokens."""
 
@@ -72,6 +76,7 @@ class InferenceRequest:
         "_asked",
         "_attempt",
         "_body_deadline",
+        "_broken",
         "_caller",
         "_deadline",
         "_entered",
@@ -94,6 +99,7 @@ class InferenceRequest:
         "_ticket",
         "_tried",
         "_try_span",
+        "_turns",
         "_verdict",
         "_wishes",
         "_wrote",
@@ -127,6 +133,10 @@ class InferenceRequest:
         self._ticket: Ticket[Waiter] | None = None
         self._verdict: Verdict | None = None
         self._resume: Resume | None = None
+        self._broken: ErrorReply | None = (
+            None  # why its stream broke, while another replica is to go on with it
+        )
+        self._turns: ResumeTurns | None = None  # where it has a turn to go on, or waits for one
         self._spoke = False
         self._entered = False
         self._events = 0
@@ -137,6 +147,8 @@ class InferenceRequest:
         self._size = 0
         self._caller, self._wishes = self._admit()
         self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
+        if self._span is not None:
+            exchange.trace = self._span.header().decode("ascii")
         self._try_span: Span | None = None
         self._body_deadline = exchange.started + self._body_timeout_seconds
         # No deadline that a stage of a request brings with it is nearer than this, so the wheel need not hear of stages.
@@ -281,7 +293,11 @@ class InferenceRequest:
         """There may be room."""
         self._leave_line()
         if not self._over:
-            self._guard(self._place)
+            self._guard(self._place if self._broken is None else lambda: self._go_on_or_fail(called=True))
+
+    def on_resume_turn(self) -> None:
+        """It may go on; not within whatever has made room, since many may be called at once and some of them end by it."""
+        asyncio.get_running_loop().call_soon(self._guard, self._go_on_or_fail)
 
     def on_evicted(self) -> None:
         """Another request goes before."""
@@ -324,31 +340,39 @@ class InferenceRequest:
         parts, settings = self._parts, self._parts.settings
         now = parts.clock.monotonic()
         routing = entry.routing
-        timeout_seconds = (
-            settings.queue_timeout_seconds
-            if routing.queue_timeout_seconds is None
-            else routing.queue_timeout_seconds
-        )
         waking = isinstance(standing, Waking)
         if self._queue_deadline == _NEVER:
-            self._queue_deadline = now + timeout_seconds
+            self._queue_deadline = now + self._queue_timeout_seconds
         if waking:
-            parts.wake(entry.job_id)
+            parts.wake(entry.job_id, self._exchange)
         if self._queue_deadline <= now:
             self._give_up_waiting(standing)
             return
+        self._join_line(
+            settings.queue_max if routing.queue_max is None else routing.queue_max,
+            batch=self._wishes.batch or self._wanted.flex,
+            priority=self._wanted.priority,
+        )
+
+    @property
+    def _queue_timeout_seconds(self) -> float:
+        own = self._job.routing.queue_timeout_seconds
+        return self._parts.settings.queue_timeout_seconds if own is None else own
+
+    def _join_line(self, places_max: int, *, batch: bool, priority: int) -> None:
+        parts, entry = self._parts, self._job
         self._ticket = parts.lines.join(
             entry.job_id,
             self,
-            places_max=settings.queue_max if routing.queue_max is None else routing.queue_max,
-            batch=self._wishes.batch or self._wanted.flex,
-            priority=self._wanted.priority,
+            places_max=places_max,
+            batch=batch,
+            priority=priority,
             deadline=_NEVER,  # the request looks after its own
         )
         if self._ticket is None:
             self._turn_away(queue_full(entry.name, self._retry_after()))
             return
-        self._exchange.queued_at = now
+        self._exchange.queued_at = parts.clock.monotonic()
         parts.recorder.waits(entry.job_id)
         parts.metrics.set_waiting(entry.job_id, parts.lines.waiting(entry.job_id))
         self._arm()
@@ -417,9 +441,7 @@ class InferenceRequest:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES
 
     def _head_for(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
-        trace = (
-            self._head.headers.get(b"traceparent", b"") if self._try_span is None else self._try_span.header()
-        )
+        trace = None if self._try_span is None else self._try_span.header().decode("ascii")
         return upstream_head(self._wanted, self._exchange, address, key=key, body=body, trace=trace)
 
     # What the try says.
@@ -441,6 +463,8 @@ class InferenceRequest:
             self._parts.metrics.next_event(self._job.job_id, attempt.heard - self._heard)
         if self._resume is not None:
             self._resume.passed(data)
+            if self._turns is not None:
+                self._end_turn()
         self._wrote = self._heard = attempt.heard
         reply.write(data)
         if not reply.writable:
@@ -520,13 +544,16 @@ class InferenceRequest:
         parts, exchange = self._parts, self._exchange
         if exchange.tries > parts.settings.retries_max or self._reply.gone:
             return False
-        body: bytes | None = None
         if self._spoke or (self._reply.started and not self._reply.events):
-            if self._resume is None:
+            if self._resume is None or self._resume.continuation(self._wanted, self._job.runtime) is None:
                 return False
-            body = self._resume.continuation(self._wanted, self._job.runtime)
-            if body is None:
+            # Each stream has one for free, since that many streams there are and no more. One whose replicas go on dying has to
+            # share with all that are tried again.
+            if exchange.resumed and not parts.budget(self._job.job_id).may_retry(now):
                 return False
+            self._broken = error
+            self._queue_deadline = now + self._queue_timeout_seconds
+            return self._go_on()
         standing = parts.table.target(self._job.job_id)
         if not isinstance(standing, Route):
             return False
@@ -534,12 +561,58 @@ class InferenceRequest:
         endpoint = choose(parts, standing.entry, self._wanted, self._head, self._tried, bounded=False)
         if endpoint is None or not parts.budget(self._job.job_id).may_retry(now):
             return False
-        if body is not None:
-            exchange.resumed = True
-            parts.metrics.resumed(self._job.job_id)
         parts.metrics.retried(error.code or "")
+        self._try(endpoint)
+        return True
+
+    def _go_on(self, *, called: bool = False) -> bool:
+        """Have another replica go on with the broken stream, or let it wait for one; gives whether one may.
+
+        Args:
+            called: By the line, which goes on calling as long as it believes that there is room: who finds none for all that must not be
+                in the line again before it is done.
+        """
+        parts, exchange, broken = self._parts, self._exchange, self._broken
+        standing = parts.table.target(self._job.job_id)
+        if self._resume is None or broken is None or not isinstance(standing, Route):
+            return False
+        self._entry = entry = standing.entry
+        if choose(parts, entry, self._wanted, self._head, self._tried, bounded=False) is None:
+            return False
+        self._turns = turns = parts.resume_turns(entry.job_id)
+        if not turns.take(self, in_service(parts, entry)):
+            self._arm()
+            return True
+        endpoint = choose(parts, entry, self._wanted, self._head, self._tried)
+        if endpoint is None:
+            self._end_turn()
+            if called:
+                self.on_resume_turn()
+                return True
+            # Before all who have not begun, and not counted among them: there are no more of these than there were streams.
+            self._join_line(parts.lines.waiting(entry.job_id) + 1, batch=False, priority=_FIRST)
+            self._arm()
+            return True
+        body = self._resume.continuation(self._wanted, entry.runtime)
+        if body is None:
+            return False
+        self._broken = None
+        exchange.resumed = True
+        parts.metrics.resumed(entry.job_id)
+        parts.metrics.retried(broken.code or "")
         self._try(endpoint, body)
         return True
+
+    def _go_on_or_fail(self, *, called: bool = False) -> None:
+        """Its turn has come, or there is room."""
+        if not self._over and self._broken is not None and not self._go_on(called=called):
+            self._fail(self._broken)
+
+    def _end_turn(self) -> None:
+        """Have no turn any more, and wait for none."""
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns.leave(self, in_service(self._parts, self._job))
 
     def _left(self, attempt: Attempt) -> None:
         """A try is over, one way or the other."""
@@ -549,6 +622,7 @@ class InferenceRequest:
         self._passed = attempt.passed
         exchange.usage = attempt.usage or exchange.usage
         self._attempt = None
+        self._end_turn()
         if self._try_span is not None:
             self._try_span.end()
 
@@ -616,7 +690,7 @@ class InferenceRequest:
         if self._over:
             return _NEVER
         due = min(self._deadline, self._body_deadline)
-        if self._ticket is not None:
+        if self._ticket is not None or self._broken is not None:
             due = min(due, self._queue_deadline)
         if self._attempt is not None:
             due = min(due, self._attempt.due())
@@ -631,6 +705,8 @@ class InferenceRequest:
         elif now >= self._deadline:
             self._stop_trying()
             self._fail(TIMED_OUT)
+        elif self._broken is not None and now >= self._queue_deadline:
+            self._fail(self._broken)
         elif self._ticket is not None and now >= self._queue_deadline:
             self._leave_line()
             self._give_up_waiting(self._parts.table.target(self._job.job_id))
@@ -712,6 +788,7 @@ class InferenceRequest:
         parts, exchange = self._parts, self._exchange
         parts.wheel.disarm(self)
         self._leave_line()
+        self._end_turn()
         self._pieces = []
         self._let_go()
         ended = parts.clock.monotonic()
@@ -726,7 +803,8 @@ class InferenceRequest:
                     lease=None if self._verdict is None else self._verdict.lease,
                     span=self._span,
                     status=status,
-                    seconds=ended - exchange.started,
+                    # Its end leaves now, after its usage is stored.
+                    seconds=parts.clock.monotonic() - exchange.started,
                 )
             finally:
                 try:

@@ -14,7 +14,9 @@ from hostler_router.lines import Lines
 from hostler_router.metrics import RouterMetrics
 from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
+from hostler_router.peer_loads import PeerLoads
 from hostler_router.replica_keys import ReplicaKeys
+from hostler_router.resume_turns import ResumeTurns
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.running import Running
 from hostler_router.settings import RouterSettings
@@ -37,10 +39,11 @@ class RouterParts:
 
     Attributes:
         budget: Gives the retry budget of a job.
+        resume_turns: Gives the turns of a job's broken streams.
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
-        wake: Tells the autoscaler at once that a request waits for a job without a ready replica.
+        wake: Tells the autoscaler at once that this request waits for a job without a ready replica.
         look_seconds: How often a request under way is looked at; no timeout of the settings is shorter.
         choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
     """
@@ -54,8 +57,10 @@ class RouterParts:
     pool: ReplicaPool
     replica_keys: ReplicaKeys
     outstanding: Outstanding
+    peers: PeerLoads
     outliers: dict[str, Outliers]
     budget: Callable[[str], RetryBudget]
+    resume_turns: Callable[[str], ResumeTurns]
     lines: Lines
     limiter: Limiter
     committer: UsageCommitter
@@ -65,7 +70,7 @@ class RouterParts:
     wheel: TimerWheel
     tracer: Tracer | None
     ended: Ended
-    wake: Callable[[str], None]
+    wake: Callable[[str, Exchange], None]
     look_seconds: float
     choices: Callable[[], int]
     rng: Rng

@@ -55,13 +55,23 @@ def choose(
     return found
 
 
+def in_service(parts: RouterParts, entry: Entry) -> int:
+    """How many replicas requests are given to at present."""
+    replica_ids = [each.replica_id for each in entry.endpoints]
+    outliers = parts.outliers.get(entry.job_id)
+    ejected = () if outliers is None else outliers.ejected(replica_ids, parts.clock.monotonic())
+    return len(replica_ids) - len(ejected)
+
+
 def _pick(
     parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: set[str], *, bounded: bool
 ) -> Endpoint | None:
-    outstanding = parts.outstanding
+    outstanding, peers = parts.outstanding, parts.peers
+    speech = isinstance(asked.body, FormBody)
     return pick(
         entry.endpoints,
-        outstanding=outstanding.work if isinstance(asked.body, FormBody) else outstanding.counts,
+        outstanding=outstanding.work if speech else outstanding.counts,
+        elsewhere=peers.work if speech else peers.counts,
         counts=outstanding.counts,
         rng=parts.rng,
         exclude=excluded,

@@ -7,15 +7,18 @@ window goes out at once, once a period.
 import asyncio
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 from hostler_bus.errors import BusError
 from hostler_bus.port import Bus
 from hostler_contracts import subjects
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import LoadWindow, LoadWindowV1, encode_window
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
+from hostler_router.exchange import Exchange
 from hostler_router.metrics import RouterMetrics
 from hostler_router.outstanding import Outstanding
 from hostler_router.table import RouteTable
@@ -65,7 +68,7 @@ class WindowReporter:
         self._began = _Moment(clock.now(), clock.monotonic())
         # Jobs whose window of this period went out early, and when; their next one begins there.
         self._early: dict[str, _Moment] = {}
-        self._hurried: set[str] = set()
+        self._hurried: dict[str, TraceContext | None] = {}
         self._called = asyncio.Event()
 
     async def run(self) -> None:
@@ -74,10 +77,17 @@ class WindowReporter:
             group.create_task(self._each_period())
             group.create_task(self._as_called())
 
-    def hurry(self, job_id: str) -> None:
-        """Have the window of a job go out now. Costs nothing to say again, so every request that begins to wait may."""
+    def hurry(self, job_id: str, waiting: Exchange | None = None) -> None:
+        """Have the window of a job go out now, as a part of the trace of the request that waits.
+
+        Costs nothing to say again, so every request that begins to wait may.
+        """
         if job_id not in self._early and job_id not in self._hurried:
-            self._hurried.add(job_id)
+            self._hurried[job_id] = (
+                None
+                if waiting is None or waiting.trace is None
+                else TraceContext(waiting.trace, waiting.tracestate)
+            )
             self._called.set()
 
     async def publish(self) -> None:
@@ -112,8 +122,8 @@ class WindowReporter:
     async def publish_early(self) -> None:
         """Publish the windows of the jobs that were hurried, if they live."""
         self._called.clear()
-        hurried, self._hurried = sorted(self._hurried), set()
-        for job_id in hurried:
+        hurried, self._hurried = sorted(self._hurried.items(), key=itemgetter(0)), {}
+        for job_id, trace in hurried:
             entry = self._table.get(job_id)
             if entry is None:
                 continue
@@ -127,7 +137,7 @@ class WindowReporter:
                 started_at=began.at,
                 seconds=began.seconds_to(now),
             )
-            if not await self._append(window, entry.project):
+            if not await self._append(window, entry.project, trace):
                 self._lost(1)
 
     async def _each_period(self) -> None:
@@ -144,13 +154,15 @@ class WindowReporter:
         self._metrics.windows_lost(windows)
         self._logger.warning("windows.lost", windows=windows)
 
-    async def _append(self, window: LoadWindow, project: str) -> bool:
+    async def _append(self, window: LoadWindow, project: str, trace: TraceContext | None = None) -> bool:
         event = LoadWindowV1(
             id=new_id(),
             source=f"/hostler/router/{self._name}",
             subject=window.job_id,
             time=self._clock.now(),
             project=project,
+            traceparent=None if trace is None else trace.traceparent,
+            tracestate=None if trace is None else trace.tracestate,
             data=window,
         )
         try:

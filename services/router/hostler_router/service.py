@@ -22,6 +22,7 @@ from hostler_contracts.catalogue import API_KEYS, PROJECTS, ApiKey
 from hostler_domain.catalogue import Project
 from hostler_domain.limits import Limits
 from hostler_kit.clock import Clock
+from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Readiness, caught_up
 from hostler_kit.secret_key import SecretKey
@@ -34,15 +35,18 @@ from hostler_router.cors import Cors
 from hostler_router.limits import Limiter
 from hostler_router.limits_store import LimitStore
 from hostler_router.lines import Lines
+from hostler_router.load_gossip import LoadGossip
 from hostler_router.metrics import RouterMetrics
 from hostler_router.notes import Notes
 from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
 from hostler_router.parts import RouterParts
+from hostler_router.peer_loads import PeerLoads
 from hostler_router.presence import Presence
 from hostler_router.proxied import Owners
 from hostler_router.replica_keys import ReplicaKeys
 from hostler_router.reporting import WindowReporter
+from hostler_router.resume_turns import ResumeTurns
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.router_count import RouterCount
 from hostler_router.running import Running
@@ -141,6 +145,18 @@ class Router:
         self._routers = RouterCount(
             given.bus, period_seconds=settings.presence_ttl_seconds / 3, clock=clock, logger=logger
         )
+        peers = PeerLoads()
+        self._gossip = LoadGossip(
+            given.bus,
+            self._outstanding,
+            peers,
+            name=given.name,
+            life=new_id(),
+            period_seconds=settings.load_gossip_seconds,
+            routers=self._routers.alive,
+            clock=clock,
+            logger=logger,
+        )
         self._reporter = WindowReporter(
             given.bus,
             self._table,
@@ -167,6 +183,7 @@ class Router:
         )
         self._access_log = AccessLog(logger, given.log_stream, service=given.name)
         self._budgets: dict[str, RetryBudget] = {}
+        self._resume_turns: dict[str, ResumeTurns] = {}
         self._metrics.before_scrape(self._bring_up_to_date)
         self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
         notes = Notes(self._metrics, self._table, self._access_log)
@@ -180,8 +197,10 @@ class Router:
             pool=self._pool,
             replica_keys=self._replica_keys,
             outstanding=self._outstanding,
+            peers=peers,
             outliers=self._outliers,
             budget=self._budget,
+            resume_turns=self._turns,
             lines=self._lines,
             limiter=self._limiter,
             committer=self._usage_reporter.committer,
@@ -232,6 +251,7 @@ class Router:
         await self._presence.enter()
         spawn("presence", self._presence.run())
         spawn("routers", self._routers.run())
+        spawn("load-gossip", self._gossip.run())
         spawn("windows", self._reporter.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
@@ -250,6 +270,7 @@ class Router:
         self._running.closed = True
         await self._server.close(_CLOSE_SECONDS)
         await self._pool.close()
+        await self._gossip.close()
         await self._reporter.publish()
         await self._usage_reporter.close()
         await self._limiter.close()
@@ -287,6 +308,7 @@ class Router:
             self._metrics.forget_job(job.job_id)
             self._outliers.pop(job.job_id, None)
             self._budgets.pop(job.job_id, None)
+            self._resume_turns.pop(job.job_id, None)
             servers = job.spec.external
             self._replica_keys.forget(servers.api_key_secret if servers else None)
         else:
@@ -326,6 +348,13 @@ class Router:
         if budget is None:
             budget = self._budgets[job_id] = RetryBudget()
         return budget
+
+    def _turns(self, job_id: str) -> ResumeTurns:
+        """One for each job."""
+        turns = self._resume_turns.get(job_id)
+        if turns is None:
+            turns = self._resume_turns[job_id] = ResumeTurns()
+        return turns
 
     def _find_key(self, key_hash: str) -> ApiKey | None:
         return self.keys.records.get(key_hash)

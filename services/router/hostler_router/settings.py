@@ -100,6 +100,10 @@ class RouterSettings(OpsSettings):
     """Longest silence of a client in the middle of a form with a file in it. From its first 64 KiB on it is sent to a replica while it
     arrives, and takes a place there."""
 
+    load_gossip_seconds: float = Field(default=0.15, ge=0, le=1)
+    """How often routers, and the workers of one, tell each other how many requests each has on every replica, where that has changed. 0
+    tells and hears nothing: each goes by its own requests."""
+
     @property
     def usage_spool_folder(self) -> Path:
         """Where usage is kept that could not be stored yet."""

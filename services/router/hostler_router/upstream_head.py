@@ -18,7 +18,7 @@ def upstream_head(
     *,
     key: str | None,
     body: bytes | FormBody,
-    trace: bytes,
+    trace: str | None = None,
 ) -> bytes:
     """The head, with its blank line.
 
@@ -28,7 +28,7 @@ def upstream_head(
         address: Of the replica.
         key: That the replica asks for; None where it asks for none.
         body: That follows.
-        trace: The `traceparent`; empty for none.
+        trace: The `traceparent` of this try, where it has one; else it is the request's.
     """
     form = isinstance(body, FormBody)
     accept = b"text/event-stream" if asked.stream else b"*/*" if form else b"application/json"
@@ -50,7 +50,9 @@ def upstream_head(
     ]
     if key is not None:
         lines += (b"authorization: Bearer ", key.encode(), b"\r\n")
-    if trace:
-        lines += (b"traceparent: ", trace, b"\r\n")
+    if (traceparent := trace or exchange.trace) is not None:
+        lines += (b"traceparent: ", traceparent.encode(), b"\r\n")
+        if exchange.tracestate is not None:
+            lines += (b"tracestate: ", exchange.tracestate.encode(), b"\r\n")
     lines.append(b"\r\n")
     return b"".join(lines)

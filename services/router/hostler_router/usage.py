@@ -6,6 +6,8 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from msgspec import UNSET
+
 from hostler_contracts.usage_records import UsageRecord
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.table import Entry
@@ -47,4 +49,5 @@ def finished(
         measured=measured,
         resumed=exchange.resumed,
         first_token_seconds=exchange.first_event_seconds,
+        traceparent=UNSET if exchange.trace is None else exchange.trace,
     )

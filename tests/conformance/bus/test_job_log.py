@@ -13,6 +13,7 @@ from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.job_events import UnknownJobEventV0
 from hostler_domain.changes import (
     Change,
@@ -217,6 +218,41 @@ async def test_a_projection_reads_what_its_owner_has_just_written_and_never_goes
     assert projection.apply(second)
     assert not projection.apply(first)
     assert projection.get(JOB_ID) == second
+
+
+TRACE = TraceContext("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=1")
+
+
+async def traces(log: JobLog) -> list[TraceContext | None]:
+    return [event.trace async for _, event in log.history("default", JOB_ID)]
+
+
+async def test_what_follows_from_a_traced_request_is_part_of_its_trace_until_it_is_done(
+    world: World,
+) -> None:
+    bus = await world.connect()
+    asked, others = log_of(bus, world), log_of(bus, world, "others")
+    await asked.append(None, created(), correlation_id="request-1", trace=TRACE)
+    entry = await others.load("default", JOB_ID)
+    assert entry is not None
+    entry = await others.append(entry, scheduled("r1", 1))
+    async with projected(bus) as projection:
+        known = projection.get(JOB_ID)
+        assert known is not None
+        assert known.trace == TRACE
+    entry = await others.append(entry, ready("r1", 2))
+    # It has what was asked for. What befalls it from now on is nobody's wish.
+    entry = await others.append(entry, ReplicaUnhealthy(at(3), "r1", "no answer"))
+    await others.append(entry, ready("r1", 4))
+    assert await traces(others) == [TRACE, TRACE, TRACE, None, None]
+
+
+async def test_a_request_without_a_trace_is_not_part_of_the_one_before_it(world: World) -> None:
+    log = log_of(await world.connect(), world)
+    entry = await log.append(None, created(), correlation_id="request-1", trace=TRACE)
+    await log.append(entry, JobDeleteRequested(at(1), "key-1"), correlation_id="request-2")
+    await log.execute("default", JOB_ID, lambda _: (JobDeleted(at(2)),))
+    assert await traces(log) == [TRACE, None, None]
 
 
 async def test_a_job_is_found_without_its_project(world: World) -> None:

@@ -39,6 +39,19 @@ async def test_the_log_holds_the_creation_with_the_request_as_its_cause(site: Si
     assert answer.headers["X-Request-Id"] == "my-request"
 
 
+async def test_what_a_traced_request_did_is_part_of_its_trace(site: Site) -> None:
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    traced = {"traceparent": parent, "tracestate": "rojo=1"}
+    made = (await site.post(DEMO, **traced)).json()
+    again = await site.post({**DEMO, "name": "other"}, traceparent="nonsense", tracestate="rojo=1")
+    events = [
+        (await site.get(f"/v1/jobs/{job_id}/events")).json()["data"][0]
+        for job_id in (made["job_id"], again.json()["job_id"])
+    ]
+    assert (events[0]["traceparent"], events[0]["tracestate"]) == (parent, "rojo=1")
+    assert not {"traceparent", "tracestate"} & set(events[1])
+
+
 async def test_a_list_is_newest_first_and_comes_in_pages_that_show_each_job_once(site: Site) -> None:
     names = [f"job-{number}" for number in range(5)]
     for name in names:

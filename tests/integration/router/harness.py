@@ -30,6 +30,7 @@ from hostler_kit.secret_key import SecretKey
 from hostler_kit.valkey import open_valkey
 from hostler_router.service import Router, Surroundings
 from hostler_router.settings import RouterSettings
+from hostler_router.tracing import Tracer
 from tests.support.builders import NODE, at, created
 
 SECRET_KEY = SecretKey(bytes(range(32)))
@@ -55,7 +56,11 @@ class Harness:
     """
 
     def __init__(
-        self, settings: dict[str, object], drain_timeout_seconds: float, valkey_url: str | None = None
+        self,
+        settings: dict[str, object],
+        drain_timeout_seconds: float,
+        valkey_url: str | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.server = MemoryServer()
         self.bus = MemoryBus(self.server)
@@ -86,6 +91,7 @@ class Harness:
                 ),
                 drain_timeout_seconds=drain_timeout_seconds,
                 valkey=None if valkey_url is None else open_valkey(SecretStr(valkey_url), timeout_seconds=5),
+                tracer=tracer,
             ),
             RouterSettings.model_validate(
                 {"port": 0, "stall_timeout_seconds": 5.0, "queue_timeout_seconds": 0, **settings}
@@ -135,10 +141,13 @@ class Harness:
         values: dict[str, object] = {"project": "alice", "name": "chat", **fields}
         await self.append(created(job_id=job_id, **values), job_id)  # type: ignore[arg-type]  # the builder checks
         for number, url in enumerate(urls, start=1):
-            replica_id = f"{job_id}-r{number}"
-            await self.append(ReplicaScheduled(at(1), replica_id, NODE), job_id)
-            await self.append(ReplicaReady(at(2), replica_id, url), job_id)
+            await self.add_replica(f"{job_id}-r{number}", url, job_id)
         return job_id
+
+    async def add_replica(self, replica_id: str, url: str, job_id: str = "job-1") -> None:
+        """One more ready replica."""
+        await self.append(ReplicaScheduled(at(1), replica_id, NODE), job_id)
+        await self.append(ReplicaReady(at(2), replica_id, url), job_id)
 
     async def append(self, change: Change, job_id: str = "job-1") -> int:
         """Append a change and wait until the router knows of it; gives its sequence."""
@@ -242,10 +251,14 @@ async def eventually(condition: Callable[[], bool], *, seconds: float = 5.0) -> 
 
 @asynccontextmanager
 async def running_router(
-    *, drain_timeout_seconds: float = 2.0, valkey_url: str | None = None, **settings: object
+    *,
+    drain_timeout_seconds: float = 2.0,
+    valkey_url: str | None = None,
+    tracer: Tracer | None = None,
+    **settings: object,
 ) -> AsyncIterator[Harness]:
     with TemporaryDirectory() as spool:
-        harness = Harness({"usage_spool_dir": spool, **settings}, drain_timeout_seconds, valkey_url)
+        harness = Harness({"usage_spool_dir": spool, **settings}, drain_timeout_seconds, valkey_url, tracer)
         try:
             yield await harness.start()
         finally:

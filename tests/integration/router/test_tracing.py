@@ -15,8 +15,13 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Sent
 
+from hostler_contracts import subjects
+from hostler_contracts.envelope import TraceContext
+from hostler_contracts.load import decode_window
 from hostler_router import genai_names
 from hostler_router.tracing import Tracer, open_tracer
+from tests.integration.router.harness import Harness, running_router
+from tests.integration.router.replicas import Replica
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {b"traceparent": f"00-{TRACE}-{SPAN}-01".encode()}
@@ -152,6 +157,47 @@ async def test_spans_nest_from_the_caller_over_the_router_to_the_replica(collect
     (resource,) = {request.resource_spans[0].resource.SerializeToString() for request in collector.requests}
     assert b"hostler-router" in resource
     assert b"router-1-w1" in resource
+
+
+@pytest.mark.parametrize("flags", ["01", "00"])
+async def test_the_trace_of_a_request_goes_on_to_its_replica_and_into_its_usage(
+    router: Harness, first: Replica, flags: str
+) -> None:
+    await router.add_job(first.url)
+    parent = f"00-{TRACE}-{SPAN}-{flags}"
+    await router.chat(said={"traceparent": parent, "tracestate": "rojo=1 ,congo=2"})
+    await router.chat(said={"traceparent": "nonsense", "tracestate": "rojo=1"})
+    await router.chat()
+    sent = [(each.headers.get("traceparent"), each.headers.get("tracestate")) for each in first.seen]
+    assert sent == [(parent, "rojo=1 ,congo=2"), (None, None), (None, None)]
+    assert [record.traceparent for _, record in await router.usage()] == [parent, None, None]
+
+
+async def test_of_a_trace_that_the_router_keeps_replica_and_usage_have_its_own_spans(
+    collector: Collector, first: Replica
+) -> None:
+    async with running_router(tracer=tracer_for(0.0)) as router:
+        await router.add_job(first.url)
+        await router.chat(said={"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "rojo=1"})
+        ((_, record),) = await router.usage()
+    by_kind = {span.kind: span for span in collector.spans.values()}
+    request, attempt = by_kind[Sent.SPAN_KIND_SERVER], by_kind[Sent.SPAN_KIND_CLIENT]
+    assert request.parent_span_id.hex() == SPAN
+    assert record.traceparent == f"00-{TRACE}-{request.span_id.hex()}-01"
+    (seen,) = first.seen
+    assert seen.headers["traceparent"] == f"00-{TRACE}-{attempt.span_id.hex()}-01"
+    assert seen.headers["tracestate"] == "rojo=1"
+
+
+async def test_a_request_that_wakes_a_job_says_of_which_trace_it_is(router: Harness) -> None:
+    await router.add_job(minimum=0, initial=0)
+    parent = f"00-{TRACE}-{SPAN}-01"
+    asking = asyncio.create_task(router.chat(said={"traceparent": parent, "tracestate": "rojo=1"}))
+    async with asyncio.timeout(10):
+        while not (found := [each async for each in router.bus.history(subjects.METRICS, ">")]):  # noqa: ASYNC110  # what is waited for tells nobody when it happens
+            await asyncio.sleep(0.01)
+    await asking
+    assert decode_window(found[0].data).trace == TraceContext(parent, "rojo=1")
 
 
 async def test_who_is_traced_is_the_callers_choice_and_else_chances(collector: Collector) -> None:

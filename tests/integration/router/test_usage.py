@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
@@ -203,3 +204,24 @@ async def test_a_key_for_some_jobs_reaches_those_alone(router: Harness, first: R
     assert [each["id"] for each in (await listed.json())["data"]] == ["job-1"]
     for key in (ALICE_KEY, ADMIN_KEY):
         assert (await router.chat("job-2", key=key)).status == 200
+
+
+async def test_the_time_of_a_request_ends_when_the_end_of_its_answer_leaves(
+    first: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running_router(usage_commit_timeout_seconds=0.4) as router:
+        await router.add_job(first.url)
+
+        def never(*_: object, **__: object) -> asyncio.Future[Appended]:
+            return asyncio.get_running_loop().create_future()
+
+        monkeypatch.setattr(router.router_bus, "append_soon", never)
+        began = time.monotonic()
+        assert (await router.chat()).status == 200
+        seconds = time.monotonic() - began
+        (line,) = router.request_lines()
+        ms = line["ms"]
+        assert isinstance(ms, float)
+        assert 0.4 <= ms / 1000 <= seconds
+        route = "/v1/chat/completions"
+        assert 0.4 <= router.figure("hostler_router_request_seconds_sum", route=route) <= seconds

@@ -11,10 +11,12 @@ from hostler_autoscaler.memory import SCALER_STATES
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.state import ScalerState
 from hostler_contracts import subjects
+from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import LoadWindow
 from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobScaled
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
+from hostler_router.exchange import Exchange
 from hostler_router.metrics import RouterMetrics
 from hostler_router.outstanding import Outstanding
 from hostler_router.reporting import WindowReporter
@@ -23,6 +25,8 @@ from hostler_router.windows import WindowRecorder
 from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now, tasks
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 # How much of the last minute is covered depends on how long the test itself took.
 UP = re.compile(r"throughput: 24 rps over \d\d s / 10 rps per replica = 3 replicas")
@@ -231,10 +235,15 @@ async def test_a_request_that_begins_to_wait_at_a_router_wakes_the_job_without_a
         await eventually(lambda: running.service.ready().detail == "leader")
         recorder.arrived(JOB_ID)
         recorder.waits(JOB_ID)
-        reporter.hurry(JOB_ID)
+        waiting = Exchange("request-1", "/v1/chat/completions", 0.0, trace=TRACE, tracestate="rojo=1")
+        reporter.hurry(JOB_ID, waiting)
         await site.until_active(1)
     change = await site.last_change(JobScaled)
     assert isinstance(change, JobScaled)
+    # The scheduler's part follows from it, and is part of the same trace.
+    known = await site.log.load("default", JOB_ID)
+    assert known is not None
+    assert known.trace == TraceContext(TRACE, "rojo=1")
     assert change.reasons[0] == "awake with 1: a request came"
 
 

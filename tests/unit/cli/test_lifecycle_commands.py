@@ -142,6 +142,25 @@ def test_an_update_of_the_routing_is_shown_and_replaces_no_replica(shell: Shell,
     assert f"routing   {told}\n" in shell("jobs", "get", "demo").stdout
 
 
+def test_bounds_of_the_routing_are_given_back_to_the_router(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    shell("jobs", "update", "demo", *ROUTING_OPTIONS.split())
+    back = "--concurrency default --queue 0 --queue-timeout default"
+    assert shell("jobs", "update", "demo", *back.split()).exit_code == 0
+    given = {"concurrency_per_replica": None, "queue_max": 0, "queue_timeout_seconds": None}
+    assert api.bodies("PATCH")[-1] == {"routing": given}
+    assert "64 at once" not in shell("jobs", "get", "demo").stdout
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--concurrency 0", "--concurrency none", "--queue -1", "--queue-timeout 1.5"]
+)
+def test_a_bound_that_is_none_is_wrong_usage(shell: Shell, api: FakeApi, wrong: str) -> None:
+    api.add(created(), scheduled(), ready())
+    assert shell("jobs", "update", "demo", *wrong.split()).exit_code == 2
+    assert api.bodies("PATCH") == []
+
+
 @pytest.mark.parametrize(
     ("wish", "changes", "phase"),
     [

@@ -68,6 +68,13 @@ def test_an_answer_in_two_parts_is_the_answer_in_one(said):
     assert [*words[:said], *answer_words(20 - said, said)] == words
 
 
+@pytest.mark.parametrize("said", [0, 1, 7, 8, 20, 700])
+def test_a_completion_goes_on_where_its_prompt_ends(said):
+    begun = "".join(answer_words(said))
+    found = read_request(json.dumps({"prompt": f"Hello there{begun}"}).encode(), chat=False)
+    assert (found.said, found.prompt_tokens) == (said, 2 + said)
+
+
 CHAT = {
     "messages": [{"role": "user", "content": "one two"}, {"role": "user", "content": [{"text": "three"}]}]
 }

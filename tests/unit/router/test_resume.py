@@ -5,6 +5,7 @@ import json
 import pytest
 
 from hostler_router.bodies import Asked, read_request
+from hostler_router.continuation import Continuing, continued
 from hostler_router.resume import Resume
 from hostler_router.sse import DONE, data_of, event_of
 
@@ -145,7 +146,12 @@ def test_a_completion_can_not_go_on_where_it_has_reached_the_default():
 
 
 def test_a_runtime_may_go_on_with_chats_alone():
-    assert after(wrote("a")).continuation(asked(PROMPT), "simulated") is None
+    chats_alone = Continuing(chat=True, completion=False)
+    completion, chat = asked(PROMPT).body, asked().body
+    assert isinstance(completion, bytes)
+    assert isinstance(chat, bytes)
+    assert continued(completion, "a", 1, chats_alone) is None
+    assert continued(chat, "a", 1, chats_alone) is not None
 
 
 def test_an_answer_longer_than_what_is_kept_can_not_go_on():

@@ -34,6 +34,7 @@ FINGERPRINT = "simulated"
 
 _WORDS = ("This ", "text ", "is ", "simulated ", "and ", "says ", "nothing. ")
 _WORD = re.compile(r"\S+")
+_SAID_CHARS_MAX = 64 * 1024
 _BODY_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -97,6 +98,7 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
     if not isinstance(prompt, str):
         raise BadRequest("prompt must be a text")
     messages, goes_on = request.get("messages"), chat and request.get("continue_final_message") is True
+    said = "" if chat else said_in(prompt)
     tokens_max = request.get("max_completion_tokens", request.get("max_tokens"))
     if tokens_max is not None and (not isinstance(tokens_max, int) or tokens_max < 1):
         raise BadRequest("max_tokens must be a whole number from 1")
@@ -104,9 +106,11 @@ def read_request(body: bytes, *, chat: bool) -> Asked:
         chat=chat,
         stream=request.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
-        prompt_tokens=_words_of_chat(messages) if chat else count_tokens(prompt),
+        prompt_tokens=_words_of_chat(messages)
+        if chat
+        else count_tokens(prompt.removesuffix(said)) + count_tokens(said),
         tokens_max=tokens_max,
-        said=_words_of_chat(messages[-1:]) if goes_on and isinstance(messages, list) else 0,
+        said=_words_of_chat(messages[-1:]) if goes_on and isinstance(messages, list) else count_tokens(said),
     )
 
 
@@ -125,6 +129,18 @@ def _words_of_chat(messages: object) -> int:
 def count_tokens(text: str) -> int:
     """Tokens of a text; a token is a word here."""
     return len(_WORD.findall(text))
+
+
+def said_in(prompt: str) -> str:
+    """What a prompt ends with that is the beginning of an answer: its completion was begun, and this is asked for the rest."""
+    found = text = ""
+    for word in cycle(_WORDS):
+        text += word
+        if len(text.rstrip()) > len(prompt) or len(text) > _SAID_CHARS_MAX:
+            return found
+        if prompt.endswith(text.rstrip()):
+            found = text.rstrip()
+    return found
 
 
 def answer_words(tokens: int, said: int = 0) -> list[str]:
