@@ -210,7 +210,7 @@ TOPOLOGY = Topology(
         BucketSpec(subjects.BUCKET_API_KEYS),
         BucketSpec(subjects.BUCKET_KEY_USES),
         BucketSpec(subjects.BUCKET_MODEL_MASTERS),
-        BucketSpec(subjects.BUCKET_HARDWARE_PROFILES),
+        BucketSpec(subjects.BUCKET_HARDWARE_PROFILES, read_anywhere=True),
         BucketSpec(subjects.BUCKET_PROJECTS),
         BucketSpec(subjects.BUCKET_NODES),
         BucketSpec(subjects.BUCKET_AUTOSCALER),
