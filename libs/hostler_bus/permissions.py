@@ -142,9 +142,13 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             ),
             sends=(_EVERY_ROUTER,),
             serves=(_EVERY_PROVISIONER,),
-            buckets=(subjects.BUCKET_SECRETS, subjects.BUCKET_ROUTERS, _LEASES),
-            # What claims the GPUs of a replica's profile in a cluster.
-            looks_up=((subjects.BUCKET_HARDWARE_PROFILES, ">"),),
+            # A profile says what claims the GPUs of a replica in a cluster.
+            buckets=(
+                subjects.BUCKET_HARDWARE_PROFILES,
+                subjects.BUCKET_SECRETS,
+                subjects.BUCKET_ROUTERS,
+                _LEASES,
+            ),
             # It takes the secrets of a deleted job away; the lease has the cluster's name behind the dot.
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),
         ),

@@ -97,6 +97,25 @@ async def test_a_start_gets_through_what_the_server_does_to_its_writes(
             assert sum(made(cluster, "virtualmachineinstances").values()) == 1
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"kind": "gone", "count": 8}, id="410 in the stream"),
+        pytest.param({"kind": "status", "status": 410, "verbs": ("watch",), "count": 8}, id="410 by status"),
+        pytest.param({"kind": "drop", "after_events": 1, "count": 8}, id="dropped"),
+    ],
+)
+async def test_watches_that_break_lose_nothing(tmp_path: Path, fault: dict[str, object]) -> None:
+    async with running(ClusterConfig(guests=True)) as cluster:
+        config = cluster.kubeconfig(tmp_path / "kubeconfig")
+        cluster.faults.add(fault)
+        async with backend(config, disks=ONE) as place:
+            await place.start(launch("r1"))
+            await until(place, lambda seen: seen["r1"].step is Step.READY, 40)
+            await place.stop("r1", 1.0)
+            assert await place.observe() == ()
+
+
 async def test_a_refused_manifest_is_told_as_the_end_of_its_replica(tmp_path: Path) -> None:
     async with running() as cluster:
         config = cluster.kubeconfig(tmp_path / "kubeconfig")

@@ -417,11 +417,23 @@ def test_parts_reach_each_other_only_where_they_have_to():
     def reaches(source: str, target: str) -> bool:
         out = _peers(policies, labels[source], "egress", "to")
         into = _peers(policies, labels[target], "ingress", "from")
-        return any(_takes(peer, labels[target]) for peer in out) and any(
-            _takes(peer, labels[source]) for peer in into
-        )
+        return _any_takes(out, labels[target]) and _any_takes(into, labels[source])
 
     edges = {(a, b) for a in labels for b in labels if reaches(a, b)}
+    # Each side alone as well: what one lets through must not hang on the other's being closed.
+    assert {
+        (a, b)
+        for a in labels
+        for b in labels
+        if _any_takes(_peers(policies, labels[a], "egress", "to"), labels[b])
+    } == ALLOWED
+    closed = {"nats", "valkey"}
+    assert {
+        (a, b)
+        for a in labels
+        for b in closed
+        if _any_takes(_peers(policies, labels[b], "ingress", "from"), labels[a])
+    } == {(a, b) for a, b in ALLOWED if b in closed}
     # Anybody who is let into the cluster may reach the public ports, but only the command line's pod may go out to one.
     assert edges == ALLOWED
 
@@ -461,6 +473,10 @@ def _variables(group: type[Any]) -> set[str]:
 def _peers(policies: list[Any], labels: dict[str, str], direction: str, key: str) -> list[Any]:
     chosen = [each for each in policies if chosen_by(each["podSelector"], labels)]
     return [peer for each in chosen for rule in each.get(direction, ()) for peer in rule.get(key, [None])]
+
+
+def _any_takes(peers: list[Any], labels: dict[str, str]) -> bool:
+    return any(_takes(peer, labels) for peer in peers)
 
 
 def _takes(peer: Any, labels: dict[str, str]) -> bool:
