@@ -28,7 +28,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels compose-test fmt lint lock lock-check check clean bench bench-relist bench-append bench-router storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-router storm
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,10 @@ test: setup-dev lint ## Everything that must pass: lint, types, layers, all test
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+
+test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against the cluster of KUBECONFIG (the fake one as well).
+	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG must name the file of a cluster to test" >&2; exit 2; }
+	@$(BIN)/pytest tests/conformance/kubernetes $(ARGS)
 
 wheels: ## Download the locked packages for the image, with pip as it is set up here (then: PIP_NO_INDEX=1).
 	@mkdir -p build/wheels

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from hostler_api.settings import ApiSettings
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_kit.settings import OpsSettings, PlatformSettings, SettingsGroup
-from hostler_provisioner.settings import ProvisionerSettings
+from hostler_provisioner.settings import KubernetesSettings, ProvisionerSettings
 from hostler_router.settings import RouterSettings
 from hostler_scheduler.settings import SchedulerSettings
 
@@ -40,6 +40,12 @@ def render() -> str:
     for name, group in SERVICES:
         prefix = group.model_config.get("env_prefix", "")
         parts += [f"### {name}", _table(group, prefix, frozenset(OpsSettings.model_fields))]
+        if name == "provisioner":
+            kubernetes = KubernetesSettings.model_config.get("env_prefix", "")
+            parts += [
+                "With the backend `kubevirt` also:",
+                _table(KubernetesSettings, kubernetes, frozenset()),
+            ]
     return "\n\n".join(parts)
 
 

@@ -1,11 +1,12 @@
 """Fixtures that more than one kind of test uses."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.kubernetes.cluster import FakeCluster, running
 from tests.support.manual_clock import ManualClock
 from tests.support.nats_server import NatsServer
 
@@ -54,3 +55,10 @@ def own_nats_server(tmp_path: Path) -> Iterator[NatsServer]:
 @pytest.fixture
 def manual_clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+async def kubernetes_cluster() -> AsyncIterator[FakeCluster]:
+    """A fake Kubernetes with two nodes of eight GPUs, on a port of its own, with a fake KubeVirt that is quick."""
+    async with running() as cluster:
+        yield cluster

@@ -116,7 +116,12 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         ),
         "scheduler": Access(
             events=("replica.scheduled", "replica.draining", "job.pending", "job.failed", "job.stopped"),
-            buckets=(subjects.BUCKET_NODES, subjects.BUCKET_HARDWARE_PROFILES, _LEASES),
+            buckets=(
+                subjects.BUCKET_NODES,
+                subjects.BUCKET_HARDWARE_PROFILES,
+                subjects.BUCKET_PROJECTS,
+                _LEASES,
+            ),
             writes=((_LEASES, "scheduler"),),
         ),
         "provisioner": Access(
@@ -126,14 +131,18 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "replica.loading",
                 "replica.ready",
                 "replica.unhealthy",
+                "replica.draining",
                 "replica.terminating",
                 "replica.terminated",
                 "replica.failed",
+                "job.unreachable",
                 "job.deleted",
             ),
             sends=(_EVERY_ROUTER,),
             serves=(_EVERY_PROVISIONER,),
             buckets=(subjects.BUCKET_SECRETS, subjects.BUCKET_ROUTERS, _LEASES),
+            # What claims the GPUs of a replica's profile in a cluster.
+            looks_up=((subjects.BUCKET_HARDWARE_PROFILES, ">"),),
             # It takes the secrets of a deleted job away; the lease has the cluster's name behind the dot.
             writes=((subjects.BUCKET_NODES, ">"), (subjects.BUCKET_SECRETS, ">"), (_LEASES, "provisioner.>")),
         ),

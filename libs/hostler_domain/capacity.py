@@ -6,6 +6,8 @@ from datetime import datetime
 
 from hostler_domain.catalogue import HardwareProfile
 
+CPU_CORES_TOLERANCE = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Resources:
@@ -27,11 +29,27 @@ class Resources:
             self.cpu_cores - other.cpu_cores, self.memory_bytes - other.memory_bytes, self.gpus - other.gpus
         )
 
+    def holds(self, wanted: "Resources") -> bool:
+        """Whether `wanted` fits into this much."""
+        # A tolerance, because a sum of decimal fractions of cores is off by a rounding error.
+        return (
+            wanted.gpus <= self.gpus
+            and wanted.cpu_cores <= self.cpu_cores + CPU_CORES_TOLERANCE
+            and wanted.memory_bytes <= self.memory_bytes
+        )
+
+    def capped(self, other: "Resources") -> "Resources":
+        """Of each resource the smaller amount."""
+        return Resources(
+            min(self.cpu_cores, other.cpu_cores),
+            min(self.memory_bytes, other.memory_bytes),
+            min(self.gpus, other.gpus),
+        )
+
     def shortages(self, wanted: "Resources") -> tuple[str, ...]:
         """Why `wanted` does not fit into this much, a sentence per resource; empty when it fits."""
         found: list[str] = []
-        # A tolerance, because a sum of decimal fractions of cores is off by a rounding error.
-        if wanted.cpu_cores > self.cpu_cores + 1e-6:
+        if wanted.cpu_cores > self.cpu_cores + CPU_CORES_TOLERANCE:
             found.append(f"needs {wanted.cpu_cores:g} CPU cores, {max(self.cpu_cores, 0):g} free")
         if wanted.memory_bytes > self.memory_bytes:
             found.append(
@@ -70,6 +88,7 @@ class Node:
         models_by_runtime: The same for one runtime; where a runtime is not in it, `models` counts.
         reported_at: When the provisioner last said so.
         location: Site that it stands at, as its operator names it.
+        device_name: What its cluster calls its GPUs when it hands them out; None where it does not say.
     """
 
     name: str
@@ -81,6 +100,7 @@ class Node:
     reported_at: datetime
     location: str | None = None
     models_by_runtime: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    device_name: str | None = None
 
     def can_serve(self, model: str, runtime: str) -> bool:
         """Whether the weights of `model` can be had here for `runtime`."""

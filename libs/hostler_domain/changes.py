@@ -96,6 +96,15 @@ class JobFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class JobUnreachable:
+    """The cluster of all its replicas does not answer; how they are is not known, and nothing is done about them."""
+
+    at: datetime
+    cluster: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobDeleteRequested:
     """It shall go with everything that belongs to it."""
 
@@ -167,11 +176,19 @@ class ReplicaUnhealthy:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaDraining:
-    """It gets no new requests and ends when the last one is answered."""
+    """It gets no new requests and ends when the last one is answered.
+
+    Attributes:
+        at: When that was decided.
+        replica_id: Which one.
+        reason: Why.
+        yields_to: Job that its room is kept for; None for nobody's in particular.
+    """
 
     at: datetime
     replica_id: str
     reason: ReplicaReason
+    yields_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +241,7 @@ JobChange = (
     | JobRestartRequested
     | JobUpdated
     | JobFailed
+    | JobUnreachable
     | JobDeleteRequested
     | JobDeleted
 )

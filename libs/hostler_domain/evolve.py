@@ -19,6 +19,7 @@ from hostler_domain.changes import (
     JobScaled,
     JobStopped,
     JobStopRequested,
+    JobUnreachable,
     JobUpdated,
     ReplicaBooting,
     ReplicaChange,
@@ -107,6 +108,9 @@ def evolve(job: Job | None, change: Change) -> Job:
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
+        case JobUnreachable():
+            status = _phase(job.status, PhaseEvent.CLUSTER_LOST, change.at)
+            return replace(job, status=replace(status, phase_detail=change.detail))
         case JobStopRequested() | JobStopped() | JobResumeRequested() | JobRestartRequested() | JobUpdated():
             return _lifecycle(job, change)
         case JobDeleteRequested():
@@ -299,7 +303,7 @@ def _moved(replica: Replica, change: ReplicaChange) -> Replica:
         case ReplicaUnhealthy():
             return replace(moved, detail=change.detail)
         case ReplicaDraining():
-            return replace(moved, reason=change.reason, progress=None)
+            return replace(moved, reason=change.reason, yields_to=change.yields_to, progress=None)
         case ReplicaFailed():
             return replace(moved, reason=change.reason, detail=change.detail, progress=None)
         case ReplicaTerminating():

@@ -12,6 +12,7 @@ from enum import StrEnum
 from hostler_domain.capacity import Resources
 from hostler_domain.catalogue import ModelMaster
 from hostler_domain.external import ExternalServers
+from hostler_domain.kinds import JobKind
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ACTIVE_STATES, ENDED_STATES, ReplicaReason, ReplicaState
 from hostler_domain.routing import Routing
@@ -57,16 +58,16 @@ class JobSpec:
     Attributes:
         name: Unique among the project's living jobs.
         project: Who it belongs to.
-        model: Hugging Face id.
-        runtime: Kind of inference server.
+        model: Hugging Face id; empty for a job without an endpoint.
+        runtime: Kind of inference server, or `machine`.
         runtime_image: What a machine boots; None where the backend needs none.
         serving: Arguments and environment of the runtime.
         hardware_profile: Kind of machine each replica asks for.
         gpu_count: GPUs per replica.
-        location: Site the replicas must be in; None means anywhere.
+        location: Site the replicas must be in; None where `locations` says it, or anywhere is right.
         labels: The user's own.
         priority: 0 to 150, Run:ai's numbers.
-        preemptible: Whether replicas may be taken away for a job of higher priority.
+        preemptible: Whether any replica may be taken away for a job of higher priority; those above `min_replicas` always may.
         scaling: Bounds and targets.
         endpoint_auth: Who may call it.
         timeouts: How long to wait.
@@ -74,6 +75,9 @@ class JobSpec:
         hf_token_secret: Name of the sealed Hugging Face token, never the token.
         external: The servers that a job with the runtime `external` adopts; None for every other.
         routing: How requests reach its replicas.
+        kind: What it is for.
+        ssh_keys: Public keys that open the machine of a job without an endpoint.
+        locations: Several sites that the replicas may be in, the preferred first; empty where `location` says it.
     """
 
     name: str
@@ -95,6 +99,19 @@ class JobSpec:
     external: ExternalServers | None = None
     root_disk_gb: int | None = None
     routing: Routing = field(default_factory=Routing)
+    kind: JobKind = JobKind.INFERENCE
+    ssh_keys: tuple[str, ...] = ()
+    locations: tuple[str, ...] = ()
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where its replicas may be, the preferred site first; empty for anywhere."""
+        return self.locations or (() if self.location is None else (self.location,))
+
+    @property
+    def guaranteed_replicas(self) -> int:
+        """How many replicas nobody may take away: the minimum, unless the whole job is preemptible."""
+        return 0 if self.preemptible else self.scaling.min_replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +157,7 @@ class Replica:
         progress: How far its start has got.
         reason: Why it is ending or has ended.
         detail: The same in words.
+        yields_to: Job that its room is kept for, once it is given back; None for nobody's in particular.
     """
 
     replica_id: str
@@ -153,6 +171,7 @@ class Replica:
     progress: Progress | None = None
     reason: ReplicaReason | None = None
     detail: str = ""
+    yields_to: str | None = None
 
     @property
     def active(self) -> bool:

@@ -107,6 +107,7 @@ def update_errors(job: Job, spec: JobSpec) -> Iterator[FieldError]:
         ("name", job.spec.name, spec.name),
         ("project", job.spec.project, spec.project),
         ("model", job.spec.model, spec.model),
+        ("kind", job.spec.kind, spec.kind),
     )
     for field, before, after in fixed:
         if before != after:
@@ -126,6 +127,8 @@ def _made_from(spec: JobSpec) -> tuple[object, ...]:
         spec.location,
         spec.hf_token_secret,
         spec.root_disk_gb,
+        spec.ssh_keys,
+        spec.locations,
     )
 
 

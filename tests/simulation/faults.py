@@ -6,7 +6,7 @@ The faults stand at the edges: between a service and the bus, and in the place w
 import asyncio
 import random
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -183,8 +183,15 @@ class SimulatedPlace:
     most_cores: float = 0.0
     cut: list[str] = field(default_factory=list)
 
-    async def node(self) -> NodeFacts:
-        return NodeFacts("node-a", self.cores, 2**40, {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)})
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        return
+
+    async def nodes(self) -> tuple[NodeFacts, ...]:
+        models = {"llamacpp": ("HuggingFaceTB/SmolLM2-135M-Instruct",)}
+        return (NodeFacts("node-a", self.cores, 2**40, models),)
+
+    async def forget(self, job_id: str) -> None:
+        return
 
     async def start(self, launch: Launch) -> None:
         if launch.replica_id in self.running:

@@ -127,7 +127,9 @@ class Fleet:
             self._jobs(bus),
             CatalogueProjection(subjects.BUCKET_NODES, catalogue.NODES),
             CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES),
+            CatalogueProjection(subjects.BUCKET_PROJECTS, catalogue.PROJECTS),
         )
+        self.spawn(known.projects.run(bus))
         self.spawn(known.nodes.run(bus))
         self.spawn(known.profiles.run(bus))
         scheduler = Scheduler(
@@ -175,7 +177,7 @@ class Fleet:
             done=provisioner.loop.note,
         )
         provisioner.use(effects)
-        self.spawn(provisioner.report_node())
+        self.spawn(provisioner.report_nodes())
         self.spawn(provisioner.loop.run())
 
     async def _start_autoscaler(self, name: str) -> None:

@@ -28,6 +28,7 @@ FOLDERS = (
 )
 DOMAIN_MAY_IMPORT = frozenset(
     {
+        "binascii",
         "bisect",
         "collections",
         "dataclasses",

@@ -1,14 +1,19 @@
 """Runs a provisioner: `python -m hostler_provisioner`.
 
-One process acts for two clusters, each with a lease of its own: the machine's, with the `local` backend, and `external`, whose
-replicas are servers that run already.
+One process acts for two clusters, each with a lease of its own: its own, with the `local` backend (processes of this machine) or with
+`kubevirt` (virtual machines of a Kubernetes cluster), and `external`, whose replicas are servers that run already. Several clusters
+have a provisioner each.
 """
+
+import random
+from collections.abc import Mapping
 
 from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.job_log import JobLog
 from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
+from hostler_domain.job import Job
 from hostler_kit.ops import Check, caught_up
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
@@ -22,7 +27,7 @@ from hostler_provisioner.local.replica import LocalSettings
 from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.replica_logs import ReplicaLogs
 from hostler_provisioner.service import Provisioner
-from hostler_provisioner.settings import ProvisionerSettings
+from hostler_provisioner.settings import BackendKind, KubernetesSettings, ProvisionerSettings
 
 
 def main() -> None:
@@ -31,34 +36,61 @@ def main() -> None:
 
     async def start(chassis: Chassis) -> None:
         secret_key = require_secret_key(platform.secret_key_file)
-        local = LocalBackend(
-            LocalSettings(
-                settings.data_dir,
-                cluster=settings.cluster,
-                instance=settings.instance,
-                model_paths=settings.model_paths,
-                bind_address=str(settings.replica_bind_address),
-                host=settings.replica_host,
-            ),
-            clock=chassis.clock,
-            logger=chassis.logger,
-        )
-        chassis.on_stop("backend", local.close)
-        bus = await open_bus(chassis, platform)
         jobs = JobProjection(chassis.logger)
-        launches = Launches(bus.bucket(subjects.BUCKET_SECRETS), secret_key)
+        own: Backend
+        match settings.backend:
+            case BackendKind.LOCAL:
+                own = _local(chassis, settings)
+            case BackendKind.KUBEVIRT:
+                own = _kubevirt(chassis, settings, jobs)
+        chassis.on_stop("backend", own.close)
+        bus = await open_bus(chassis, platform)
+        profiles = bus.bucket(subjects.BUCKET_HARDWARE_PROFILES)
+        launches = Launches(bus.bucket(subjects.BUCKET_SECRETS), secret_key, profiles)
         external = ExternalBackend(jobs, launches, clock=chassis.clock, logger=chassis.logger)
         chassis.on_stop("external-backend", external.close)
         metrics = ProvisionerMetrics(chassis.registry)
-        for backend in (local, external):
+        for backend in (own, external):
             provisioner = await _act_for(chassis, settings, bus, jobs, launches, metrics, backend)
-            if backend is local:
-                chassis.spawn("node", provisioner.report_node())
+            if backend is own:
+                chassis.spawn("node", provisioner.report_nodes())
         chassis.readiness.add("jobs", lambda: caught_up(jobs.caught_up, "the job log"))
         chassis.spawn("jobs", jobs.run(bus))
         resync(chassis, bus, platform, jobs=jobs)
 
     run_service("provisioner", platform, settings, start)
+
+
+def _local(chassis: Chassis, settings: ProvisionerSettings) -> LocalBackend:
+    return LocalBackend(
+        LocalSettings(
+            settings.data_dir,
+            cluster=settings.cluster,
+            instance=settings.instance,
+            model_paths=settings.model_paths,
+            bind_address=str(settings.replica_bind_address),
+            host=settings.replica_host,
+        ),
+        clock=chassis.clock,
+        logger=chassis.logger,
+    )
+
+
+def _kubevirt(chassis: Chassis, settings: ProvisionerSettings, jobs: JobProjection) -> Backend:
+    # The Kubernetes client costs 2 s and 60 MB, which a laptop does without.
+    from hostler_provisioner.kubevirt.assemble import assemble
+
+    def known() -> Mapping[str, Job] | None:
+        return {job_id: entry.job for job_id, entry in jobs.jobs.items()} if jobs.caught_up else None
+
+    return assemble(
+        settings.cluster,
+        KubernetesSettings(),
+        jobs=known,
+        clock=chassis.clock,
+        rng=random.Random(),  # noqa: S311  # spreads tries, guards nothing
+        logger=chassis.logger,
+    )
 
 
 async def _act_for(
@@ -89,6 +121,7 @@ async def _act_for(
         done=provisioner.loop.note,
     )
     provisioner.use(effects)
+    backend.fence(lambda: lease.held)
     if settings.stop_replicas_on_exit:
         chassis.on_stop(f"replicas-{cluster}", provisioner.stop_replicas)
     chassis.on_stop(f"effects-{cluster}", effects.close)

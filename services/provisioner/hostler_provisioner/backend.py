@@ -5,11 +5,13 @@ named by its replica id, and a backend keeps enough beside its replicas that a p
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
+
+from hostler_domain.errors import TemporaryError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,15 @@ class Launch:
         api_key: The replica's own key, which every request to it must carry; empty for a server that asks for none.
         hf_token: For backends that fetch the weights from the hub.
         endpoint_url: Where its server runs already, for the backend that starts none.
+        generation: The job's generation that it is made from.
+        node: The node that it was placed on.
+        gpu_count: GPUs that it gets.
+        gpu_model: What they must be; None without any.
+        device_name: What claims one of them in a cluster.
+        image: What its machine boots; None for the backend's own.
+        root_disk_gb: Size of its disk; None for the backend's own.
+        initialization_seconds: How long its start may take.
+        ssh_keys: Public keys of those who may log in, for a machine without a server.
     """
 
     replica_id: str
@@ -45,6 +56,19 @@ class Launch:
     api_key: str = field(repr=False)
     hf_token: str | None = field(default=None, repr=False)
     endpoint_url: str | None = None
+    generation: int = 1
+    node: str = ""
+    gpu_count: int = 0
+    gpu_model: str | None = None
+    device_name: str | None = None
+    image: str | None = None
+    root_disk_gb: int | None = None
+    initialization_seconds: int = 1800
+    ssh_keys: tuple[str, ...] = ()
+
+
+class Unreachable(TemporaryError):
+    """The place where replicas run has not answered for so long that nothing is known of them; that says nothing of how they are."""
 
 
 class Step(StrEnum):
@@ -76,6 +100,9 @@ class ObservedReplica:
         detail: A sentence for people; for one that is gone, its last words.
         exit_code: Of one that is gone, when somebody saw it end; negative for a signal.
         since: When it came to this step.
+        incomplete: Whether its start was begun and left off, as by a provisioner that was killed; to start it again completes it.
+        leaving: Why it must leave its node soon; empty while it need not.
+        stuck: Whether its end takes longer than it may.
     """
 
     replica_id: str
@@ -86,6 +113,9 @@ class ObservedReplica:
     detail: str
     exit_code: int | None
     since: datetime
+    incomplete: bool = False
+    leaving: str = ""
+    stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +128,18 @@ class NodeFacts:
         memory_bytes: Memory this process may use.
         models_by_runtime: Kinds of inference server it can start, each with the Hugging Face ids that it can serve with it; None
             means any.
+        gpus: GPUs that replicas may have.
+        gpu_model: What they are; None without any.
+        device_name: What the cluster calls them when it hands them out.
     """
 
     hostname: str
     cpu_cores: float
     memory_bytes: int
     models_by_runtime: Mapping[str, tuple[str, ...] | None]
+    gpus: int = 0
+    gpu_model: str | None = None
+    device_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +168,16 @@ class Backend(Protocol):
     cluster: str
     changed: asyncio.Event
 
-    async def node(self) -> NodeFacts:
-        """What there is to place replicas on."""
+    def fence(self, may_act: Callable[[], bool]) -> None:
+        """Ask `may_act` before whatever changes the place from now on: another provisioner may have taken over in the middle of a call."""
+        ...
+
+    async def nodes(self) -> tuple[NodeFacts, ...]:
+        """What there is to place replicas on.
+
+        Raises:
+            TemporaryError: Not now.
+        """
         ...
 
     async def start(self, launch: Launch) -> None:
@@ -146,11 +190,20 @@ class Backend(Protocol):
         ...
 
     async def observe(self) -> tuple[ObservedReplica, ...]:
-        """Every replica there is, by id, also those of an earlier provisioner. Cheap: what is known already."""
+        """Every replica there is, by id, also those of an earlier provisioner. Cheap: what is known already.
+
+        Raises:
+            Unreachable: Nothing is known any more.
+            TemporaryError: Nothing is known yet.
+        """
         ...
 
     async def stop(self, replica_id: str, grace_seconds: float) -> None:
         """End a replica, by force when the grace is over, and forget it; return when nothing is left of it."""
+        ...
+
+    async def forget(self, job_id: str) -> None:
+        """Take away what belongs to a job beside its replicas, of which none is left; return when nothing is left of it."""
         ...
 
     async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:

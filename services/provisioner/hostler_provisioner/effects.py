@@ -14,17 +14,20 @@ from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
 from hostler_contracts.codec import UndecodableEvent
-from hostler_domain.changes import Change, ReplicaChange, ReplicaFailed
+from hostler_domain.changes import Change, ReplicaChange, ReplicaFailed, ReplicaTerminating
 from hostler_domain.commands import FinishDelete, decide
 from hostler_domain.errors import IllegalTransition, PermanentError, TemporaryError
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
-from hostler_domain.replica_states import ReplicaReason
+from hostler_domain.replica_states import SERVING_STATES, ReplicaReason
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_provisioner.backend import Backend
 from hostler_provisioner.launches import Launches
 from hostler_provisioner.plan import Action, EndReplica, FinishJob, Report, StartReplica
+
+_LONG_END_SECONDS = 15.0
+"""An end that takes longer is told, and another replica may take the place."""
 
 
 class Effects:
@@ -57,7 +60,7 @@ class Effects:
 
     @property
     def busy(self) -> frozenset[str]:
-        """Replicas with an action under way."""
+        """Replicas and jobs with an action under way."""
         return frozenset(self._tasks)
 
     async def apply(self, actions: tuple[Action, ...]) -> None:
@@ -71,25 +74,24 @@ class Effects:
                 case Report():
                     await self._append(action.job_id, action.change)
                 case FinishJob():
-                    await self._finish(action.job_id)
+                    self._begin(action.job_id, self._finish(action.job_id))
 
     async def close(self) -> None:
         """Wait for what is under way."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _begin(self, replica_id: str, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work, name=f"replica-{replica_id}")
-        self._tasks[replica_id] = task
+    def _begin(self, key: str, work: Coroutine[None, None, None]) -> None:
+        """Work on a replica or a job, which is busy meanwhile."""
+        task = asyncio.create_task(work, name=f"effect-{key}")
+        self._tasks[key] = task
 
         def ended(finished: asyncio.Task[None]) -> None:
-            self._tasks.pop(replica_id, None)
+            self._tasks.pop(key, None)
             error = None if finished.cancelled() else finished.exception()
             if isinstance(error, TemporaryError):
-                self._logger.warning("replica.retry", replica=replica_id, reason=str(error))
+                self._logger.warning("replica.retry", replica=key, reason=str(error))
             elif error is not None:
-                self._logger.error(
-                    "replica.action_failed", replica=replica_id, reason=repr(error), exc_info=error
-                )
+                self._logger.error("replica.action_failed", replica=key, reason=repr(error), exc_info=error)
             self._done()
 
         task.add_done_callback(ended)
@@ -113,9 +115,26 @@ class Effects:
 
     async def _end(self, action: EndReplica) -> None:
         self._logger.info("replica.end", job=action.job_id, replica=action.replica_id, reason=action.why)
-        await self._backend.stop(action.replica_id, self._stop_grace_seconds)
+        await self._stop(action)
         if action.then is not None:
             await self._record_end(action.job_id, action.then)
+
+    async def _stop(self, action: EndReplica) -> None:
+        """End it. One that takes long is said to be ending, so that another can take its place; what it holds it holds to the end."""
+        stopping = asyncio.ensure_future(self._backend.stop(action.replica_id, self._stop_grace_seconds))
+        try:
+            await asyncio.wait({stopping}, timeout=_LONG_END_SECONDS)
+            entry = self._jobs.get(action.job_id)
+            replica = entry.job.replica(action.replica_id) if entry else None
+            # One that never served goes on counting as a start, so that the failure is counted as a failed start.
+            if not stopping.done() and replica is not None and replica.state in SERVING_STATES:
+                detail = f"{action.why}; what is left of it is being taken away"
+                await self._append(
+                    action.job_id, ReplicaTerminating(self._clock.now(), action.replica_id, detail)
+                )
+            await stopping
+        finally:
+            stopping.cancel()
 
     async def _record_end(self, job_id: str, change: ReplicaChange) -> None:
         """Append how a replica ended, whoever else writes to the job meanwhile.
@@ -132,7 +151,8 @@ class Effects:
             self._jobs.apply(entry)
 
     async def _finish(self, job_id: str) -> None:
-        """Secrets first, the tombstone last: a crash between the two does the first again."""
+        """What the backend has of it and its secrets first, the tombstone last: a crash between them does the first again."""
+        await self._backend.forget(job_id)
         entry = self._jobs.get(job_id)
         if entry is None:
             return

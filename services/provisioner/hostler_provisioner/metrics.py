@@ -17,6 +17,18 @@ class ProvisionerMetrics:
             ("cluster", "step"),
             registry=registry,
         )
+        self._stuck = Gauge(
+            "hostler_provisioner_stuck_deletions",
+            "Replicas whose machine takes longer to go than it may; what they hold is not free.",
+            ("cluster",),
+            registry=registry,
+        )
+        self._reachable = Gauge(
+            "hostler_provisioner_cluster_reachable",
+            "Whether the cluster answers.",
+            ("cluster",),
+            registry=registry,
+        )
         self._actions = Counter(
             "hostler_provisioner_actions_total",
             "Actions carried out.",
@@ -26,9 +38,16 @@ class ProvisionerMetrics:
 
     def observed(self, cluster: str, replicas: Iterable[ObservedReplica]) -> None:
         """What a backend sees now."""
-        steps = [each.step for each in replicas]
+        seen = tuple(replicas)
+        steps = [each.step for each in seen]
+        self._reachable.labels(cluster).set(1)
+        self._stuck.labels(cluster).set(sum(each.stuck for each in seen))
         for step in Step:
             self._observed.labels(cluster, step).set(steps.count(step))
+
+    def unreachable(self, cluster: str) -> None:
+        """Nothing is seen now."""
+        self._reachable.labels(cluster).set(0)
 
     def acted(self, cluster: str, action: object) -> None:
         """One action is carried out."""

@@ -12,8 +12,10 @@ from datetime import datetime, timedelta
 from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
+    JobUnreachable,
     ReplicaBooting,
     ReplicaChange,
+    ReplicaDraining,
     ReplicaFailed,
     ReplicaImporting,
     ReplicaLoading,
@@ -27,6 +29,7 @@ from hostler_domain.job import Job, Progress, Replica
 from hostler_domain.phases import JobPhase
 from hostler_domain.replica_states import START_STATES, ReplicaReason, ReplicaState
 from hostler_provisioner.backend import ObservedReplica, Step
+from hostler_provisioner.etas import eta_words, usual_start_seconds
 
 _PROGRESS_STEP = 0.1
 """Smallest advance of a start that is worth an event."""
@@ -41,6 +44,16 @@ _START_STATE_OF: Mapping[Step, ReplicaState] = {
     Step.BOOTING: ReplicaState.BOOTING,
     Step.LOADING: ReplicaState.LOADING,
 }
+
+_CAN_BE_LOST = frozenset(
+    {
+        JobPhase.PENDING,
+        JobPhase.INITIALIZING,
+        JobPhase.RUNNING,
+        JobPhase.DEGRADED,
+        JobPhase.UPDATING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +116,8 @@ class View:
         observed: All replicas that the backend sees.
         in_flight: Requests that the routers still have on draining replicas, by replica id; absent where some router could not
             be asked.
-        busy: Replicas with an action under way.
+        busy: Replicas and jobs with an action under way.
+        unreachable: Why nothing is known of our replicas; empty while they are observed.
     """
 
     cluster: str
@@ -112,10 +126,13 @@ class View:
     observed: tuple[ObservedReplica, ...]
     in_flight: Mapping[str, int]
     busy: frozenset[str]
+    unreachable: str = ""
 
 
 def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
     """The actions that bring what is nearer to what is desired, in order of job and replica id."""
+    if view.unreachable:
+        return tuple(_unreachable(view, now))
     seen = {each.replica_id: each for each in view.observed}
     actions: list[Action] = []
     known: set[str] = set()
@@ -125,12 +142,31 @@ def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
         for replica in ours:
             known.add(replica.replica_id)
             if replica.replica_id not in view.busy:
-                wished = _for_replica(job, replica, seen.get(replica.replica_id), view, limits, now)
+                found = seen.get(replica.replica_id)
+                wished = _for_replica(job, replica, found, view, limits, now)
+                if job.status.phase is JobPhase.UNKNOWN and found is not None and not wished:
+                    wished = _found_again(job, replica, now)
                 actions.extend(room.admitted(job, replica, action, now) for action in wished)
-        if job.status.phase is JobPhase.DELETING and all(each.ended for each in job.replicas):
+        if _finishes(job, view):
             actions.append(FinishJob(job.job_id))
     actions.extend(_orphans(view.observed, known, view.busy))
     return tuple(actions)
+
+
+def _unreachable(view: View, now: datetime) -> Iterable[Action]:
+    """Nothing is done to anything; jobs that are nowhere else are said to be unknown."""
+    for job in sorted(view.jobs, key=lambda each: each.job_id):
+        clusters = {each.placement.cluster for each in job.active_replicas}
+        if clusters == {view.cluster} and job.status.phase in _CAN_BE_LOST:
+            yield Report(job.job_id, JobUnreachable(now, view.cluster, view.unreachable))
+
+
+def _finishes(job: Job, view: View) -> bool:
+    """Whether the job is to be buried, by us: whoever still remembers a place of a replica takes away what is left there."""
+    if job.status.phase is not JobPhase.DELETING or job.job_id in view.busy:
+        return False
+    clusters = {each.placement.cluster for each in job.replicas}
+    return all(each.ended for each in job.replicas) and (not clusters or view.cluster in clusters)
 
 
 class _Room:
@@ -179,6 +215,8 @@ def _orphans(
 def _for_replica(
     job: Job, replica: Replica, seen: ObservedReplica | None, view: View, limits: Limits, now: datetime
 ) -> tuple[Action, ...]:
+    if seen is not None and seen.leaving and replica.active and seen.step is not Step.GONE:
+        return (Report(job.job_id, ReplicaDraining(now, replica.replica_id, ReplicaReason.REPLACED)),)
     match replica.state:
         case ReplicaState.DRAINING:
             return _draining(job, replica, seen, view, limits, now)
@@ -187,10 +225,12 @@ def _for_replica(
         case ReplicaState.READY | ReplicaState.UNHEALTHY:
             return _serving(job, replica, seen, limits, now)
         case _:
-            return _starting(job, replica, seen, now)
+            return _starting(job, replica, seen, view, now)
 
 
-def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: datetime) -> tuple[Action, ...]:
+def _starting(
+    job: Job, replica: Replica, seen: ObservedReplica | None, view: View, now: datetime
+) -> tuple[Action, ...]:
     """A replica that has not been ready.
 
     | seen                | overdue | record     | action                          |
@@ -199,6 +239,8 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
     | any but ready, gone | yes     | any        | end, then failed(Initiali...)   |
     | nothing             | no      | Scheduled  | start                           |
     | nothing             | no      | further on | failed(Lost)                    |
+    | left off            | no      | not Booted | start, which completes it       |
+    | left off            | no      | further on | end, then failed(Lost)          |
     | ready               | any     | any        | report ready                    |
     | importing..loading  | no      | behind     | report the step                 |
     """
@@ -214,18 +256,26 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
         if replica.state is ReplicaState.SCHEDULED:
             return (StartReplica(job.job_id, replica.replica_id),)
         return (Report(job.job_id, _lost(replica, now)),)
+    if seen.incomplete:
+        if replica.state in (ReplicaState.SCHEDULED, ReplicaState.IMPORTING):
+            return (StartReplica(job.job_id, replica.replica_id),)
+        return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     if seen.step is Step.READY and seen.endpoint_url is not None:
         return (Report(job.job_id, ReplicaReady(now, replica.replica_id, seen.endpoint_url)),)
-    return _progress(job, replica, seen, now)
+    return _progress(job, replica, seen, view, now)
 
 
-def _progress(job: Job, replica: Replica, seen: ObservedReplica, now: datetime) -> tuple[Action, ...]:
+def _progress(
+    job: Job, replica: Replica, seen: ObservedReplica, view: View, now: datetime
+) -> tuple[Action, ...]:
     state = _START_STATE_OF.get(seen.step)
     if state is None or START_STATES.index(state) < START_STATES.index(replica.state):
         return ()
     if state is replica.state and not _advanced(replica.progress, seen.fraction):
         return ()
-    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, seen.detail))
+    left = eta_words(usual_start_seconds(view.jobs, job), replica, now)
+    words = ", ".join(each for each in (seen.detail, left) if each)
+    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, words))
     return (Report(job.job_id, change),)
 
 
@@ -244,6 +294,7 @@ def _serving(
     | ------------------------ | --------- | ---------------------------------------------- |
     | nothing                  | any       | failed(Lost)                                   |
     | gone                     | any       | end, then failed(Crashed)                      |
+    | left off                 | any       | end, then failed(Lost)                         |
     | ready, at another url    | any       | report ready (it was adopted)                  |
     | ready                    | Unhealthy | report ready                                   |
     | not ready                | Ready     | report unhealthy                               |
@@ -254,6 +305,8 @@ def _serving(
     if seen.step is Step.GONE:
         failed = ReplicaFailed(now, replica.replica_id, ReplicaReason.CRASHED, _last_words(seen))
         return (_end(job, replica, failed, failed.detail),)
+    if seen.incomplete:
+        return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     healthy = seen.step is Step.READY and seen.endpoint_url is not None
     if healthy and seen.endpoint_url is not None:
         if replica.state is ReplicaState.UNHEALTHY or replica.endpoint_url != seen.endpoint_url:
@@ -266,6 +319,20 @@ def _serving(
         failed = ReplicaFailed(now, replica.replica_id, ReplicaReason.UNRESPONSIVE, detail)
         return (_end(job, replica, failed, detail),)
     return ()
+
+
+def _found_again(job: Job, replica: Replica, now: datetime) -> tuple[Action, ...]:
+    """Its cluster answers again and it is as it was: saying so once more brings the job back to the phase that follows from it."""
+    match replica.state:
+        case ReplicaState.READY if replica.endpoint_url is not None:
+            return (Report(job.job_id, ReplicaReady(now, replica.replica_id, replica.endpoint_url)),)
+        case ReplicaState.UNHEALTHY:
+            return (Report(job.job_id, ReplicaUnhealthy(now, replica.replica_id, replica.detail)),)
+        case ReplicaState.IMPORTING | ReplicaState.BOOTING | ReplicaState.LOADING:
+            step = next(each for each, state in _START_STATE_OF.items() if state is replica.state)
+            return (Report(job.job_id, _START_CHANGES[step](now, replica.replica_id, replica.progress)),)
+        case _:
+            return ()
 
 
 def _draining(
@@ -291,7 +358,9 @@ def _end(job: Job, replica: Replica, then: ReplicaChange, why: str) -> EndReplic
 
 
 def _lost(replica: Replica, now: datetime) -> ReplicaFailed:
-    return ReplicaFailed(now, replica.replica_id, ReplicaReason.LOST, "its process is not there any more")
+    return ReplicaFailed(
+        now, replica.replica_id, ReplicaReason.LOST, "its process or machine is not there any more"
+    )
 
 
 def _last_words(seen: ObservedReplica) -> str:

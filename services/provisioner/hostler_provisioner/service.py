@@ -4,7 +4,6 @@ One provisioner per cluster acts, by lease; the others hold themselves ready. Re
 """
 
 import asyncio
-from contextlib import suppress
 
 from hostler_bus.job_log import JobEntry
 from hostler_bus.leases import Lease
@@ -17,7 +16,7 @@ from hostler_domain.replica_states import ReplicaState
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_kit.reconcile import Reconciler
-from hostler_provisioner.backend import Backend, Step
+from hostler_provisioner.backend import Backend, NodeFacts, ObservedReplica, Step, Unreachable
 from hostler_provisioner.effects import Effects
 from hostler_provisioner.metrics import ProvisionerMetrics
 from hostler_provisioner.plan import Limits, View, plan
@@ -53,7 +52,7 @@ class Provisioner:
         self._limits = Limits(settings.drain_timeout_seconds, settings.unhealthy_timeout_seconds)
         self._effects: Effects | None = None
         self._stopping = False
-        self._node: Node | None = None
+        self._nodes: tuple[Node, ...] = ()
         self._metrics = metrics
         self.loop = Reconciler(self._look, resync_seconds=settings.resync_seconds, logger=logger)
         jobs.on_change(self._changed)
@@ -74,8 +73,14 @@ class Provisioner:
             return None
         if self._stopping or self._effects is None or not self._jobs.caught_up:
             return None
-        observed = await self._backend.observe()
-        self._metrics.observed(self._backend.cluster, observed)
+        observed: tuple[ObservedReplica, ...] = ()
+        unreachable = ""
+        try:
+            observed = await self._backend.observe()
+            self._metrics.observed(self._backend.cluster, observed)
+        except Unreachable as error:
+            unreachable = str(error)
+            self._metrics.unreachable(self._backend.cluster)
         draining = {
             replica.replica_id: entry.seq
             for entry in self._jobs.jobs.values()
@@ -84,11 +89,12 @@ class Provisioner:
         }
         view = View(
             cluster=self._backend.cluster,
-            capacity={self._node.key: self._node.capacity} if self._node else {},
+            capacity={node.key: node.capacity for node in self._nodes},
             jobs=tuple(entry.job for entry in self._jobs.jobs.values()),
             observed=observed,
             in_flight=await in_flight(self._bus, draining),
             busy=self._effects.busy,
+            unreachable=unreachable,
         )
         actions = plan(view, self._limits, now=self._clock.now())
         for action in actions:
@@ -110,28 +116,41 @@ class Provisioner:
             await self._lease.changed()
             self.loop.note()
 
-    async def report_node(self) -> None:
-        """Write what the node has, again and again; the time in it is the node's sign of life."""
+    async def report_nodes(self) -> None:
+        """Write what the nodes have, again and again; the time in each is the node's sign of life."""
         bucket = self._bus.bucket(subjects.BUCKET_NODES)
         while True:
-            facts = await self._backend.node()
-            cores = self._settings.node_cpu_cores or facts.cpu_cores
-            listed = facts.models_by_runtime.values()
-            node = Node(
-                name=facts.hostname,
-                cluster=self._backend.cluster,
-                capacity=Resources(cpu_cores=cores, memory_bytes=facts.memory_bytes, gpus=0),
-                gpu_model=None,
-                runtimes=tuple(facts.models_by_runtime),
-                models=tuple(sorted({model for models in listed for model in models or ()})),
-                reported_at=self._clock.now(),
-                location=self._settings.location,
-                models_by_runtime=facts.models_by_runtime,
-            )
-            self._node = node
-            with suppress(TemporaryError):
-                await bucket.put(node.key, catalogue.NODES.encode(node))
+            if not self._lease.held:
+                await asyncio.sleep(_MOVING_LOOK_SECONDS)
+                continue
+            try:
+                facts = await self._backend.nodes()
+                self._nodes = tuple(self._node(each) for each in facts)
+                for node in self._nodes:
+                    await bucket.put(node.key, catalogue.NODES.encode(node))
+            except TemporaryError as error:
+                # Said the next time; meanwhile the scheduler sees the nodes grow old.
+                self._logger.warning("nodes.retry", reason=str(error))
             await asyncio.sleep(self._settings.node_report_seconds)
+
+    def _node(self, facts: NodeFacts) -> Node:
+        listed = facts.models_by_runtime.values()
+        return Node(
+            name=facts.hostname,
+            cluster=self._backend.cluster,
+            capacity=Resources(
+                cpu_cores=self._settings.node_cpu_cores or facts.cpu_cores,
+                memory_bytes=facts.memory_bytes,
+                gpus=facts.gpus,
+            ),
+            gpu_model=facts.gpu_model,
+            device_name=facts.device_name,
+            runtimes=tuple(facts.models_by_runtime),
+            models=tuple(sorted({model for models in listed for model in models or ()})),
+            reported_at=self._clock.now(),
+            location=self._settings.location,
+            models_by_runtime=facts.models_by_runtime,
+        )
 
     async def stop_replicas(self) -> None:
         """End every replica of the backend, all at once, and start none any more."""

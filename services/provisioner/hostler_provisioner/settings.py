@@ -1,6 +1,7 @@
 """Settings of the provisioner (`HOSTLER_PROVISIONER_...`)."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Self
@@ -8,7 +9,65 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from hostler_kit.settings import OpsSettings
+from hostler_kit.settings import OpsSettings, SettingsGroup
+
+
+class BackendKind(StrEnum):
+    """Where replicas run."""
+
+    LOCAL = "local"
+    KUBEVIRT = "kubevirt"
+
+
+class KubernetesSettings(SettingsGroup):
+    """The cluster of the `kubevirt` backend."""
+
+    model_config = SettingsConfigDict(env_prefix="HOSTLER_PROVISIONER_KUBERNETES_")
+
+    kubeconfig: Path | None = None
+    """File that says where the cluster is and who asks; without it the provisioner runs as a pod of the cluster itself."""
+    context: str | None = None
+    """Context of that file; its current one where it is not set."""
+    namespace: str = Field(default="hostler-replicas", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Namespace in which everything is made."""
+    images: Mapping[str, str] = Field(default_factory=dict)
+    """Machine image by runtime, for jobs that name none: a JSON object such as `{"vllm": "docker://registry/guest:1"}`."""
+    volumes: bool = True
+    """Whether machines have root disks that outlive them; otherwise they boot from a containerDisk."""
+    storage_class: str | None = None
+    """Storage class of root disks; the cluster's own choice where it is not set."""
+    local_storage: bool = False
+    """Whether a disk can only be used on the node where it was made, so that a free one fits only there."""
+    root_disk_gb: int = Field(default=60, ge=1)
+    """Size of a root disk, where the job names none."""
+    cache_storage_class: str | None = None
+    """Storage class of model caches; the cluster's own choice where it is not set."""
+    cache_shared: bool = False
+    """Whether all replicas of a job share one cache; the class must be mountable by many nodes."""
+    cache_gb: int = Field(default=200, ge=0)
+    """Size of a model cache; 0 for none, so that weights go to the root disk."""
+    image_namespace: str | None = None
+    """Namespace with images to clone disks from (`pvc://` and `snapshot://`); none may be cloned where it is not set."""
+    import_secret: str | None = None
+    """Secret with which disks are imported from registries and web servers."""
+    pull_secret: str | None = None
+    """Secret with which nodes pull containerDisks."""
+    dedicated_cpus: bool = False
+    """Whether a machine gets whole physical cores of its own."""
+    shutdown_timeout_seconds: int = Field(default=120, ge=1)
+    """How long a server that is told to end may go on with the requests that it has."""
+    ngc_api_key_file: Path | None = None
+    """File with NVIDIA's key for NIM containers and their models, for clusters that run them."""
+    request_timeout_seconds: float = Field(default=10.0, gt=0)
+    """For one call of the API server."""
+    requests_max: int = Field(default=16, ge=1)
+    """Calls at once."""
+    unreachable_seconds: float = Field(default=30.0, gt=0)
+    """A cluster that has not answered for this long can't be reached: its jobs become Unknown, and nothing is deleted."""
+    deletion_deadline_seconds: float = Field(default=300.0, gt=0)
+    """A machine that takes longer to go is stuck, which the metric `hostler_provisioner_stuck_deletions` counts."""
+    probe_period_seconds: float = Field(default=1.0, gt=0)
+    """Between two looks at the health page of a server."""
 
 
 class ProvisionerSettings(OpsSettings):
@@ -16,6 +75,8 @@ class ProvisionerSettings(OpsSettings):
 
     model_config = SettingsConfigDict(env_prefix="HOSTLER_PROVISIONER_")
 
+    backend: BackendKind = BackendKind.LOCAL
+    """Where replicas run: `local` for processes of this machine, `kubevirt` for virtual machines of a Kubernetes cluster."""
     cluster: str = Field(default="local", pattern=r"^[A-Za-z0-9_-]{1,64}$")
     """Name of the cluster whose replicas it runs, as placements name it: letters, digits, `_` and `-`."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")

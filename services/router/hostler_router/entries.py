@@ -40,12 +40,14 @@ _WAKING = frozenset(
 but nobody can say that a request should wait for it."""
 _NOT_BY_ITSELF = frozenset(
     {
+        PhaseReason.PREEMPTED,
         PhaseReason.NO_MATCHING_HARDWARE,
         PhaseReason.OVER_LIMIT,
         PhaseReason.NON_PREEMPTIBLE_OVER_QUOTA,
     }
 )
-"""Why a job waits that somebody has to do something for; a request that waited with it would only be told later."""
+"""Why a job waits that somebody has to do something for, or that others go before; a request that waited with it would only be
+told later."""
 
 
 @dataclass(frozen=True, slots=True)

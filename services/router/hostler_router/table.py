@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hostler_domain.job import Job
+from hostler_domain.kinds import JobKind
 from hostler_domain.phases import JobPhase
 from hostler_router.auth import Viewer
 from hostler_router.entries import PATIENCE_SECONDS, Endpoint, Entry, Upstream, entry_of
@@ -102,8 +103,8 @@ class RouteTable:
         """Take a job's present state in; gives its entry, None once it is gone."""
         self._forget(job.job_id)
         self._answers.clear()
-        if job.status.phase in _GONE:
-            return None
+        if job.status.phase in _GONE or job.spec.kind is not JobKind.INFERENCE:
+            return None  # a workspace or training has nothing that answers requests
         entry = entry_of(job)
         self._entries[entry.job_id] = entry
         self._targets[entry.job_id] = _target(entry)

@@ -26,6 +26,7 @@ def main() -> None:
             profiles=CatalogueProjection(
                 subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES, chassis.logger
             ),
+            projects=CatalogueProjection(subjects.BUCKET_PROJECTS, catalogue.PROJECTS, chassis.logger),
         )
         lease = await campaign(chassis, bus, "scheduler", ttl_seconds=settings.lease_seconds)
         scheduler = Scheduler(
@@ -42,7 +43,16 @@ def main() -> None:
         chassis.spawn("jobs", known.jobs.run(bus))
         chassis.spawn("nodes", known.nodes.run(bus))
         chassis.spawn("profiles", known.profiles.run(bus))
-        resync(chassis, bus, platform, jobs=known.jobs, nodes=known.nodes, profiles=known.profiles)
+        chassis.spawn("projects", known.projects.run(bus))
+        resync(
+            chassis,
+            bus,
+            platform,
+            jobs=known.jobs,
+            nodes=known.nodes,
+            profiles=known.profiles,
+            projects=known.projects,
+        )
         chassis.spawn("lease", scheduler.watch_lease())
         chassis.spawn("schedule", scheduler.loop.run())
 

@@ -26,11 +26,12 @@ class ScheduleReplica:
 
 @dataclass(frozen=True, slots=True)
 class DrainReplica:
-    """Let a replica finish what it has and end."""
+    """Let a replica finish what it has and end; its room is kept for the job `yields_to`, if that is given."""
 
     job_id: str
     replica_id: str
     reason: ReplicaReason
+    yields_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def changes_of(job: Job, action: Action, *, at: datetime) -> tuple[Change, ...]:
         case ScheduleReplica():
             return (ReplicaScheduled(at, action.replica_id, action.placement, action.reasons),)
         case DrainReplica():
-            return (ReplicaDraining(at, action.replica_id, action.reason),)
+            return (ReplicaDraining(at, action.replica_id, action.reason, action.yields_to),)
         case HoldJob():
             return (JobPending(at, action.reason, action.detail),)
         case GiveUp():

@@ -22,6 +22,12 @@ class Request:
     profile: HardwareProfile
     needed: Resources
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for requests that every predicate answers alike."""
+        spec = self.spec
+        return spec.runtime, spec.model, spec.sites, self.profile.name, self.needed
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -68,18 +74,19 @@ def runtime_supported(request: Request, candidate: Candidate) -> tuple[Refusal, 
 
 
 def model_available(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
-    """The node can get the weights."""
-    if candidate.node.can_serve(request.spec.model, request.spec.runtime):
+    """The node can get the weights; a job without a model needs none."""
+    if not request.spec.model or candidate.node.can_serve(request.spec.model, request.spec.runtime):
         return ()
     return (Refusal("model_available", f"does not have the model {request.spec.model}", lasting=True),)
 
 
 def at_location(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
-    """The node stands at the site that the job asks for."""
-    wanted, there = request.spec.location, candidate.node.location
-    if wanted is None or wanted == there:
+    """The node stands at one of the sites that the job asks for."""
+    wanted, there = request.spec.sites, candidate.node.location
+    if not wanted or there in wanted:
         return ()
-    return (Refusal("at_location", f"is at {there or 'no named location'}, not at {wanted}", lasting=True),)
+    at = f"is at {there or 'no named location'}, not at {' or '.join(wanted)}"
+    return (Refusal("at_location", at, lasting=True),)
 
 
 def gpu_model_matches(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
@@ -92,6 +99,14 @@ def gpu_model_matches(request: Request, candidate: Candidate) -> tuple[Refusal, 
             "gpu_model_matches", f"has {f'{there} GPUs' if there else 'no GPU'}, not {wanted}", lasting=True
         ),
     )
+
+
+def device_matches(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
+    """The node's cluster hands its GPUs out by the name that the hardware profile knows; asked only where both give one."""
+    wanted, there = request.profile.device_name, candidate.node.device_name
+    if wanted is None or there is None or wanted == there:
+        return ()
+    return (Refusal("device_matches", f"hands out {there}, not {wanted}", lasting=True),)
 
 
 def large_enough(request: Request, candidate: Candidate) -> tuple[Refusal, ...]:
@@ -125,6 +140,7 @@ PREDICATES: tuple[Predicate, ...] = (
     model_available,
     at_location,
     gpu_model_matches,
+    device_matches,
     large_enough,
     room_left,
     reported_lately,

@@ -2,7 +2,8 @@
 
 Jobs are taken in the view's order. Each is brought to the number of replicas it wants: those too many are drained, those
 missing are placed, unless earlier failures ask for a wait; `rollout` does this for jobs with replicas of an earlier generation.
-A small job may be placed past a large one that finds no room: nothing is kept free for it.
+A replica that finds no room waits for what drains, or has less urgent ones drain, and that room is kept for it. Where neither
+would ever make room, a small job may be placed past the large one that waits: nothing is kept free for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +23,9 @@ from hostler_scheduler.actions import (
     TellStopped,
     changes_of,
 )
-from hostler_scheduler.failures import Hopeless, StartNow, Wait, verdict
-from hostler_scheduler.rollout import rolling, rollout, something_ends
-from hostler_scheduler.room import Room, Unplaceable
+from hostler_scheduler.failures import Hopeless, StartNow, Verdict, Wait, verdict
+from hostler_scheduler.rollout import ends, rolling, rollout, something_ends
+from hostler_scheduler.room import Room
 from hostler_scheduler.view import ClusterView
 
 _WAITING = {
@@ -46,42 +47,62 @@ def plan(
         new_ids: Gives an id for each new replica.
         node_stale_seconds: A node not heard of for this long takes no new replicas.
     """
-    room = Room(view, fresh_since=now - timedelta(seconds=node_stale_seconds))
+    settled = {job.job_id: _ends(job, now) for job in view.jobs}
+    room = Room(
+        view,
+        fresh_since=now - timedelta(seconds=node_stale_seconds),
+        ending={
+            job_id: frozenset(end.replica_id for end in steps if isinstance(end, DrainReplica))
+            for job_id, (_, steps) in settled.items()
+            if steps
+        },
+    )
     actions: list[Action] = []
     waits: list[datetime] = []
     unplaced: list[Job] = []
     held: list[HoldJob] = []
     for job in view.jobs:
-        steps: tuple[Action, ...] = ()
+        judged, ending = settled[job.job_id]
+        # Jobs before this one may have had to take some of its replicas.
+        steps: tuple[Action, ...] = (*ending, *room.gave_way(job))
+        job = _after(job, steps, now)  # noqa: PLW2901  # from here on it is the job as it will be
+        actions += steps
         missing = job.wanted_replicas - len(job.active_replicas)
-        judged = verdict(job, now=now) if job.wanted_replicas > 0 else StartNow()
         match judged:
-            case Hopeless():
-                steps = (GiveUp(job.job_id, judged.reason, judged.detail),)
-            case _ if rolling(job):
+            case StartNow() | Wait() if rolling(job):
                 step = rollout(job, room, new_ids, may_start=isinstance(judged, StartNow))
-                steps = step.actions
+                actions += step.actions
+                after = _after(job, step.actions, now)
                 if step.waits_to_start and isinstance(judged, Wait):
                     waits.append(judged.until)
-                    held += _backing_off(_after(job, steps, now), judged)
+                    held += _backing_off(after, judged)
                 if step.waits_for_room:
-                    unplaced.append(_after(job, steps, now))
+                    unplaced.append(after)
+                    room.wait(after, after.wanted_replicas - len(after.active_replicas))
             case Wait() if missing > 0:
                 waits.append(judged.until)
                 held += _backing_off(job, judged)
             case StartNow() if missing > 0:
-                steps = tuple(_schedule(job, missing, room, new_ids))
-                if len(steps) < missing:
-                    unplaced.append(_after(job, steps, now))
-        after = _after(job, steps, now)
-        actions += steps
-        if not rolling(after):
-            actions += surplus(after)
+                placed = tuple(_schedule(job, missing, room, new_ids))
+                actions += placed
+                if len(placed) < missing:
+                    unplaced.append(_after(job, placed, now))
+                    room.wait(unplaced[-1], missing - len(placed))
+        room.passed(job)
         if job.status.phase is JobPhase.STOPPING and all(replica.ended for replica in job.replicas):
             actions.append(TellStopped(job.job_id))
     # Only now is it known how full the nodes will be, so the reasons are those that the next look will find as well.
     actions += [hold for job in unplaced if (hold := _hold(job, room)) is not None]
     return Plan((*actions, *held), min(waits, default=None))
+
+
+def _ends(job: Job, now: datetime) -> tuple[Verdict, tuple[Action, ...]]:
+    """What to make of the job's failures, and what ends of it whatever there is room for."""
+    judged = verdict(job, now=now) if job.wanted_replicas > 0 else StartNow()
+    if isinstance(judged, Hopeless):
+        given_up = GiveUp(job.job_id, judged.reason, judged.detail)
+        return judged, (given_up, *surplus(_after(job, (given_up,), now)))
+    return judged, ends(job) if rolling(job) else tuple(surplus(job))
 
 
 def surplus(job: Job) -> Iterator[DrainReplica]:
@@ -115,7 +136,7 @@ def _schedule(job: Job, missing: int, room: Room, new_ids: Callable[[], str]) ->
     """Places for up to `missing` replicas, as far as there is room."""
     for _ in range(missing):
         found = room.place(job)
-        if isinstance(found, Unplaceable):
+        if found is None:
             return
         placement, reasons = found
         yield ScheduleReplica(job.job_id, new_ids(), placement, reasons)
@@ -125,8 +146,8 @@ def _hold(job: Job, room: Room) -> HoldJob | None:
     """The news that the job waits for room; None where there is nothing new to say."""
     if job.status.phase is JobPhase.UPDATING and something_ends(job):
         return None  # an old replica makes the room that its replacement waits for
-    found = room.look(job)
-    return _news(job, found.reason, found.detail) if isinstance(found, Unplaceable) else None
+    found = room.why(job)
+    return None if found is None else _news(job, found.reason, found.detail)
 
 
 def _backing_off(job: Job, wait: Wait) -> Iterator[HoldJob]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from hostler_domain.job import Job, Replica
 from hostler_domain.replica_states import ACTIVE_STATES, ENDED_STATES, ReplicaReason, ReplicaState
 from hostler_scheduler.actions import DrainReplica, ScheduleReplica
-from hostler_scheduler.room import Room, Unplaceable
+from hostler_scheduler.room import Room
 
 SURGE_REPLICAS = 1
 """Replicas above the wanted number while old ones are replaced."""
@@ -59,20 +59,8 @@ def rollout(job: Job, room: Room, new_ids: Callable[[], str], *, may_start: bool
     | serves                     | one starts, or one is ending | any           | it stays                             |
     """
     wanted = job.wanted_replicas
-    new = [replica for replica in job.active_replicas if replica.generation >= job.generation]
-    oldest_first = sorted(
-        job.outdated_replicas, key=lambda each: (each.generation, each.created_at, each.replica_id)
-    )
-    serving = [replica for replica in oldest_first if replica.state is ReplicaState.READY]
-    ending = [replica for replica in oldest_first if replica.state is not ReplicaState.READY]
-    ready_new = [replica for replica in new if replica.state is ReplicaState.READY]
-    spare = max(len(ready_new) + len(serving) - wanted, 0)
-    ending, serving = [*ending, *serving[:spare]], serving[spare:]
-    actions: list[ScheduleReplica | DrainReplica] = [_replaced(job, replica) for replica in ending]
-    # Fewer may be wanted than there are new ones by now: those that serve least go, and of these the youngest.
-    by_age = sorted(new, key=lambda each: (each.created_at, each.replica_id), reverse=True)
-    too_many = sorted(by_age, key=lambda each: each.state is ReplicaState.READY)[: max(len(new) - wanted, 0)]
-    actions += [DrainReplica(job.job_id, each.replica_id, ReplicaReason.SCALED_DOWN) for each in too_many]
+    new, ready_new, serving, ending, too_many = _sorted_out(job)
+    actions: list[ScheduleReplica | DrainReplica] = list(ends(job))
     active = len(new) - len(too_many) + len(serving)
     limit = wanted + (SURGE_REPLICAS if serving else 0)
     to_start = min(wanted - len(new), limit - active)
@@ -91,19 +79,47 @@ def rollout(job: Job, room: Room, new_ids: Callable[[], str], *, may_start: bool
     expendable = active == wanted or (active < wanted and len(serving) + len(ready_new) > 1)
     if makes_room is None or not expendable:
         return Rollout(tuple(actions), waits_for_room=True)
-    return Rollout((*actions, _replaced(job, makes_room)))
+    return Rollout((*actions, _replaced(job, makes_room, yields_to=job.job_id)))
+
+
+def ends(job: Job) -> tuple[DrainReplica, ...]:
+    """What the replacement ends whatever room there is: old ones that do not serve or are not needed to, and new ones too many."""
+    _, _, _, ending, too_many = _sorted_out(job)
+    return (
+        *(_replaced(job, replica) for replica in ending),
+        *(DrainReplica(job.job_id, each.replica_id, ReplicaReason.SCALED_DOWN) for each in too_many),
+    )
+
+
+def _sorted_out(
+    job: Job,
+) -> tuple[list[Replica], list[Replica], list[Replica], list[Replica], list[Replica]]:
+    """Active replicas: the new ones and of these the ready ones, the old ones that stay and that end, and new ones too many."""
+    wanted = job.wanted_replicas
+    new = [replica for replica in job.active_replicas if replica.generation >= job.generation]
+    oldest_first = sorted(
+        job.outdated_replicas, key=lambda each: (each.generation, each.created_at, each.replica_id)
+    )
+    serving = [replica for replica in oldest_first if replica.state is ReplicaState.READY]
+    ending = [replica for replica in oldest_first if replica.state is not ReplicaState.READY]
+    ready_new = [replica for replica in new if replica.state is ReplicaState.READY]
+    spare = max(len(ready_new) + len(serving) - wanted, 0)
+    # Fewer may be wanted than there are new ones by now: those that serve least go, and of these the youngest.
+    by_age = sorted(new, key=lambda each: (each.created_at, each.replica_id), reverse=True)
+    too_many = sorted(by_age, key=lambda each: each.state is ReplicaState.READY)[: max(len(new) - wanted, 0)]
+    return new, ready_new, serving[spare:], [*ending, *serving[:spare]], too_many
 
 
 def _placed(job: Job, number: int, room: Room, new_ids: Callable[[], str]) -> list[ScheduleReplica]:
     found: list[ScheduleReplica] = []
     for _ in range(number):
         place = room.place(job)
-        if isinstance(place, Unplaceable):
+        if place is None:
             break
         placement, reasons = place
         found.append(ScheduleReplica(job.job_id, new_ids(), placement, reasons))
     return found
 
 
-def _replaced(job: Job, replica: Replica) -> DrainReplica:
-    return DrainReplica(job.job_id, replica.replica_id, ReplicaReason.REPLACED)
+def _replaced(job: Job, replica: Replica, yields_to: str | None = None) -> DrainReplica:
+    return DrainReplica(job.job_id, replica.replica_id, ReplicaReason.REPLACED, yields_to)

@@ -4,7 +4,7 @@ One scheduler acts, by lease, and the others hold themselves ready. Every append
 that somebody overtook is dropped and made anew; two leaders at once would only race, never do a thing twice.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -17,7 +17,7 @@ from hostler_bus.job_log import JobEntry, JobLog
 from hostler_bus.leases import Lease
 from hostler_bus.projection import CatalogueProjection, JobProjection
 from hostler_domain.capacity import Node
-from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.catalogue import HardwareProfile, Project
 from hostler_domain.errors import IllegalTransition
 from hostler_domain.phases import JobPhase
 from hostler_kit.clock import Clock
@@ -33,9 +33,10 @@ from hostler_scheduler.actions import (
     TellStopped,
     changes_of,
 )
+from hostler_scheduler.capacity import CapacityCollector
 from hostler_scheduler.place import plan
 from hostler_scheduler.settings import SchedulerSettings
-from hostler_scheduler.view import assemble
+from hostler_scheduler.view import ClusterView, assemble
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,26 @@ class Projections:
     jobs: JobProjection
     nodes: CatalogueProjection[Node]
     profiles: CatalogueProjection[HardwareProfile]
+    projects: CatalogueProjection[Project]
 
     @property
     def caught_up(self) -> bool:
         """Whether all of them have read what there was at their start."""
-        return self.jobs.caught_up and self.nodes.caught_up and self.profiles.caught_up
+        return (
+            self.jobs.caught_up
+            and self.nodes.caught_up
+            and self.profiles.caught_up
+            and self.projects.caught_up
+        )
+
+    def view(self, entries: Mapping[str, JobEntry]) -> ClusterView:
+        """The present state, with these jobs."""
+        return assemble(
+            (entry.job for entry in entries.values()),
+            self.nodes.records.values(),
+            self.profiles.records.values(),
+            self.projects.records.values(),
+        )
 
 
 class Scheduler:
@@ -80,6 +96,8 @@ class Scheduler:
         projections.jobs.on_caught_up(self.loop.note)
         projections.nodes.on_change(lambda _: self.loop.note())
         projections.profiles.on_change(lambda _: self.loop.note())
+        projections.projects.on_change(lambda _: self.loop.note())
+        registry.register(CapacityCollector(lambda: projections.view(projections.jobs.jobs)))
 
     async def watch_lease(self) -> None:
         """Wake the loop whenever the lease is won or lost; runs until cancelled."""
@@ -101,11 +119,7 @@ class Scheduler:
         now = self._clock.now()
         # Taken before the plan is made: what comes in while it is carried out must not change what an append expects.
         entries = dict(self._known.jobs.jobs)
-        view = assemble(
-            (entry.job for entry in entries.values()),
-            self._known.nodes.records.values(),
-            self._known.profiles.records.values(),
-        )
+        view = self._known.view(entries)
         with self._metrics.planning.time():
             made = plan(
                 view, now=now, new_ids=self._new_ids, node_stale_seconds=self._settings.node_stale_seconds

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hostler_domain.capacity import Node
-from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.catalogue import HardwareProfile, Project
 from hostler_domain.job import Job
 
 
@@ -20,14 +20,21 @@ class ClusterView:
         jobs: Those that are not deleted, the first to be served first: highest priority, then oldest, then by id.
         nodes: By key.
         profiles: Hardware profiles by name.
+        projects: By name; one that is not in it has neither quota nor limit.
     """
 
     jobs: tuple[Job, ...]
     nodes: tuple[Node, ...]
     profiles: Mapping[str, HardwareProfile]
+    projects: Mapping[str, Project]
 
 
-def assemble(jobs: Iterable[Job], nodes: Iterable[Node], profiles: Iterable[HardwareProfile]) -> ClusterView:
+def assemble(
+    jobs: Iterable[Job],
+    nodes: Iterable[Node],
+    profiles: Iterable[HardwareProfile],
+    projects: Iterable[Project] = (),
+) -> ClusterView:
     """The view of these records; the order in which they come makes no difference."""
     return ClusterView(
         jobs=tuple(
@@ -38,4 +45,5 @@ def assemble(jobs: Iterable[Job], nodes: Iterable[Node], profiles: Iterable[Hard
         ),
         nodes=tuple(sorted(nodes, key=lambda node: node.key)),
         profiles=MappingProxyType({profile.name: profile for profile in profiles}),
+        projects=MappingProxyType({project.name: project for project in projects}),
     )

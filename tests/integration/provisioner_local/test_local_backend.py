@@ -33,7 +33,7 @@ async def ask(url: str, key: str) -> tuple[int, dict]:
 
 async def test_a_replica_starts_serves_is_adopted_and_its_death_is_seen(site):
     first = site.backend()
-    facts = await first.node()
+    (facts,) = await first.nodes()
     assert MODEL in (facts.models_by_runtime["llamacpp"] or ())
     assert facts.models_by_runtime["simulated"] is None
     await first.start(launch())

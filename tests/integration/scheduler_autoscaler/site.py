@@ -148,6 +148,7 @@ class Site:
             JobProjection(),
             CatalogueProjection(subjects.BUCKET_NODES, catalogue.NODES),
             CatalogueProjection(subjects.BUCKET_HARDWARE_PROFILES, catalogue.HARDWARE_PROFILES),
+            CatalogueProjection(subjects.BUCKET_PROJECTS, catalogue.PROJECTS),
         )
         async with hold(bus, "scheduler", holder=name, ttl_seconds=2, clock=self.clock) as lease:
             scheduler = Scheduler(
@@ -160,7 +161,8 @@ class Site:
                 logger=structlog.get_logger(),
                 registry=registry,
             )
-            work = [known.nodes.run(bus), known.profiles.run(bus), scheduler.watch_lease()]
+            work = [known.nodes.run(bus), known.profiles.run(bus), known.projects.run(bus)]
+            work += [scheduler.watch_lease()]
             work += [known.jobs.run(bus)] if follows_jobs else []
             work += [scheduler.loop.run()] if turns else []
             async with tasks(*work):

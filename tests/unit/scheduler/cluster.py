@@ -5,7 +5,7 @@ from datetime import datetime
 from itertools import count
 
 from hostler_domain.capacity import Node, Resources
-from hostler_domain.catalogue import HardwareProfile
+from hostler_domain.catalogue import HardwareProfile, Project
 from hostler_domain.changes import ReplicaFailed
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
@@ -33,6 +33,7 @@ def node(
     reported_at: datetime = NOW,
     location: str | None = None,
     models_by_runtime: Mapping[str, tuple[str, ...] | None] | None = None,
+    device_name: str | None = None,
 ) -> Node:
     return Node(
         name,
@@ -44,6 +45,7 @@ def node(
         reported_at,
         location,
         models_by_runtime or {},
+        device_name,
     )
 
 
@@ -60,8 +62,13 @@ def view_of(
     jobs: Iterable[Job] = (),
     nodes: Iterable[Node] = (),
     profiles: Iterable[HardwareProfile] = PROFILES,
+    projects: Iterable[Project] = (),
 ) -> ClusterView:
-    return assemble(jobs, nodes, profiles)
+    return assemble(jobs, nodes, profiles, projects)
+
+
+def project(name: str = "default", *, quota: int | None = None, limit: int | None = None) -> Project:
+    return Project(name, f"id-{name}", NOW, gpu_quota=quota, gpu_limit=limit)
 
 
 def ids(prefix: str = "new") -> Iterator[str]:
@@ -71,7 +78,7 @@ def ids(prefix: str = "new") -> Iterator[str]:
 def plan_of(
     jobs: Iterable[Job], nodes: Iterable[Node], *, now: datetime = NOW, prefix: str = "new", **more: object
 ) -> Plan:
-    return plan(view_of(jobs, nodes, **more), now=now, new_ids=ids(prefix).__next__)  # type: ignore[arg-type]  # only profiles are passed on
+    return plan(view_of(jobs, nodes, **more), now=now, new_ids=ids(prefix).__next__)  # type: ignore[arg-type]  # only profiles and projects are passed on
 
 
 def carried_out(jobs: Iterable[Job], actions: Iterable[Action], *, now: datetime = NOW) -> list[Job]:

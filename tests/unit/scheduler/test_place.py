@@ -59,7 +59,7 @@ def test_a_new_job_gets_a_place_that_holds_what_its_profile_takes():
 def test_the_reasons_of_a_place_say_how_many_nodes_could_have_taken_it():
     (action,) = plan_of([new_job()], [node("a"), node("b"), node("c", runtimes=("vllm",))]).actions
     assert isinstance(action, ScheduleReplica)
-    assert action.reasons == ("local/a scored 0.75, the best of 2 of 3 nodes that can take it",)
+    assert action.reasons == ("local/a scored 0.74, the best of 2 of 3 nodes that can take it",)
 
 
 def test_a_job_for_another_site_waits_for_hardware_there():

@@ -117,8 +117,9 @@ def test_each_step_of_a_rollout(job: Job, cpu_cores: float, expected: list[str])
     assert names(actions_of(job, cpu_cores=cpu_cores)) == expected
 
 
-def test_what_is_replaced_says_so() -> None:
-    assert actions_of(RESTARTED, cpu_cores=2) == (drained("r1"),)
+def test_what_ends_first_says_so_and_keeps_its_room_for_the_replacement() -> None:
+    (action,) = actions_of(RESTARTED, cpu_cores=2)
+    assert action == DrainReplica(JOB_ID, "r1", ReplicaReason.REPLACED, yields_to=JOB_ID)
 
 
 def test_an_update_to_what_no_node_has_leaves_the_old_ones_serving_and_says_why_once() -> None:

@@ -6,6 +6,7 @@ again with the first observation. What a server writes to its log is its owner's
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -70,9 +71,12 @@ class ExternalBackend:
         self._session: aiohttp.ClientSession | None = None
         self._watched: dict[str, _Watched] = {}
 
-    async def node(self) -> NodeFacts:
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
+        """Nothing to ask: nothing is changed."""
+
+    async def nodes(self) -> tuple[NodeFacts, ...]:
         """No machine of ours: placements name the servers themselves."""
-        return NodeFacts(EXTERNAL, 0.0, 0, {})
+        return ()
 
     async def start(self, launch: Launch) -> None:
         """Begin to probe the server."""
@@ -91,6 +95,9 @@ class ExternalBackend:
         if watched is not None and watched.task is not None:
             watched.task.cancel()
             self.changed.set()
+
+    async def forget(self, job_id: str) -> None:
+        """Nothing: the servers are somebody else's."""
 
     async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:  # noqa: ARG002  # as the port has it
         """None: the server's log is its owner's."""

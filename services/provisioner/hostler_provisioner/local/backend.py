@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,9 +60,12 @@ class LocalBackend:
         self._around: Surroundings | None = None
         self._replicas: dict[str, LocalReplica] = {}
 
-    async def node(self) -> NodeFacts:
+    def fence(self, may_act: Callable[[], bool]) -> None:  # as the port has it
+        """Nothing to ask: the lock on the folder keeps others out."""
+
+    async def nodes(self) -> tuple[NodeFacts, ...]:
         """This machine."""
-        return await asyncio.to_thread(node_facts, self._settings.model_paths)
+        return (await asyncio.to_thread(node_facts, self._settings.model_paths),)
 
     async def start(self, launch: Launch) -> None:
         """Check the launch, record the wish and begin; nothing when the replica is there, even gone: none is revived."""
@@ -89,6 +93,9 @@ class LocalBackend:
         await replica.stop(grace_seconds)
         self._replicas.pop(replica_id, None)
         self.changed.set()
+
+    async def forget(self, job_id: str) -> None:
+        """Nothing: a job has nothing here beside its replicas."""
 
     async def log(self, replica_id: str, *, tail_lines: int, after: int | None) -> LogPart | None:
         """What the process wrote; it stays for a day after the replica was stopped."""
