@@ -27,6 +27,7 @@ class Asked:
 
     model: str = "Qwen/Qwen3-32B"
     served_name: str = "Qwen/Qwen3-32B"
+    aliases: tuple[str, ...] = ("demo", "team/demo", "01939e00-0000-7000-8000-000000000001")
     runtime: str = "vllm"
     args: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
@@ -91,7 +92,11 @@ def test_vllm_gets_its_model_all_gpus_and_time_to_end():
         "vllm",
         "serve",
         "Qwen/Qwen3-32B",
-        "--served-model-name=Qwen/Qwen3-32B",
+        "--served-model-name",
+        "Qwen/Qwen3-32B",
+        "demo",
+        "team/demo",
+        "01939e00-0000-7000-8000-000000000001",
         "--host=0.0.0.0",
         "--port=8000",
         "--download-dir=/var/lib/hostler/models",
@@ -202,6 +207,13 @@ def test_a_job_sets_its_other_variables_and_none_that_protects():
 
     assert dict(guest.env)["VLLM_ATTENTION_BACKEND"] == "FLASHINFER"
     assert dict(guest.env)["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_what_is_no_model_or_no_name_never_comes_near_a_command_line():
+    with pytest.raises(PermanentError, match="model must be a Hugging Face id"):
+        made(model="--config=/etc/passwd")
+    with pytest.raises(PermanentError, match="served-model-name"):
+        made(aliases=("--api-key=mine",))
 
 
 def test_vllm_needs_a_gpu():

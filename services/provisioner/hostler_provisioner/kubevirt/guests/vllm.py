@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hostler_domain.errors import PermanentError
+from hostler_domain.spec_rules import MODEL_ID
 from hostler_provisioner.kubevirt.guest import CACHE_PATH, Guest, HttpCheck
 from hostler_provisioner.kubevirt.guests.flags import (
     Form,
@@ -96,13 +97,16 @@ def vllm(wanted: Wanted, settings: GuestSettings) -> Guest:
     Raises:
         PermanentError: an argument is unknown, or has the wrong form, or the job has no GPU for it.
     """
+    if not MODEL_ID.fullmatch(wanted.model):
+        raise PermanentError(f"model must be a Hugging Face id, not {wanted.model[:80]!r}")
     given = dict(wanted.args)
     return Guest(
         argv=(
             "vllm",
             "serve",
             wanted.model,
-            f"--served-model-name={wanted.served_name}",
+            # The first is the one that answers bear; a request for any other name is a 404 to vLLM.
+            *words("served-model-name", ",".join(dict.fromkeys((wanted.served_name, *wanted.aliases)))),
             "--host=0.0.0.0",
             f"--port={PORT}",
             f"--download-dir={CACHE_PATH}",
