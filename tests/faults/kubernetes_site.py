@@ -62,6 +62,7 @@ class KubernetesSite:
     settings: dict[str, str]
     """Further settings of the provisioners."""
     running: dict[str, Service] = field(default_factory=dict)
+    people: list[Hands] = field(default_factory=list)
 
     def start(self, name: str) -> Service:
         """Start a service by its name, such as `provisioner-2`; also again."""
@@ -76,7 +77,9 @@ class KubernetesSite:
         return service
 
     def hands(self, user: str) -> Hands:
-        return Hands(user, self.addresses, self.notebook)
+        """Somebody who asks; lets go at the end by itself."""
+        self.people.append(Hands(user, self.addresses, self.notebook))
+        return self.people[-1]
 
     def requests(self) -> list[Request]:
         return read_facts(self.folder / "requests.jsonl", Request)
@@ -165,14 +168,14 @@ class KubernetesSite:
         found: list[Service] = []
 
         def there() -> bool:
-            found[:] = [each for each in self.running.values() if each.kind == kind and _leads(each)]
+            found[:] = [each for each in self.running.values() if each.kind == kind and leads(each)]
             return len(found) == 1
 
         self.until(there, f"one {kind} leads")
         return found[0]
 
 
-def _leads(service: Service) -> bool:
+def leads(service: Service) -> bool:
     """By what it wrote to its log: a process that stands still can't be asked."""
     flips = [*service.logged("lease.held"), *service.logged("lease.not_held")]
     last = max(flips, key=lambda line: str(line["timestamp"]), default=None)
@@ -233,6 +236,8 @@ def kubernetes_site(
                     site.until(lambda service=service: service.ready, f"{service.name} is ready")
                 yield site
             finally:
+                for hands in site.people:
+                    hands.close()
                 site.notebook.close()
     finally:
         cluster.stop()

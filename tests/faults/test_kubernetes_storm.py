@@ -57,7 +57,6 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
         problems = site.until_calm()
         calm_seconds = time.monotonic() - calm_from
         site.delete_all(hands)
-        hands.close()
         notebook.close()
         found = [*problems, *site.judgement()]
         made = [
@@ -90,7 +89,6 @@ def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice
         problems = site.until_calm()
         running = {job_id: len(site.running_machines(job_id)) for job_id in jobs}
         site.delete_all(hands)
-        hands.close()
         found = [*problems, *site.judgement()]
 
     assert found == []

@@ -39,6 +39,14 @@ class ApiServer:
         self._faults = faults
         self._lister = Lister(store)
         self._bookmark_seconds = bookmark_seconds
+        self._watches: list[web.Request] = []
+        self.errors: list[BaseException] = []
+
+    def cut_watches(self) -> None:
+        """Reset the connection of every watch that is open now."""
+        for request in list(self._watches):
+            if request.transport is not None:
+                request.transport.abort()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the judge."""
@@ -50,6 +58,10 @@ class ApiServer:
             response = web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
         except (ConnectionResetError, asyncio.CancelledError):
             self._note(about, 0, began)
+            raise
+        except Exception as error:
+            # A fault of the fake itself must not pass for one of the cluster that it stands for.
+            self.errors.append(error)
             raise
         self._note(about, 0 if about.cut else response.status, began)
         return response
@@ -89,7 +101,11 @@ class ApiServer:
         self._access.check(about.user, about.verb, target)
         match about.verb:
             case "watch":
-                return await self._watch(request, target, about)
+                self._watches.append(request)
+                try:
+                    return await self._watch(request, target, about)
+                finally:
+                    self._watches.remove(request)
             case "list":
                 response = web.json_response(
                     self._lister.page(target.resource, target.namespace, request.query)
