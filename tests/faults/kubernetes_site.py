@@ -32,7 +32,7 @@ NAMESPACE, CLUSTER = "hostler-replicas", "gpus"
 VMIS = "virtualmachineinstances"
 CALM_SECONDS = 60.0
 _ADMIN_KEY = make_key(b"of a cluster's user of old times")
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _RESTART_SECONDS = 0.2, 20.0
 
 
 def gpu_job(mark: str, *, name: str, replicas: int, tokens: int = 4) -> dict[str, object]:
@@ -207,7 +207,12 @@ class ServiceKiller(threading.Thread):
             service = self._site.running[name]
             self._notebook.add(Kill(time.monotonic(), name, service.process.pid))
             service.kill()
-            self._site.start(name)
+            again = self._site.start(name)
+            deadline = time.monotonic() + _RESTART_SECONDS
+            # Half of the time the next is ended while this one is still on its way.
+            patient = self._rng.random() < 0.5
+            while patient and not again.ready and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
             time.sleep(self._rng.uniform(*self._gaps))
 
 

@@ -76,7 +76,7 @@ def healed(site: KubernetesSite) -> Iterator[None]:
 def test_a_job_comes_and_goes_whole_under(site: KubernetesSite, name: str) -> None:
     hands = site.hands(name.replace(" ", "-"))
     numbers = [site.cluster.fault(**wish) for wish in FAULTS[name]]
-    site.cluster.cut_watches()
+    site.cluster.end_watches()
     job_id = site.create(hands, f"under-{name.replace(' ', '-')}", replicas=2)
     site.until_running(job_id, 2)
     hands.ask(Wish.RESTART, job_id)
@@ -96,7 +96,7 @@ def test_a_history_that_is_gone_is_listed_anew(site: KubernetesSite, how: str) -
     site.cluster.gone_as(how)
     # While nobody can watch, a machine vanishes, and that it did so is compacted away.
     blind = site.cluster.fault("status", status=503, verbs=["watch", "list"])
-    site.cluster.cut_watches()
+    site.cluster.end_watches()
     site.until(lambda: site.cluster.hits()[blind] > 0, "nobody can watch")
     site.cluster.vmi(NAMESPACE, old.name, "vanish")
     site.cluster.forget()
@@ -110,7 +110,7 @@ def test_whoever_is_asked_to_wait_waits(site: KubernetesSite) -> None:
     job_id = site.create(site.hands("held-back"), "held-back", replicas=2)
     site.until_ready(job_id, 2)
     site.cluster.fault("status", status=429, retry_after=RETRY_AFTER_SECONDS)
-    site.cluster.cut_watches()
+    site.cluster.end_watches()
     began = time.monotonic()
     time.sleep(HELD_BACK_SECONDS)
     ended = time.monotonic()
@@ -131,7 +131,7 @@ def test_a_cluster_that_does_not_answer_loses_no_machine(site: KubernetesSite) -
     site.until_ready(job_id, 2)
     uids = {each.uid for each in site.machines(job_id)}
     site.cluster.fault("reset")
-    site.cluster.cut_watches()
+    site.cluster.end_watches()
     time.sleep(HELD_BACK_SECONDS)
     site.cluster.heal()
 

@@ -42,6 +42,7 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
                 body=gpu_job,
                 jobs_max=-(-JOBS // users_count),
                 chats=False,
+                eager=True,
             )
             for number in range(users_count)
         ]
@@ -74,7 +75,7 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
     assert found == []
     # What a storm without wind would show as well is no proof.
     assert sum(kills.values()) == KILLS
-    assert len(made) >= JOBS // 2
+    assert len(made) >= JOBS
 
 
 def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice(tmp_path: Path) -> None:

@@ -101,9 +101,9 @@ class ClusterProcess:
         """From now on every revision up to here is gone."""
         self._post("forget")
 
-    def cut_watches(self) -> None:
-        """Every open watch is broken off; what comes of the next is a matter of faults."""
-        self._post("cut")
+    def end_watches(self, how: str = "end") -> None:
+        """`end` every open watch as if by its time, or `cut` its connection; what comes of the next is a matter of faults."""
+        self._post(f"watches/{how}")
 
     def gone_as(self, how: str) -> None:
         """`status` or `event`: how a watch from too old a revision is refused."""

@@ -39,14 +39,20 @@ class ApiServer:
         self._faults = faults
         self._lister = Lister(store)
         self._bookmark_seconds = bookmark_seconds
-        self._watches: list[web.Request] = []
+        self._watches: list[tuple[web.Request, Watch]] = []
         self.errors: list[BaseException] = []
 
     def cut_watches(self) -> None:
         """Reset the connection of every watch that is open now."""
-        for request in list(self._watches):
+        for request, _ in self._watches:
             if request.transport is not None:
                 request.transport.abort()
+
+    def end_watches(self) -> None:
+        """End every watch that is open now, as if its time were over."""
+        for _, watch in self._watches:
+            watch.end()
+        self._store.wake()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the judge."""
@@ -101,11 +107,7 @@ class ApiServer:
         self._access.check(about.user, about.verb, target)
         match about.verb:
             case "watch":
-                self._watches.append(request)
-                try:
-                    return await self._watch(request, target, about)
-                finally:
-                    self._watches.remove(request)
+                return await self._watch(request, target, about)
             case "list":
                 response = web.json_response(
                     self._lister.page(target.resource, target.namespace, request.query)
@@ -234,6 +236,13 @@ class ApiServer:
             bookmark_seconds=self._bookmark_seconds,
             gone_as_status=self.gone_as_status,
         )
+        self._watches.append((request, watch))
+        try:
+            return await self._stream(request, watch, about)
+        finally:
+            self._watches.remove((request, watch))
+
+    async def _stream(self, request: web.Request, watch: Watch, about: "_About") -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)
