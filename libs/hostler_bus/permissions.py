@@ -135,6 +135,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
                 "replica.terminating",
                 "replica.terminated",
                 "replica.failed",
+                "job.unreachable",
                 "job.deleted",
             ),
             sends=(_EVERY_ROUTER,),

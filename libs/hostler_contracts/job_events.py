@@ -98,6 +98,13 @@ class JobFailedV1(CloudEvent):
     data: Fact[changes.JobFailed]
 
 
+class JobUnreachableV1(CloudEvent):
+    """`job.unreachable`, version 1."""
+
+    type: Literal["dev.hostler.job.unreachable.v1"] = "dev.hostler.job.unreachable.v1"
+    data: Fact[changes.JobUnreachable]
+
+
 class JobDeleteRequestedV1(CloudEvent):
     """`job.delete_requested`, version 1."""
 
@@ -192,6 +199,7 @@ KnownJobEvent = (
     | JobRestartRequestedV1
     | JobUpdatedV1
     | JobFailedV1
+    | JobUnreachableV1
     | JobDeleteRequestedV1
     | JobDeletedV1
     | ReplicaScheduledV1

@@ -96,6 +96,15 @@ class JobFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class JobUnreachable:
+    """The cluster of all its replicas does not answer; how they are is not known, and nothing is done about them."""
+
+    at: datetime
+    cluster: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobDeleteRequested:
     """It shall go with everything that belongs to it."""
 
@@ -232,6 +241,7 @@ JobChange = (
     | JobRestartRequested
     | JobUpdated
     | JobFailed
+    | JobUnreachable
     | JobDeleteRequested
     | JobDeleted
 )

@@ -19,6 +19,7 @@ from hostler_domain.changes import (
     JobScaled,
     JobStopped,
     JobStopRequested,
+    JobUnreachable,
     JobUpdated,
     ReplicaBooting,
     ReplicaChange,
@@ -107,6 +108,9 @@ def evolve(job: Job | None, change: Change) -> Job:
             return replace(
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
+        case JobUnreachable():
+            status = _phase(job.status, PhaseEvent.CLUSTER_LOST, change.at)
+            return replace(job, status=replace(status, phase_detail=change.detail))
         case JobStopRequested() | JobStopped() | JobResumeRequested() | JobRestartRequested() | JobUpdated():
             return _lifecycle(job, change)
         case JobDeleteRequested():

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
+    JobUnreachable,
     ReplicaBooting,
     ReplicaChange,
     ReplicaDraining,
@@ -28,6 +29,7 @@ from hostler_domain.job import Job, Progress, Replica
 from hostler_domain.phases import JobPhase
 from hostler_domain.replica_states import START_STATES, ReplicaReason, ReplicaState
 from hostler_provisioner.backend import ObservedReplica, Step
+from hostler_provisioner.etas import eta_words, usual_start_seconds
 
 _PROGRESS_STEP = 0.1
 """Smallest advance of a start that is worth an event."""
@@ -42,6 +44,16 @@ _START_STATE_OF: Mapping[Step, ReplicaState] = {
     Step.BOOTING: ReplicaState.BOOTING,
     Step.LOADING: ReplicaState.LOADING,
 }
+
+_CAN_BE_LOST = frozenset(
+    {
+        JobPhase.PENDING,
+        JobPhase.INITIALIZING,
+        JobPhase.RUNNING,
+        JobPhase.DEGRADED,
+        JobPhase.UPDATING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +131,8 @@ class View:
 
 def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
     """The actions that bring what is nearer to what is desired, in order of job and replica id."""
+    if view.unreachable:
+        return tuple(_unreachable(view, now))
     seen = {each.replica_id: each for each in view.observed}
     actions: list[Action] = []
     known: set[str] = set()
@@ -128,12 +142,23 @@ def plan(view: View, limits: Limits, *, now: datetime) -> tuple[Action, ...]:
         for replica in ours:
             known.add(replica.replica_id)
             if replica.replica_id not in view.busy:
-                wished = _for_replica(job, replica, seen.get(replica.replica_id), view, limits, now)
+                found = seen.get(replica.replica_id)
+                wished = _for_replica(job, replica, found, view, limits, now)
+                if job.status.phase is JobPhase.UNKNOWN and found is not None and not wished:
+                    wished = _found_again(job, replica, now)
                 actions.extend(room.admitted(job, replica, action, now) for action in wished)
         if _finishes(job, view):
             actions.append(FinishJob(job.job_id))
     actions.extend(_orphans(view.observed, known, view.busy))
     return tuple(actions)
+
+
+def _unreachable(view: View, now: datetime) -> Iterable[Action]:
+    """Nothing is done to anything; jobs that are nowhere else are said to be unknown."""
+    for job in sorted(view.jobs, key=lambda each: each.job_id):
+        clusters = {each.placement.cluster for each in job.active_replicas}
+        if clusters == {view.cluster} and job.status.phase in _CAN_BE_LOST:
+            yield Report(job.job_id, JobUnreachable(now, view.cluster, view.unreachable))
 
 
 def _finishes(job: Job, view: View) -> bool:
@@ -200,10 +225,12 @@ def _for_replica(
         case ReplicaState.READY | ReplicaState.UNHEALTHY:
             return _serving(job, replica, seen, limits, now)
         case _:
-            return _starting(job, replica, seen, now)
+            return _starting(job, replica, seen, view, now)
 
 
-def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: datetime) -> tuple[Action, ...]:
+def _starting(
+    job: Job, replica: Replica, seen: ObservedReplica | None, view: View, now: datetime
+) -> tuple[Action, ...]:
     """A replica that has not been ready.
 
     | seen                | overdue | record     | action                          |
@@ -235,16 +262,20 @@ def _starting(job: Job, replica: Replica, seen: ObservedReplica | None, now: dat
         return (_end(job, replica, _lost(replica, now), "its machine is not there any more"),)
     if seen.step is Step.READY and seen.endpoint_url is not None:
         return (Report(job.job_id, ReplicaReady(now, replica.replica_id, seen.endpoint_url)),)
-    return _progress(job, replica, seen, now)
+    return _progress(job, replica, seen, view, now)
 
 
-def _progress(job: Job, replica: Replica, seen: ObservedReplica, now: datetime) -> tuple[Action, ...]:
+def _progress(
+    job: Job, replica: Replica, seen: ObservedReplica, view: View, now: datetime
+) -> tuple[Action, ...]:
     state = _START_STATE_OF.get(seen.step)
     if state is None or START_STATES.index(state) < START_STATES.index(replica.state):
         return ()
     if state is replica.state and not _advanced(replica.progress, seen.fraction):
         return ()
-    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, seen.detail))
+    left = eta_words(usual_start_seconds(view.jobs, job), replica, now)
+    words = ", ".join(each for each in (seen.detail, left) if each)
+    change = _START_CHANGES[seen.step](now, replica.replica_id, Progress(seen.fraction, words))
     return (Report(job.job_id, change),)
 
 
@@ -288,6 +319,20 @@ def _serving(
         failed = ReplicaFailed(now, replica.replica_id, ReplicaReason.UNRESPONSIVE, detail)
         return (_end(job, replica, failed, detail),)
     return ()
+
+
+def _found_again(job: Job, replica: Replica, now: datetime) -> tuple[Action, ...]:
+    """Its cluster answers again and it is as it was: saying so once more brings the job back to the phase that follows from it."""
+    match replica.state:
+        case ReplicaState.READY if replica.endpoint_url is not None:
+            return (Report(job.job_id, ReplicaReady(now, replica.replica_id, replica.endpoint_url)),)
+        case ReplicaState.UNHEALTHY:
+            return (Report(job.job_id, ReplicaUnhealthy(now, replica.replica_id, replica.detail)),)
+        case ReplicaState.IMPORTING | ReplicaState.BOOTING | ReplicaState.LOADING:
+            step = next(each for each, state in _START_STATE_OF.items() if state is replica.state)
+            return (Report(job.job_id, _START_CHANGES[step](now, replica.replica_id, replica.progress)),)
+        case _:
+            return ()
 
 
 def _draining(

@@ -1,5 +1,6 @@
 """What the provisioner does next: the truth tables of `plan`, row by row."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -8,14 +9,17 @@ from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
     JobDeleteRequested,
+    JobUnreachable,
     ReplicaBooting,
     ReplicaFailed,
+    ReplicaImporting,
     ReplicaReady,
     ReplicaTerminating,
     ReplicaUnhealthy,
 )
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job, Placement, Progress
+from hostler_domain.phases import JobPhase
 from hostler_domain.replica_states import ReplicaReason
 from hostler_provisioner.backend import ObservedReplica, Step
 from hostler_provisioner.plan import Action, EndReplica, FinishJob, Limits, Report, StartReplica, View, plan
@@ -52,9 +56,12 @@ def planned(
     in_flight: dict[str, int] | None = None,
     busy: frozenset[str] = frozenset(),
     cores: float = 100,
+    unreachable: str = "",
+    cluster: str = "local",
 ) -> tuple[Action, ...]:
     capacity = {NODE.node_key: Resources(cores, 2**40, 0)}
-    return plan(View("local", capacity, tuple(jobs), tuple(observed), in_flight or {}, busy), LIMITS, now=now)
+    view = View(cluster, capacity, tuple(jobs), tuple(observed), in_flight or {}, busy, unreachable)
+    return plan(view, LIMITS, now=now)
 
 
 def outcome(actions: tuple[Action, ...]) -> list[str]:
@@ -85,6 +92,12 @@ UNHEALTHY = evolve(READY, ReplicaUnhealthy(at(10), "r1", "no answer"))
 DRAINING = evolve(READY, draining(seconds=20))
 TERMINATING = evolve(DRAINING, ReplicaTerminating(at(21), "r1"))
 
+LOST = evolve(READY, JobUnreachable(at(30), "local", "no answer"))
+LOST_BOOTING = evolve(BOOTING, JobUnreachable(at(30), "local", "no answer"))
+IMPORTING = evolve(PLACED, ReplicaImporting(at(2), "r1", Progress(0.2, "importing")))
+LEFT_OFF = replace(seen(Step.IMPORTING), incomplete=True)
+LEAVING = replace(seen(Step.READY), leaving="its node is being emptied")
+
 ROWS: dict[str, tuple[Job, ObservedReplica | None, list[str]]] = {
     "placed, nothing there": (PLACED, None, ["start"]),
     "placed, importing": (PLACED, seen(Step.IMPORTING), ["importing"]),
@@ -95,6 +108,13 @@ ROWS: dict[str, tuple[Job, ObservedReplica | None, list[str]]] = {
     "booting, seen importing again": (BOOTING, seen(Step.IMPORTING, 0.9), []),
     "booting, loading": (BOOTING, seen(Step.LOADING), ["loading"]),
     "booting, gone": (BOOTING, seen(Step.GONE), ["end failed StartFailed"]),
+    "placed, left off": (PLACED, LEFT_OFF, ["start"]),
+    "importing, left off": (IMPORTING, LEFT_OFF, ["start"]),
+    "booting, left off": (BOOTING, LEFT_OFF, ["end failed Lost"]),
+    "ready, left off": (READY, LEFT_OFF, ["end failed Lost"]),
+    "booting, must leave its node": (BOOTING, LEAVING, ["draining"]),
+    "ready, must leave its node": (READY, LEAVING, ["draining"]),
+    "draining, must leave its node": (DRAINING, LEAVING, []),
     "ready, ready": (READY, seen(Step.READY), []),
     "ready, at another address": (READY, seen(Step.READY, url="http://127.0.0.1:8/r1"), ["ready"]),
     "ready, unhealthy": (READY, seen(Step.UNHEALTHY), ["unhealthy"]),
@@ -205,3 +225,49 @@ def test_ready_is_reported_for_a_job_made_of_several_replicas_in_order() -> None
     job = fold(created(minimum=2), scheduled("r1"), scheduled("r2"))
     actions = planned([job], [seen(Step.READY, replica_id="r2"), seen(Step.READY, replica_id="r1")])
     assert [action.change.replica_id for action in actions if isinstance(action, Report)] == ["r1", "r2"]
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [(READY, ["jobunreachable"]), (BOOTING, ["jobunreachable"]), (LOST, []), (DRAINING, [])],
+    ids=["serving", "starting", "said already", "about to end anyway"],
+)
+def test_nothing_is_done_in_a_cluster_that_does_not_answer_but_saying_so(
+    job: Job, expected: list[str]
+) -> None:
+    assert outcome(planned([job], [], unreachable="no answer for 31 s")) == expected
+
+
+@pytest.mark.parametrize(
+    ("job", "observed", "expected"),
+    [
+        (LOST, seen(Step.READY), ["ready"]),
+        (LOST, seen(Step.UNHEALTHY), ["unhealthy"]),
+        (LOST_BOOTING, seen(Step.BOOTING), ["booting"]),
+        (LOST, None, ["failed Lost"]),
+    ],
+    ids=["as before", "worse", "still starting", "gone meanwhile"],
+)
+def test_a_cluster_that_answers_again_brings_its_jobs_back(
+    job: Job, observed: ObservedReplica | None, expected: list[str]
+) -> None:
+    actions = planned([job], [observed] if observed else [])
+    assert outcome(actions) == expected
+    for action in actions:
+        assert isinstance(action, Report)
+        assert evolve(job, action.change).status.phase is not JobPhase.UNKNOWN
+
+
+def test_a_start_says_how_long_it_will_take_by_what_earlier_ones_took() -> None:
+    # The other job's replica took four seconds; this one was placed a second ago.
+    (action,) = planned([PLACED, replace(READY, job_id="other")], [seen(Step.BOOTING)], now=at(2))[:1]
+    assert isinstance(action, Report)
+    assert isinstance(action.change, ReplicaBooting)
+    assert action.change.progress == Progress(None, "words, about 3 s left")
+
+
+@pytest.mark.parametrize(("cluster", "expected"), [("local", ["finish"]), ("elsewhere", [])])
+def test_a_job_is_buried_by_whom_its_replicas_were_with(cluster: str, expected: list[str]) -> None:
+    job = evolve(evolve(TERMINATING, terminated()), JobDeleteRequested(at(30), "key-1"))
+    assert outcome(planned([job], [], cluster=cluster)) == expected
+    assert outcome(planned([job], [], cluster=cluster, busy=frozenset({JOB_ID}))) == []

@@ -91,6 +91,8 @@ def cluster_settings(cluster: str, settings: KubernetesSettings) -> ClusterSetti
             import_secret=settings.import_secret,
             pull_secret=settings.pull_secret,
         ),
+        # A device's name says the product; nodes that give GPUs to machines often lack the label.
+        gpu_product_label=None,
         dedicated_cpus=settings.dedicated_cpus,
     )
 

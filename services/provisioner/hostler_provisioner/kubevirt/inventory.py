@@ -93,6 +93,19 @@ def quantity(value: object) -> Decimal:
         return Decimal(0)
 
 
+def product_of(device: str | None, label: str | None) -> str | None:
+    """A GPU's model as hardware profiles name it: `nvidia.com/GA100_A100_SXM4_80GB` is an `A100-SXM4-80GB`.
+
+    The device's name goes before the label, because it is what a machine claims; a name that says no model leaves it to the label.
+    """
+    if device is None:
+        return None
+    _, chip, model = device.removeprefix(_GPU_PREFIX).partition("_")
+    if chip and model:
+        return model.replace("_", "-")
+    return label.removeprefix("NVIDIA-") if label else device.removeprefix(_GPU_PREFIX)
+
+
 def _requests(container: JsonObject) -> dict[str, Decimal]:
     # A request that is left out is as large as the limit; that of a device always is.
     limits, requests = mapping(container, "resources", "limits"), mapping(container, "resources", "requests")
@@ -121,11 +134,6 @@ def _facts(
         memory_bytes=max(memory, 0),
         models_by_runtime=runtimes,
         gpus=gpus,
-        gpu_model=texts(node, "metadata", "labels").get(_PRODUCT_LABEL) or _product(device),
+        gpu_model=product_of(device, texts(node, "metadata", "labels").get(_PRODUCT_LABEL)),
         device_name=device,
     )
-
-
-def _product(device: str | None) -> str | None:
-    """The GPU's name as its resource says it, where the node has no label."""
-    return device.removeprefix(_GPU_PREFIX) if device else None

@@ -107,11 +107,12 @@ class Objects:
             return
 
     async def machine_is_gone(self, name: str) -> bool:
-        """Whether the cluster itself says so, now, whatever the cache knows."""
+        """Whether the cluster itself says so, now, whatever the cache knows; a stranger of the name is none of ours."""
         found = await self._client.get(MACHINES, name)
-        if found is not None:
-            self._caches[MACHINES].written(found)
-        return found is None
+        if found is None or _owner(found) is None:
+            return True
+        self._caches[MACHINES].written(found)
+        return False
 
     async def left_of(self, job_id: str) -> tuple[str, ...]:
         """Names of what is left of a job, by a look at every kind."""

@@ -173,7 +173,8 @@ def reconcile(desired: Desired, observed: Observed, *, now: datetime) -> ObjectP
     slots = _slots(desired, observed)
     for wish in desired.wishes:
         if wish.replica_id not in desired.ending:
-            _begin(draft, wish, vms.get(wish.replica_id), records.get(wish.replica_id), slots, observed, now)
+            there = vms.get(wish.replica_id), records.get(wish.replica_id)
+            _begin(draft, wish, *there, slots, observed, now)
     for replica_id in desired.ending:
         _end(draft, vms.get(replica_id), records.get(replica_id))
     _marks(draft, desired, observed.vms)
@@ -206,6 +207,7 @@ def _begin(
     | -------- | ---------------------------- | --------- | ---------------- | --------------------------------- |
     | any      |                              |           |                  | nothing: it is there, or has been |
     | none     | yes                          | any       | any              | wait                              |
+    | none     | no                           | any       | another's        | wait                              |
     | none     | no                           | yes       | any              | wait                              |
     | none     | no                           | no        | whole            | restart                           |
     | none     | no                           | no        | other or none    | create                            |
@@ -221,6 +223,14 @@ def _begin(
         if part is not None and part.deleting_since is not None:
             draft.wait.append(Wait(wish.replica_id, f"{part.name} of before is not gone yet"))
             return
+    noted = {each.replica_id: each.noted.slot for each in observed.records}
+    holders = [
+        each.replica_id for each in observed.vms if noted.get(each.replica_id, each.replica_id) == slot
+    ]
+    holders += [replica_id for replica_id, taken in slots.items() if taken == slot]
+    if any(each != wish.replica_id for each in holders):
+        draft.wait.append(Wait(wish.replica_id, f"the disk of {slot} is another's"))
+        return
     if wish.not_before is not None and now < wish.not_before:
         draft.wait.append(Wait(wish.replica_id, "the last try failed; the next one waits"))
         return

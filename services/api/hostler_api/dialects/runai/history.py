@@ -21,7 +21,7 @@ from hostler_contracts.job_events import JobEvent, UnknownJobEventV0
 from hostler_domain.job import Job
 from hostler_domain.phases import JobPhase
 
-_WARNINGS = frozenset({"job.pending", "job.failed", "replica.failed", "replica.unhealthy"})
+_WARNINGS = frozenset({"job.pending", "job.failed", "job.unreachable", "replica.failed", "replica.unhealthy"})
 _TOLD = ("reason", "detail", "reasons", "desired_replicas", "generation", "requested_by")
 """Fields of a change that are worth a word in its message, in this order."""
 
