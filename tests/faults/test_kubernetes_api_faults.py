@@ -23,32 +23,36 @@ RETRY_AFTER_SECONDS = 2
 WATCHED = 4
 """Kinds of objects that a provisioner watches."""
 
+CALLS = ["get", "list", "writes"]
 # A start is ten writes or so, and begins again when one of them fails: each fault is as frequent as still lets starts come through.
+# Watches have faults of their own, a few in a row: who watches waits twice as long after each, up to a minute.
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "conflicts": [{"kind": "status", "status": 409, "verbs": ["writes"], "probability": 0.1}],
     "already there": [
         {"kind": "status", "status": 409, "reason": "AlreadyExists", "verbs": ["writes"], "probability": 0.1}
     ],
-    "gone inside a stream": [{"kind": "gone", "after_events": 2, "probability": 0.7}],
-    "gone as a status": [{"kind": "status", "status": 410, "verbs": ["watch"], "probability": 0.5}],
+    "gone inside a stream": [{"kind": "gone", "after_events": 2, "count": 6}],
+    "gone as a status": [{"kind": "status", "status": 410, "verbs": ["watch"], "count": 6}],
     "an expired list": [
         {"kind": "status", "status": 410, "verbs": ["list"], "count": 4},
         {"kind": "gone", "count": 8},
     ],
-    "too many requests": [{"kind": "status", "status": 429, "retry_after": 1, "probability": 0.1}],
-    "internal errors": [{"kind": "status", "status": 500, "probability": 0.1}],
-    "unavailable": [{"kind": "status", "status": 503, "probability": 0.1}],
-    "hanging": [{"kind": "hang", "probability": 0.1, "count": 5}],
-    "reset before": [{"kind": "reset", "probability": 0.1}],
+    "too many requests": [
+        {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.1, "verbs": CALLS}
+    ],
+    "internal errors": [{"kind": "status", "status": 500, "probability": 0.1, "verbs": CALLS}],
+    "unavailable": [{"kind": "status", "status": 503, "probability": 0.1, "verbs": CALLS}],
+    "hanging": [{"kind": "hang", "probability": 0.1, "count": 5, "verbs": CALLS}],
+    "reset before": [{"kind": "reset", "probability": 0.1, "verbs": CALLS}],
     "reset after the write": [{"kind": "reset_after", "verbs": ["writes"], "probability": 0.1}],
-    "dropped watches": [{"kind": "drop", "after_events": 1, "probability": 0.8}],
+    "dropped watches": [{"kind": "drop", "after_events": 1, "count": 8}],
     "silent watches": [{"kind": "silent", "count": 2}, {"kind": "drop", "count": 9}],
     "all weather": [
         {"kind": "reset_after", "verbs": ["writes"], "probability": 0.04},
         {"kind": "status", "status": 500, "verbs": ["writes"], "probability": 0.02},
         {"kind": "status", "status": 409, "verbs": ["writes"], "probability": 0.02},
-        {"kind": "gone", "after_events": 3, "probability": 0.3},
-        {"kind": "drop", "after_events": 3, "probability": 0.3},
+        {"kind": "gone", "after_events": 3, "count": 3},
+        {"kind": "drop", "after_events": 3, "count": 3},
         {"kind": "delay", "seconds": 0.2, "probability": 0.2},
         {"kind": "status", "status": 429, "retry_after": 1, "probability": 0.02},
     ],
