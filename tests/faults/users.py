@@ -15,11 +15,26 @@ class User(threading.Thread):
     """One of the storm's users; ends what it has begun when told to stop."""
 
     def __init__(
-        self, name: str, addresses: Addresses, notebook: Notebook, rng: random.Random, stop: threading.Event
+        self,
+        name: str,
+        addresses: Addresses,
+        notebook: Notebook,
+        rng: random.Random,
+        stop: threading.Event,
+        *,
+        body: Callable[..., dict[str, object]] = body_of,
+        jobs_max: int = 2,
+        chats: bool = True,
+        eager: bool = False,
     ) -> None:
+        """Make one; `body` makes a creation of a mark, a name and a number of replicas, an eager user always has as many jobs as may be."""
         super().__init__(name=name)
         self._addresses = addresses
         self._notebook = notebook
+        self._body = body
+        self._jobs_max = jobs_max
+        self._chats = chats
+        self._eager = eager
         self._hands = Hands(name, addresses, notebook)
         self._rng = rng
         self._stop_asked = stop
@@ -28,7 +43,9 @@ class User(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_asked.wait(self._rng.uniform(0.2, 1.2)):
-            if not self._jobs or (len(self._jobs) < 2 and self._rng.random() < 0.3):
+            if not self._jobs or (
+                len(self._jobs) < self._jobs_max and (self._eager or self._rng.random() < 0.3)
+            ):
                 self._create()
             else:
                 self._change(self._rng.choice(sorted(self._jobs)))
@@ -36,7 +53,7 @@ class User(threading.Thread):
 
     def _create(self) -> None:
         mark = self._hands.new_mark()
-        body = body_of(mark, name=f"job-{mark}", replicas=self._rng.choice((1, 1, 2)))
+        body = self._body(mark, name=f"job-{mark}", replicas=self._rng.choice((1, 1, 2)))
         if self._rng.random() < 0.1:
             crowd(self._addresses, self._notebook, self.name, mark, body, 50)
         made = self._hands.create(body, mark)
@@ -48,7 +65,7 @@ class User(threading.Thread):
             wish = self._rng.choice((Wish.RESUME, Wish.RESUME, Wish.DELETE))
         else:
             wishes = (Wish.CHAT, Wish.UPDATE, Wish.RESTART, Wish.STOP, Wish.DELETE)
-            (wish,) = self._rng.choices(wishes, weights=(10, 4, 2, 2, 2))
+            (wish,) = self._rng.choices(wishes, weights=(10 if self._chats else 0, 4, 2, 2, 2))
         match wish:
             case Wish.CHAT:
                 self._hands.chat(job_id, stream=self._rng.random() < 0.5)
@@ -63,9 +80,15 @@ class User(threading.Thread):
         changes: tuple[Callable[[], dict[str, object]], ...] = (
             dict,
             lambda: {"scaling": {"min_replicas": replicas, "max_replicas": replicas}},
-            lambda: {"serving": {"args": {"tokens_per_second": str(self._rng.randint(50, 200))}}},
+            self._new_args,
         )
         return self._rng.choice(changes)()
+
+    def _new_args(self) -> dict[str, object]:
+        """Other arguments for the server, which every replica has to be made anew for."""
+        if self._body is body_of:
+            return {"serving": {"args": {"tokens_per_second": str(self._rng.randint(50, 200))}}}
+        return {"serving": {"args": {"seed": str(self._rng.randint(1, 99))}}}
 
     def _settle(self, job_id: str, wish: Wish, answer: Request) -> None:
         if not answer.acknowledged:
