@@ -24,6 +24,9 @@ class EngineSettings:
         workers: Transcriptions at once.
         beam_size: How many readings are followed side by side.
         compute_type: Numbers that it computes with, such as `int8`.
+        model: Which model is in the folder, for an engine that has to be told; it fetches that one from the hub where there is no
+            such folder.
+        device: What computes: `cpu` or `cuda`.
     """
 
     model_path: Path
@@ -31,6 +34,8 @@ class EngineSettings:
     workers: int
     beam_size: int
     compute_type: str
+    model: str = ""
+    device: str = "cpu"
 
 
 class Engine(Protocol):
@@ -65,8 +70,15 @@ def _faster_whisper(settings: EngineSettings) -> Engine:
     return FasterWhisperEngine(settings)
 
 
-FASTER_WHISPER = "faster-whisper"
+def _onnx_asr(settings: EngineSettings) -> Engine:
+    # Late, likewise.
+    from hostler_speech.onnx_asr_engine import OnnxAsrEngine
+
+    return OnnxAsrEngine(settings)
+
+
+FASTER_WHISPER, ONNX_ASR = "faster-whisper", "onnx-asr"
 ENGINES: Mapping[str, Callable[[EngineSettings], Engine]] = MappingProxyType(
-    {FASTER_WHISPER: _faster_whisper}
+    {FASTER_WHISPER: _faster_whisper, ONNX_ASR: _onnx_asr}
 )
 """By name; each loads the model, which takes a while."""

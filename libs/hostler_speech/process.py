@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from hostler_speech.engine import ENGINES, EngineSettings
 from hostler_speech.server import ServerSettings, SpeechServer, listening
@@ -32,6 +32,8 @@ class LaunchFile(TypedDict):
     workers: int
     beam_size: int
     compute_type: str
+    model: NotRequired[str]
+    device: NotRequired[str]
     queue_length_max: int
     audio_bytes_max: int
     audio_seconds_max: int
@@ -84,6 +86,8 @@ def _engine_settings(launch: LaunchFile) -> EngineSettings:
         workers=launch["workers"],
         beam_size=launch["beam_size"],
         compute_type=launch["compute_type"],
+        model=launch.get("model", ""),
+        device=launch.get("device", "cpu"),
     )
 
 

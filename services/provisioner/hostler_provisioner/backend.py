@@ -40,6 +40,7 @@ class Launch:
         image: What its machine boots; None for the backend's own.
         root_disk_gb: Size of its disk; None for the backend's own.
         initialization_seconds: How long its start may take.
+        aliases: What else they may put there, for servers that answer to no name but their own.
         ssh_keys: Public keys of those who may log in, for a machine without a server.
     """
 
@@ -64,6 +65,7 @@ class Launch:
     image: str | None = None
     root_disk_gb: int | None = None
     initialization_seconds: int = 1800
+    aliases: tuple[str, ...] = ()
     ssh_keys: tuple[str, ...] = ()
 
 

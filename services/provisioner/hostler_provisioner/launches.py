@@ -58,6 +58,8 @@ class Launches:
             image=spec.runtime_image,
             root_disk_gb=spec.root_disk_gb,
             initialization_seconds=spec.timeouts.initialization_seconds,
+            # What the router finds the job by; it passes on what the caller wrote.
+            aliases=(spec.name, f"{spec.project}/{spec.name}", job.job_id),
             ssh_keys=spec.ssh_keys,
         )
 

@@ -170,6 +170,12 @@ def test_what_can_not_be_handed_over_is_refused_by_name(guest, words):
         user_data(guest, hostname="r-1", cache=Cache.NONE)
 
 
+def test_no_variable_of_a_job_takes_the_place_of_a_secret():
+    guest = Guest(argv=("vllm",), env=(("KEY", "mine"),), secret_env=(("KEY", "the replica's"),))
+
+    assert json.loads(files(told(guest))[LAUNCH_PATH])["env"] == {"KEY": "the replica's"}
+
+
 def test_files_with_secrets_are_readable_by_root_alone():
     document = told(GUEST)
     modes = {each["path"]: each["permissions"] for each in document["write_files"]}

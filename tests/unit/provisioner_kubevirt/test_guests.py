@@ -1,5 +1,6 @@
 """From a job to the command, the environment and the probes of its server."""
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,7 @@ class Asked:
 
     model: str = "Qwen/Qwen3-32B"
     served_name: str = "Qwen/Qwen3-32B"
+    aliases: tuple[str, ...] = ("demo", "team/demo", "01939e00-0000-7000-8000-000000000001")
     runtime: str = "vllm"
     args: tuple[tuple[str, str], ...] = ()
     env: tuple[tuple[str, str], ...] = ()
@@ -57,7 +59,8 @@ def test_every_runtime_has_a_guest_here():
 @pytest.mark.parametrize("runtime", ["vllm", "parakeet", "nim"])
 def test_no_key_and_no_token_is_in_a_command_a_file_or_what_is_shown(runtime):
     guest = by_runtime()[runtime]
-    open_parts = repr((guest, guest.argv, guest.env, [each.content for each in guest.files]))
+    files = [each.content for each in guest.files if each.mode != 0o600]
+    open_parts = repr((guest, guest.argv, guest.env, files))
 
     for secret in ("hsr_key-of-the-replica", "hf_token-of-the-job", "nvapi-secret"):
         assert secret not in open_parts
@@ -89,7 +92,11 @@ def test_vllm_gets_its_model_all_gpus_and_time_to_end():
         "vllm",
         "serve",
         "Qwen/Qwen3-32B",
-        "--served-model-name=Qwen/Qwen3-32B",
+        "--served-model-name",
+        "Qwen/Qwen3-32B",
+        "demo",
+        "team/demo",
+        "01939e00-0000-7000-8000-000000000001",
         "--host=0.0.0.0",
         "--port=8000",
         "--download-dir=/var/lib/hostler/models",
@@ -165,11 +172,21 @@ def test_no_value_becomes_another_flag(name, value):
     plain = made().argv
     added = [each for each in argv if each not in plain]
 
-    assert len(added) <= 1 or name.endswith("parallel-size")
+    allowed = (f"--{name}=", "--tensor-parallel-size=")
     assert all(
-        each.startswith((f"--{name}=", "--tensor-parallel-size=")) or each in (f"--{name}", f"--no-{name}")
+        each.startswith(allowed) or each in (f"--{name}", f"--no-{name}")
         for each in added
+        if each.startswith("-")
     )
+    assert all(each.startswith("-") for each in added) or name == "allowed-media-domains"
+
+
+def test_domains_are_given_one_by_one():
+    argv = made(args=(("allowed-media-domains", "a.example,b.example"),)).argv
+
+    assert argv[-3:] == ("--allowed-media-domains", "a.example", "b.example")
+    with pytest.raises(PermanentError, match="allowed-media-domains"):
+        made(args=(("allowed-media-domains", "a.example,--api-key"),))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +207,13 @@ def test_a_job_sets_its_other_variables_and_none_that_protects():
 
     assert dict(guest.env)["VLLM_ATTENTION_BACKEND"] == "FLASHINFER"
     assert dict(guest.env)["VLLM_NO_USAGE_STATS"] == "1"
+
+
+def test_what_is_no_model_or_no_name_never_comes_near_a_command_line():
+    with pytest.raises(PermanentError, match="model must be a Hugging Face id"):
+        made(model="--config=/etc/passwd")
+    with pytest.raises(PermanentError, match="served-model-name"):
+        made(aliases=("--api-key=mine",))
 
 
 def test_vllm_needs_a_gpu():
@@ -242,8 +266,14 @@ def test_nim_is_a_container_whose_variables_are_passed_by_name():
     assert guest.argv[:2] == ("podman", "run")
     assert guest.argv[-1] == NIM
     assert dict(guest.env)["NIM_TAGS_SELECTOR"] == "name=parakeet,mode=all"
-    assert {f"--env={name}" for name, _ in (*guest.env, *guest.secret_env)} <= set(guest.argv)
+    assert {f"--env={name}" for name, _ in guest.env} | {"--env=NGC_API_KEY"} <= set(guest.argv)
     assert guest.as_root
+    (login,) = guest.files
+    assert login.mode == 0o600
+    assert (
+        base64.b64decode(json.loads(login.content)["auths"]["nvcr.io"]["auth"]) == b"$oauthtoken:nvapi-secret"
+    )
+    assert dict(guest.secret_env)["REGISTRY_AUTH_FILE"] == login.path
 
 
 @pytest.mark.parametrize(

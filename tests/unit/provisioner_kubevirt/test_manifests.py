@@ -1,12 +1,20 @@
 """Every document that the provisioner gives a cluster, against the real schemas, and what matters in each."""
 
+import base64
 from typing import Any
 
 import pytest
 
 from hostler_domain.errors import PermanentError
 from hostler_provisioner.kubevirt.guest import Guest
-from hostler_provisioner.kubevirt.machine import ClusterSettings, EvictionStrategy, Network, Peer, Storage
+from hostler_provisioner.kubevirt.machine import (
+    ClusterSettings,
+    EvictionStrategy,
+    Firmware,
+    Network,
+    Peer,
+    Storage,
+)
 from hostler_provisioner.kubevirt.manifests import anchor, job_objects, network_policy, replica_objects
 from hostler_provisioner.kubevirt.names import MANAGED_BY_LABEL, owner_of
 from tests.support.builders import JOB_ID
@@ -23,6 +31,7 @@ WORKSPACE = Guest(
 EVERYTHING = ClusterSettings(
     "dallas",
     dedicated_cpus=True,
+    firmware=Firmware.BIOS,
     eviction_strategy=EvictionStrategy.NONE,
     node_selector={"pool": "gpu"},
     priority_class="inference",
@@ -121,6 +130,15 @@ def test_one_entry_is_one_gpu_and_the_product_is_demanded_while_the_node_is_pref
     assert preferred["preference"]["matchExpressions"][0]["values"] == ["gpu-node-1"]
 
 
+def test_the_cores_are_asked_for_whole_unless_they_are_the_machines_own():
+    domain = objects(SETTINGS, cpu_cores=2.5)["VirtualMachineInstance"]["spec"]["domain"]
+    own = objects(EVERYTHING, cpu_cores=4)["VirtualMachineInstance"]["spec"]["domain"]
+
+    assert (domain["cpu"]["cores"], domain["resources"]) == (3, {"requests": {"cpu": "2500m"}})
+    assert own["cpu"]["dedicatedCpuPlacement"] is True
+    assert "resources" not in own
+
+
 def test_the_machine_has_longer_to_go_down_than_its_server():
     spec = objects(SETTINGS)["VirtualMachineInstance"]["spec"]
 
@@ -186,7 +204,7 @@ def test_a_replacement_takes_over_the_disks_of_its_predecessor():
 
 def test_no_secret_is_anywhere_but_in_the_secret():
     found = objects(SETTINGS)
-    told = found.pop("Secret")["stringData"]["userdata"]
+    told = base64.b64decode(found.pop("Secret")["data"]["userdata"]).decode()
 
     assert "hsr_secret-of-the-replica" not in str(found)
     assert "hsr_secret-of-the-replica" not in repr(machine())
@@ -210,6 +228,8 @@ def test_routers_and_provisioners_reach_the_port_and_nobody_else_reaches_anythin
     # A peer that selects no namespace would mean the replicas' own, one with an empty selector all.
     assert all(peer["namespaceSelector"]["matchLabels"] for peer in allowed["from"])
     assert spec["policyTypes"] == ["Ingress", "Egress"]
+    # Nobody at all in a rule would mean everybody.
+    assert all(rule.get("to", ["names"]) for rule in spec["egress"])
     outside = [rule for rule in spec["egress"] if "to" in rule]
     assert outside[0]["to"][0]["ipBlock"]["except"] == list(SETTINGS.network.private_blocks)
 

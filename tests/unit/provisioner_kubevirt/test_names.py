@@ -26,7 +26,7 @@ _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 ids = (
     st.text(max_size=80)
     | st.uuids().map(str)
-    | st.sampled_from(["a", "A", "a-", "a_", "x-", "-", "ab/c", "a/bc"])
+    | st.sampled_from(["a" * 80, "a", "A", "a-", "a_", "x-", "-", "ab/c", "a/bc"])
 )
 replicas = st.tuples(ids, ids, st.integers(0, 10**6))
 

@@ -31,7 +31,7 @@ _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PATH = re.compile(r"(/[A-Za-z0-9._-]+)+", re.ASCII)
 _SSH_KEY = re.compile(
     r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
-    r" [A-Za-z0-9+/]{16,8192}={0,2}( [^\x00-\x1f\x7f]{0,200})?"
+    r" [A-Za-z0-9+/]{16,8192}={0,2}( [^\x00-\x1f\x7f]{0,8192})?"
 )
 
 

@@ -22,6 +22,14 @@ class EvictionStrategy(StrEnum):
     """It is shut down at once, with the requests on it."""
 
 
+class Firmware(StrEnum):
+    """What starts a machine."""
+
+    EFI = "efi"
+    """What the image of `deploy/images` needs, and large GPUs like best."""
+    BIOS = "bios"
+
+
 class Cache(StrEnum):
     """How a machine keeps model weights."""
 
@@ -122,6 +130,7 @@ class ClusterSettings:
         eviction_strategy: What happens when a node is drained.
         stop_margin_seconds: What the machine needs to go down once its server has ended.
         node_selector: Labels that a node must have besides.
+        firmware: What starts the machine; the images must be made for it.
         priority_class: Kubernetes' own, for all machines; None for the default.
     """
 
@@ -135,6 +144,7 @@ class ClusterSettings:
     eviction_strategy: EvictionStrategy = EvictionStrategy.EXTERNAL
     stop_margin_seconds: int = 30
     node_selector: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    firmware: Firmware = Firmware.EFI
     priority_class: str | None = None
 
 

@@ -5,6 +5,8 @@ all the rest, so that deleting it takes everything of the job away; a machine ow
 its disks are to outlive it.
 """
 
+import base64
+
 from hostler_provisioner.kubevirt.cloud_init import user_data
 from hostler_provisioner.kubevirt.documents import Json, Manifest, job_metadata, replica_metadata
 from hostler_provisioner.kubevirt.machine import ClusterSettings, Machine, Peer
@@ -68,7 +70,8 @@ def secret(settings: ClusterSettings, machine: Machine, anchor_uid: str) -> Mani
         "kind": "Secret",
         "metadata": replica_metadata(settings, machine.name, machine, anchor_uid),
         "type": "Opaque",
-        "stringData": {USER_DATA_KEY: text},
+        # Not as `stringData`, which server-side apply does not keep track of.
+        "data": {USER_DATA_KEY: base64.b64encode(text.encode()).decode()},
     }
 
 

@@ -8,7 +8,7 @@ import math
 from hostler_provisioner.kubevirt.cloud_init import CACHE_SERIAL, CACHE_TAG
 from hostler_provisioner.kubevirt.documents import Json, Manifest, replica_metadata
 from hostler_provisioner.kubevirt.guest import HttpCheck
-from hostler_provisioner.kubevirt.machine import Cache, ClusterSettings, Machine, grace_seconds
+from hostler_provisioner.kubevirt.machine import Cache, ClusterSettings, Firmware, Machine, grace_seconds
 from hostler_provisioner.kubevirt.storage import container_disk
 
 SSH_PORT = 22
@@ -42,14 +42,29 @@ def virtual_machine(settings: ClusterSettings, machine: Machine, anchor_uid: str
 
 def _domain(settings: ClusterSettings, machine: Machine) -> Json:
     cpu: dict[str, Json] = {"sockets": 1, "cores": max(1, math.ceil(machine.cpu_cores)), "threads": 1}
+    resources: dict[str, Json] = {}
     if settings.dedicated_cpus:
         cpu["dedicatedCpuPlacement"] = True
+    else:
+        # KubeVirt would ask for a tenth of each core, and ten machines would share what the scheduler gave to one.
+        resources = {"resources": {"requests": {"cpu": f"{round(machine.cpu_cores * 1000)}m"}}}
     return {
         "cpu": cpu,
+        **resources,
         "memory": {"guest": f"{machine.memory_bytes // _MIB}Mi"},
         "machine": {"type": "q35"},
+        "firmware": {"bootloader": _bootloader(settings.firmware)},
         "devices": _devices(settings, machine),
     }
+
+
+def _bootloader(firmware: Firmware) -> Json:
+    match firmware:
+        case Firmware.EFI:
+            # The driver's modules are built in the image, and nobody signs them.
+            return {"efi": {"secureBoot": False}}
+        case Firmware.BIOS:
+            return {"bios": {}}
 
 
 def _devices(settings: ClusterSettings, machine: Machine) -> Json:

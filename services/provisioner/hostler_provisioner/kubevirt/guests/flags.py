@@ -57,6 +57,14 @@ def word(name: str, value: str) -> list[str]:
     return [f"--{name}={value}"]
 
 
+def words(name: str, value: str) -> list[str]:
+    """Several names, with commas between them; the program takes them one by one behind their flag."""
+    items = value.split(",")
+    if not all(_WORD.fullmatch(item) for item in items):
+        raise _wrong(name, "names without spaces, with commas between them", value)
+    return [f"--{name}", *items]
+
+
 def text(name: str, value: str) -> list[str]:
     """Any line."""
     if "\0" in value or "\n" in value:

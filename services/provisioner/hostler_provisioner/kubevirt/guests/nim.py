@@ -1,17 +1,20 @@
 """The runtime `nim`: a container of NVIDIA's NIM, which serves its model behind OpenAI's interface, run by Podman in the machine.
 
 Pure. The container's image and its profile are arguments. NIM knows no key for its own requests, so that only the NetworkPolicy keeps
-others out; NVIDIA's key is the operator's. Variables are passed to the container by name, so that no value is in a command line.
+others out; NVIDIA's key, with which the image and the weights are fetched, is the operator's. Variables are passed to the container by name, so that no value is in a command line.
 """
 
+import base64
+import json
 import re
 
 from hostler_domain.errors import PermanentError
-from hostler_provisioner.kubevirt.guest import CACHE_PATH, Guest, HttpCheck
+from hostler_provisioner.kubevirt.guest import CACHE_PATH, Guest, GuestFile, HttpCheck
 from hostler_provisioner.kubevirt.guests.wanted import GuestSettings, Wanted, job_env
 
 RUNTIME = "nim"
 PORT = 9000
+REGISTRY_FILE = "/etc/hostler/registry.json"
 _GRPC_PORT = 50051
 _CONTAINER = re.compile(
     r"[a-z0-9][a-z0-9.-]*(:\d+)?(/[a-z0-9][a-z0-9._-]*)+(:[\w.-]{1,128})?(@sha256:[0-9a-f]{64})?", re.ASCII
@@ -69,10 +72,17 @@ def nim(wanted: Wanted, settings: GuestSettings) -> Guest:
             said["container"],
         ),
         env=env,
-        secret_env=(("NGC_API_KEY", settings.ngc_api_key),),
+        secret_env=(("NGC_API_KEY", settings.ngc_api_key), ("REGISTRY_AUTH_FILE", REGISTRY_FILE)),
+        files=(GuestFile(REGISTRY_FILE, _registry(said["container"], settings.ngc_api_key), 0o600),),
         port=PORT,
         health=HttpCheck("/v1/health/ready", PORT),
         shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
         as_root=True,
         log_name=RUNTIME,
     )
+
+
+def _registry(container: str, key: str) -> bytes:
+    """How Podman logs in to the container's registry, in the form that Docker gave to such files."""
+    login = base64.b64encode(f"$oauthtoken:{key}".encode()).decode()
+    return json.dumps({"auths": {container.partition("/")[0]: {"auth": login}}}).encode()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hostler_domain.errors import PermanentError
+from hostler_domain.spec_rules import MODEL_ID
 from hostler_provisioner.kubevirt.guest import CACHE_PATH, Guest, HttpCheck
 from hostler_provisioner.kubevirt.guests.flags import (
     Form,
@@ -18,6 +19,7 @@ from hostler_provisioner.kubevirt.guests.flags import (
     text,
     whole,
     word,
+    words,
 )
 from hostler_provisioner.kubevirt.guests.wanted import GuestSettings, Wanted, hub_token, job_env
 
@@ -26,6 +28,7 @@ PORT = 8000
 _TENSOR, _PIPELINE, _DATA = "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"
 _LARGE = 2**31
 
+# Names and forms are those of vLLM 0.32.
 FORMS: Mapping[str, Form] = MappingProxyType(
     {
         # How the GPUs are shared out; together they must be the job's gpu_count.
@@ -56,10 +59,8 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "kv-cache-dtype": word,
         "block-size": whole(1, 1024),
         "cpu-offload-gb": decimal(0, 4096),
-        "swap-space": decimal(0, 4096),
         "max-num-seqs": whole(1, 65_536),
         "max-num-batched-tokens": whole(1, _LARGE),
-        "max-num-partial-prefills": whole(1, 1024),
         "enable-prefix-caching": switch,
         "enable-chunked-prefill": switch,
         "async-scheduling": switch,
@@ -78,7 +79,7 @@ FORMS: Mapping[str, Form] = MappingProxyType(
         "reasoning-parser": word,
         "limit-mm-per-prompt": json_object,
         "mm-processor-kwargs": json_object,
-        "allowed-media-domains": word,
+        "allowed-media-domains": words,
         "enable-lora": switch,
         "max-loras": whole(1, 1024),
         "max-lora-rank": whole(1, 512),
@@ -96,13 +97,16 @@ def vllm(wanted: Wanted, settings: GuestSettings) -> Guest:
     Raises:
         PermanentError: an argument is unknown, or has the wrong form, or the job has no GPU for it.
     """
+    if not MODEL_ID.fullmatch(wanted.model):
+        raise PermanentError(f"model must be a Hugging Face id, not {wanted.model[:80]!r}")
     given = dict(wanted.args)
     return Guest(
         argv=(
             "vllm",
             "serve",
             wanted.model,
-            f"--served-model-name={wanted.served_name}",
+            # The first is the one that answers bear; a request for any other name is a 404 to vLLM.
+            *words("served-model-name", ",".join(dict.fromkeys((wanted.served_name, *wanted.aliases)))),
             "--host=0.0.0.0",
             f"--port={PORT}",
             f"--download-dir={CACHE_PATH}",

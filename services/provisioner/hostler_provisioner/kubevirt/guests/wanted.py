@@ -42,6 +42,7 @@ class Wanted(Protocol):
     Attributes:
         model: Hugging Face id of the weights.
         served_name: What requests call it.
+        aliases: What else they may call it.
         runtime: The kind of server.
         args: Serving parameters by name.
         env: Environment that the job asks for.
@@ -56,6 +57,8 @@ class Wanted(Protocol):
     def model(self) -> str: ...  # noqa: D102  # the class says it
     @property
     def served_name(self) -> str: ...  # noqa: D102  # likewise
+    @property
+    def aliases(self) -> tuple[str, ...]: ...  # noqa: D102  # likewise
     @property
     def runtime(self) -> str: ...  # noqa: D102  # likewise
     @property
