@@ -32,7 +32,7 @@ NAMESPACE, CLUSTER = "hostler-replicas", "gpus"
 VMIS = "virtualmachineinstances"
 CALM_SECONDS = 60.0
 _ADMIN_KEY = make_key(b"of a cluster's user of old times")
-_POLL_SECONDS = 0.2
+_POLL_SECONDS, _RESTART_SECONDS = 0.2, 20.0
 
 
 def gpu_job(mark: str, *, name: str, replicas: int, tokens: int = 4) -> dict[str, object]:
@@ -62,6 +62,7 @@ class KubernetesSite:
     settings: dict[str, str]
     """Further settings of the provisioners."""
     running: dict[str, Service] = field(default_factory=dict)
+    people: list[Hands] = field(default_factory=list)
 
     def start(self, name: str) -> Service:
         """Start a service by its name, such as `provisioner-2`; also again."""
@@ -76,7 +77,9 @@ class KubernetesSite:
         return service
 
     def hands(self, user: str) -> Hands:
-        return Hands(user, self.addresses, self.notebook)
+        """Somebody who asks; lets go at the end by itself."""
+        self.people.append(Hands(user, self.addresses, self.notebook))
+        return self.people[-1]
 
     def requests(self) -> list[Request]:
         return read_facts(self.folder / "requests.jsonl", Request)
@@ -165,14 +168,14 @@ class KubernetesSite:
         found: list[Service] = []
 
         def there() -> bool:
-            found[:] = [each for each in self.running.values() if each.kind == kind and _leads(each)]
+            found[:] = [each for each in self.running.values() if each.kind == kind and leads(each)]
             return len(found) == 1
 
         self.until(there, f"one {kind} leads")
         return found[0]
 
 
-def _leads(service: Service) -> bool:
+def leads(service: Service) -> bool:
     """By what it wrote to its log: a process that stands still can't be asked."""
     flips = [*service.logged("lease.held"), *service.logged("lease.not_held")]
     last = max(flips, key=lambda line: str(line["timestamp"]), default=None)
@@ -204,7 +207,12 @@ class ServiceKiller(threading.Thread):
             service = self._site.running[name]
             self._notebook.add(Kill(time.monotonic(), name, service.process.pid))
             service.kill()
-            self._site.start(name)
+            again = self._site.start(name)
+            deadline = time.monotonic() + _RESTART_SECONDS
+            # Half of the time the next is ended while this one is still on its way.
+            patient = self._rng.random() < 0.5
+            while patient and not again.ready and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
             time.sleep(self._rng.uniform(*self._gaps))
 
 
@@ -233,6 +241,8 @@ def kubernetes_site(
                     site.until(lambda service=service: service.ready, f"{service.name} is ready")
                 yield site
             finally:
+                for hands in site.people:
+                    hands.close()
                 site.notebook.close()
     finally:
         cluster.stop()

@@ -26,7 +26,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubernetesSite]:
 def _serving(site: KubernetesSite, name: str, replicas: int = 1) -> str:
     hands = site.hands(name)
     job_id = site.create(hands, name, replicas)
-    hands.close()
     site.until_ready(job_id, replicas)
     return job_id
 
@@ -34,7 +33,6 @@ def _serving(site: KubernetesSite, name: str, replicas: int = 1) -> str:
 def _settle(site: KubernetesSite) -> None:
     hands = site.hands("settler")
     site.delete_all(hands)
-    hands.close()
     assert site.judgement() == []
 
 
@@ -91,5 +89,4 @@ def test_a_machine_that_does_not_go_keeps_its_gpu_and_is_told(site: KubernetesSi
     site.until_running(waiting, GPUS)
     assert provisioner.metric("hostler_provisioner_stuck_deletions") == 0
     assert doubles(site.cluster.journal()) == []
-    hands.close()
     _settle(site)

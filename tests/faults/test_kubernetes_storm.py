@@ -42,6 +42,7 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
                 body=gpu_job,
                 jobs_max=-(-JOBS // users_count),
                 chats=False,
+                eager=True,
             )
             for number in range(users_count)
         ]
@@ -57,7 +58,6 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
         problems = site.until_calm()
         calm_seconds = time.monotonic() - calm_from
         site.delete_all(hands)
-        hands.close()
         notebook.close()
         found = [*problems, *site.judgement()]
         made = [
@@ -75,7 +75,7 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
     assert found == []
     # What a storm without wind would show as well is no proof.
     assert sum(kills.values()) == KILLS
-    assert len(made) >= JOBS // 2
+    assert len(made) >= JOBS
 
 
 def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice(tmp_path: Path) -> None:
@@ -88,10 +88,9 @@ def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice
             site.services.nats.start()
             jobs.append(site.create(hands, f"late-{number}"))
         problems = site.until_calm()
-        running = {job_id: len(site.running_machines(job_id)) for job_id in jobs}
+        for job_id in jobs:
+            site.until_running(job_id)
         site.delete_all(hands)
-        hands.close()
         found = [*problems, *site.judgement()]
 
     assert found == []
-    assert running == dict.fromkeys(jobs, 1)

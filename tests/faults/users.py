@@ -25,14 +25,16 @@ class User(threading.Thread):
         body: Callable[..., dict[str, object]] = body_of,
         jobs_max: int = 2,
         chats: bool = True,
+        eager: bool = False,
     ) -> None:
-        """Make one; `body` makes a creation of a mark, a name and a number of replicas."""
+        """Make one; `body` makes a creation of a mark, a name and a number of replicas, an eager user always has as many jobs as may be."""
         super().__init__(name=name)
         self._addresses = addresses
         self._notebook = notebook
         self._body = body
         self._jobs_max = jobs_max
         self._chats = chats
+        self._eager = eager
         self._hands = Hands(name, addresses, notebook)
         self._rng = rng
         self._stop_asked = stop
@@ -41,7 +43,9 @@ class User(threading.Thread):
 
     def run(self) -> None:
         while not self._stop_asked.wait(self._rng.uniform(0.2, 1.2)):
-            if not self._jobs or (len(self._jobs) < self._jobs_max and self._rng.random() < 0.3):
+            if not self._jobs or (
+                len(self._jobs) < self._jobs_max and (self._eager or self._rng.random() < 0.3)
+            ):
                 self._create()
             else:
                 self._change(self._rng.choice(sorted(self._jobs)))

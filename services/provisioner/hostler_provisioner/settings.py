@@ -52,6 +52,12 @@ class KubernetesSettings(SettingsGroup):
     """Secret with which disks are imported from registries and web servers."""
     pull_secret: str | None = None
     """Secret with which nodes pull containerDisks."""
+    callers_namespace: str = "hostler"
+    """Namespace of the routers and provisioners, whose pods alone may call the machines' servers."""
+    login_namespace: str | None = None
+    """Namespace whose pods may reach SSH of machines that people log in to; closed where it is not set."""
+    egress_blocks: tuple[str, ...] = ()
+    """Address blocks that machines may reach besides names and HTTPS outside: a JSON list such as `["10.1.0.0/16"]`."""
     dedicated_cpus: bool = False
     """Whether a machine gets whole physical cores of its own."""
     shutdown_timeout_seconds: int = Field(default=120, ge=1)

@@ -102,11 +102,11 @@ async def test_a_start_gets_through_what_the_server_does_to_its_writes(
     [
         pytest.param({"kind": "gone", "count": 8}, id="410 in the stream"),
         pytest.param({"kind": "status", "status": 410, "verbs": ("watch",), "count": 8}, id="410 by status"),
-        pytest.param({"kind": "drop", "after_events": 1, "count": 8}, id="dropped"),
+        pytest.param({"kind": "drop", "after_events": 1, "count": 30}, id="dropped, and forgotten meanwhile"),
     ],
 )
 async def test_watches_that_break_lose_nothing(tmp_path: Path, fault: dict[str, object]) -> None:
-    async with running(ClusterConfig(guests=True)) as cluster:
+    async with running(ClusterConfig(guests=True, history_max=5)) as cluster:
         config = cluster.kubeconfig(tmp_path / "kubeconfig")
         cluster.faults.add(fault)
         async with backend(config, disks=ONE) as place:

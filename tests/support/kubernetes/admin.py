@@ -7,6 +7,7 @@
 | POST, GET faults; DELETE faults/N  | ask for a fault, see how often each was met, end one or (`all`) every one |
 | POST tokens                        | a token for the user named in the body                                   |
 | POST forget                        | compact the history up to now, so that older revisions are gone          |
+| POST watches/{cut or end}          | reset the connection of every open watch, or end each as if by its time  |
 | POST gone/{status or event}        | how a watch from too old a revision is refused                           |
 | POST vmis/NAMESPACE/NAME/HOW       | break a VMI (`FakeCluster.vmi`)                                          |
 | POST nodes/NAME/HOW                | break a node (`FakeCluster.node`)                                        |
@@ -33,6 +34,7 @@ def add_routes(app: web.Application, cluster: "FakeCluster") -> None:
     app.router.add_delete("/_fake/faults/{number}", door.end_fault)
     app.router.add_post("/_fake/tokens", door.token)
     app.router.add_post("/_fake/forget", door.forget)
+    app.router.add_post("/_fake/watches/{how}", door.watches)
     app.router.add_post("/_fake/gone/{how}", door.gone)
     app.router.add_post("/_fake/vmis/{namespace}/{name}/{how}", door.vmi)
     app.router.add_post("/_fake/nodes/{name}/{how}", door.node)
@@ -73,6 +75,11 @@ class _Door:
     async def forget(self, request: web.Request) -> web.Response:
         self._cluster.store.forget(self._cluster.store.revision)
         return web.json_response({"revision": self._cluster.store.revision})
+
+    async def watches(self, request: web.Request) -> web.Response:
+        api = self._cluster.api
+        (api.cut_watches if request.match_info["how"] == "cut" else api.end_watches)()
+        return web.json_response({})
 
     async def gone(self, request: web.Request) -> web.Response:
         self._cluster.api.gone_as_status = request.match_info["how"] == "status"

@@ -48,7 +48,6 @@ class FakeCluster:
         self.port = 0
         self._collector = Collector(self.store, self.verbs)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._errors: list[BaseException] = []
         guests = guests or (SimulatedGuests() if self.config.guests else NoGuests())
         self._kubevirt = VirtController(self, guests, self._spawn)
         if self.config.virt_controller:
@@ -82,9 +81,9 @@ class FakeCluster:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self.journal.close()
-        if self._errors:
+        if self.api.errors:
             # A controller of the fake that fell over would make every test say something else.
-            raise self._errors[0]
+            raise self.api.errors[0]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
@@ -95,7 +94,7 @@ class FakeCluster:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) and not is_absence(error):
-            self._errors.append(error)
+            self.api.errors.append(error)
 
     def vmi(self, namespace: str, name: str, how: str) -> None:
         """Break a VMI: vanish, stick and unstick (its deletion), fail, succeed, unknown, evict, not_ready, ready."""

@@ -101,6 +101,10 @@ class ClusterProcess:
         """From now on every revision up to here is gone."""
         self._post("forget")
 
+    def end_watches(self, how: str = "end") -> None:
+        """`end` every open watch as if by its time, or `cut` its connection; what comes of the next is a matter of faults."""
+        self._post(f"watches/{how}")
+
     def gone_as(self, how: str) -> None:
         """`status` or `event`: how a watch from too old a revision is refused."""
         self._post(f"gone/{how}")

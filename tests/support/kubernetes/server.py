@@ -39,6 +39,20 @@ class ApiServer:
         self._faults = faults
         self._lister = Lister(store)
         self._bookmark_seconds = bookmark_seconds
+        self._watches: list[tuple[web.Request, Watch]] = []
+        self.errors: list[BaseException] = []
+
+    def cut_watches(self) -> None:
+        """Reset the connection of every watch that is open now."""
+        for request, _ in self._watches:
+            if request.transport is not None:
+                request.transport.abort()
+
+    def end_watches(self) -> None:
+        """End every watch that is open now, as if its time were over."""
+        for _, watch in self._watches:
+            watch.end()
+        self._store.wake()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request that is not for the judge."""
@@ -50,6 +64,10 @@ class ApiServer:
             response = web.json_response(refusal.body(), status=refusal.status, headers=refusal.headers)
         except (ConnectionResetError, asyncio.CancelledError):
             self._note(about, 0, began)
+            raise
+        except Exception as error:
+            # A fault of the fake itself must not pass for one of the cluster that it stands for.
+            self.errors.append(error)
             raise
         self._note(about, 0 if about.cut else response.status, began)
         return response
@@ -218,6 +236,13 @@ class ApiServer:
             bookmark_seconds=self._bookmark_seconds,
             gone_as_status=self.gone_as_status,
         )
+        self._watches.append((request, watch))
+        try:
+            return await self._stream(request, watch, about)
+        finally:
+            self._watches.remove((request, watch))
+
+    async def _stream(self, request: web.Request, watch: Watch, about: "_About") -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
         await response.prepare(request)

@@ -44,6 +44,7 @@ class Watch:
         self._timeout_seconds = float(params.get("timeoutSeconds") or _TIMEOUT_SECONDS)
         self._initial = _true(params, "sendInitialEvents")
         self._asked = revision_in(params)
+        self._over = False
         if self._initial and params.get("resourceVersionMatch") != "NotOlderThan":
             raise invalid(
                 resource,
@@ -59,6 +60,10 @@ class Watch:
         if gone_as_status and self._too_old(self._asked):
             raise self._gone()
 
+    def end(self) -> None:
+        """Let the stream end before its time; whoever waits for news must be woken."""
+        self._over = True
+
     def _too_old(self, revision: int) -> bool:
         return 0 < revision < self._store.floor and not self._initial
 
@@ -73,7 +78,7 @@ class Watch:
                 yield event
         ends = time.monotonic() + self._timeout_seconds
         bookmark_at = time.monotonic() + self._bookmark_seconds
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and not self._over:
             if self._store.floor > position and self._store.revision > position:
                 yield gone_event(f"too old resource version: {position} ({self._store.floor})")
                 return

@@ -13,9 +13,12 @@ from hostler_provisioner.kubevirt.backend import KubeVirtBackend
 from hostler_provisioner.kubevirt.client import Client, connect
 from hostler_provisioner.kubevirt.guests.runtimes import guest_of
 from hostler_provisioner.kubevirt.guests.wanted import GuestSettings
-from hostler_provisioner.kubevirt.machine import ClusterSettings, Storage
+from hostler_provisioner.kubevirt.machine import ClusterSettings, Network, Peer, Storage
 from hostler_provisioner.kubevirt.settings import Access, Patience
 from hostler_provisioner.settings import KubernetesSettings
+
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
+"""Label with its name that every namespace has."""
 
 
 def assemble(
@@ -90,6 +93,16 @@ def cluster_settings(cluster: str, settings: KubernetesSettings) -> ClusterSetti
             image_namespace=settings.image_namespace,
             import_secret=settings.import_secret,
             pull_secret=settings.pull_secret,
+        ),
+        network=Network(
+            callers=tuple(
+                Peer({_NAMESPACE_NAME: settings.callers_namespace}, {"app.kubernetes.io/component": part})
+                for part in ("router", "provisioner")
+            ),
+            login_callers=(
+                (Peer({_NAMESPACE_NAME: settings.login_namespace}),) if settings.login_namespace else ()
+            ),
+            egress_blocks=settings.egress_blocks,
         ),
         # A device's name says the product; nodes that give GPUs to machines often lack the label.
         gpu_product_label=None,
