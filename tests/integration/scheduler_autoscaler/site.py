@@ -46,6 +46,7 @@ class Running:
     service: Scheduler | Autoscaler
     registry: CollectorRegistry
     jobs: JobProjection
+    known: Projections | None = None
 
     def count(self, name: str, **labels: str) -> float:
         return self.registry.get_sample_value(name, labels) or 0.0
@@ -166,7 +167,7 @@ class Site:
             work += [known.jobs.run(bus)] if follows_jobs else []
             work += [scheduler.loop.run()] if turns else []
             async with tasks(*work):
-                yield Running(lease, scheduler, registry, known.jobs)
+                yield Running(lease, scheduler, registry, known.jobs, known)
 
     @asynccontextmanager
     async def autoscaler(

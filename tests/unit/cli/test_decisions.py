@@ -9,6 +9,7 @@ from rich.console import Console
 from hostler_cli import job_text
 from hostler_cli.context import Flags, LocalStack, choose
 from hostler_cli.exit_codes import ExitCode
+from hostler_cli.explain import explanation_lines
 from hostler_cli.failures import CliError, Failure, explain
 from hostler_cli.output import columns
 from hostler_cli.progress import PlainProgress, changed_lines, rendered
@@ -27,6 +28,7 @@ from hostler_client import (
     WaitTimeout,
 )
 from hostler_client.errors import FieldProblem
+from hostler_client.models import Explanation, NodeExplained, PlacementExplained
 from hostler_domain.changes import (
     Change,
     JobDeleteRequested,
@@ -141,6 +143,32 @@ def test_each_kind_of_error_has_its_exit_code(error: Exception, code: ExitCode) 
     assert failure is not None
     assert failure.code is code
     assert failure.lines[0].startswith("error: ")
+
+
+def test_what_a_scheduler_says_of_every_node_takes_the_place_of_what_the_record_says_of_some() -> None:
+    found = Explanation(
+        job_id="1",
+        name="demo",
+        phase="Pending",
+        phase_since=NOW,
+        phase_reason="Preempted",
+        why=("gave way to job j", "local/a: full", "and 12 more nodes"),
+        placement=PlacementExplained(
+            nodes=(
+                NodeExplained(node="local/a", refusals=("room_left: needs 1 GPUs, 0 free", "x: y")),
+                NodeExplained(node="local/b"),
+            ),
+            share=("limit: none; project default holds 3",),
+            gives_way=("replica v of job low (priority 40) on local/a drains",),
+        ),
+    )
+    assert list(explanation_lines(found, NOW))[1:] == [
+        "  gave way to job j",
+        "  local/a: room_left: needs 1 GPUs, 0 free, x: y",
+        "  local/b: can take one more",
+        "  limit: none; project default holds 3",
+        "  replica v of job low (priority 40) on local/a drains",
+    ]
 
 
 def test_a_bug_is_not_explained_away() -> None:

@@ -12,6 +12,7 @@ from hostler_domain.phases import JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 from hostler_scheduler.actions import Action, DrainReplica, HoldJob, ScheduleReplica
 from hostler_scheduler.capacity import uses
+from hostler_scheduler.score import score
 from tests.support.builders import at, created, draining, fold, ready, scheduled
 from tests.unit.scheduler.cluster import GIB, carried_out, node, plan_of, project, view_of
 
@@ -214,3 +215,22 @@ def test_what_a_node_has_is_used_or_draining_or_free():
     job = evolve(gpu_job("job", {"r1": "a", "r2": "a"}), draining("r2", 21))
     (use,) = uses(view_of([job], [gpu_node(gpus=4)]))
     assert (use.used.gpus, use.draining.gpus, use.free.gpus) == (1, 1, 2)
+
+
+def test_a_node_that_one_job_avoids_for_its_own_replica_is_there_for_the_next_job():
+    first = gpu_job("first", {"r": "a"}, minimum=2, initial=2)
+    actions = acts([first, gpu_job("second", seconds=1)], [gpu_node("a"), gpu_node("b")])
+    assert [(each.job_id, each.placement.node) for each in actions if isinstance(each, ScheduleReplica)] == [
+        ("first", "b"),
+        ("second", "a"),
+    ]
+
+
+def test_every_score_lies_between_0_and_1_and_the_preferred_site_has_the_highest():
+    worst_near = score(0, same_job_replicas=9, site_rank=0, sites=2)
+    best_far = score(1, has_disk=True, site_rank=1, sites=2)
+    assert 0 <= best_far < worst_near <= score(1, has_disk=True) == 1
+
+
+def test_no_node_with_a_replica_of_the_job_scores_as_high_as_one_without():
+    assert score(1, same_job_replicas=1, has_disk=True) < score(0)
