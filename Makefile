@@ -28,7 +28,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router storm
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router storm storm-kubernetes
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,11 @@ bench-router: setup ## What the router costs beside nginx: needs nginx and wrk (
 
 bench-placement: setup ## How long the scheduler plans for 10,000 replicas on 1,000 nodes.
 	@$(BIN)/python bench/placement.py $(ARGS)
+
+storm-kubernetes: setup-dev ## Kill services two hundred times in a storm of fifty jobs with machines of a fake Kubernetes.
+	@HOSTLER_STORM_KILLS=$${HOSTLER_STORM_KILLS:-200} HOSTLER_STORM_JOBS=$${HOSTLER_STORM_JOBS:-50} \
+		HOSTLER_NATS_KILLS=$${HOSTLER_NATS_KILLS:-25} HOSTLER_FROZEN_SECONDS=$${HOSTLER_FROZEN_SECONDS:-60} \
+		$(BIN)/pytest -s tests/faults/test_kubernetes_storm.py tests/faults/test_kubernetes_twins.py $(ARGS)
 
 storm: setup-dev ## Kill processes of a stack at random, 200 by default, and judge what is left (ARGS='--kills 50 --seed 3').
 	@$(BIN)/python -m tests.faults.storm $(ARGS)
