@@ -124,7 +124,7 @@ class Site:
     async def until(self, holds: Callable[[], Awaitable[Any]]) -> Any:
         """The first true answer to a question."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not (found := await holds()):
+            while not (found := await holds()):  # noqa: ASYNC110  # a server far away tells nobody
                 await asyncio.sleep(0.02)
         return found
 
