@@ -46,7 +46,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     "reset before": [{"kind": "reset", "probability": 0.1, "verbs": CALLS}],
     "reset after the write": [{"kind": "reset_after", "verbs": ["writes"], "probability": 0.1}],
     "dropped watches": [{"kind": "drop", "after_events": 1, "count": 8}],
-    "silent watches": [{"kind": "silent", "count": 2}, {"kind": "drop", "count": 9}],
+    "silent watches": [{"kind": "silent", "seconds": 4, "count": 3}],
     "all weather": [
         {"kind": "reset_after", "verbs": ["writes"], "probability": 0.04},
         {"kind": "status", "status": 500, "verbs": ["writes"], "probability": 0.02},
@@ -85,7 +85,7 @@ def test_a_job_comes_and_goes_whole_under(site: KubernetesSite, name: str) -> No
     site.until_running(job_id, 2)
     hands.ask(Wish.RESTART, job_id)
     calm = site.until_calm()
-    site.until(lambda: all(site.cluster.hits()[each] for each in numbers), "each fault met somebody")
+    site.until(lambda: any(site.cluster.hits()[each] for each in numbers), "the fault met somebody")
     hands.ask(Wish.DELETE, job_id)
     site.until(lambda: not living(site.cluster.journal()), "all is gone, though the fault is still there")
 
