@@ -51,6 +51,9 @@ _NOT_BY_ITSELF = frozenset(
 """Why a job waits that somebody has to do something for, or that others go before; a request that waited with it would only be
 told later."""
 
+_ONE_NAME = frozenset({"nim"})
+"""Runtimes that we start but did not write: their servers know the model by its own name alone, and ask for no key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -59,7 +62,7 @@ class Endpoint:
     Attributes:
         replica_id: Its id.
         url: Base address of its server.
-        upstream: What is special about a server that Hostler does not run; None for the others.
+        upstream: What is special about a server that is not to be spoken to like our own; None for the others.
     """
 
     replica_id: str
@@ -69,7 +72,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """How to speak to the servers of a job that adopts some.
+    """How to speak to the servers of a job that adopts some, or whose runtime knows one name only.
 
     Attributes:
         model: What they call the model.
@@ -154,6 +157,8 @@ def entry_of(job: Job) -> Entry:
     upstream = None
     if servers is not None:
         upstream = Upstream(servers.served_model or spec.model, servers.api_key_secret)
+    elif spec.runtime in _ONE_NAME:
+        upstream = Upstream(spec.model, None)
     endpoints = tuple(
         Endpoint(replica.replica_id, replica.endpoint_url, upstream)
         for replica in job.ready_replicas
