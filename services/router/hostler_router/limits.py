@@ -268,6 +268,8 @@ class Limiter:
 
     def _answer_by_store(self, ask: Ask, outcome: Outcome) -> None:
         self.counts.by_store += 1
+        now, routers = self._clock.monotonic(), self._routers_alive()
+        self._local.heard(ask.asked, outcome.levels, now=now, routers=routers)
         self._answer(ask, outcome, routers=1, by_share=False)
 
     def _reconcile(self, ask: Ask, *, in_store: bool) -> None:

@@ -1,7 +1,8 @@
 """Limits as one router counts them by itself, where Valkey can't be asked: each router gives its share of every limit.
 
-No I/O and no clock: `now` is in seconds of the monotonic one. What is counted here is not told to Valkey later, nor taken from
-there, so a change from one to the other lets through one minute's worth more at most. Called by `limits` alone.
+No I/O and no clock: `now` is in seconds of the monotonic one. A share begins as full as Valkey last said that the whole was, so an
+outage gives nobody a new minute's worth; what is counted here is not told to Valkey later, so its return may, once. Called by
+`limits` alone.
 """
 
 from collections.abc import Callable
@@ -37,6 +38,7 @@ class LocalLimits:
         """
         self._slots = slots
         self._counted: dict[str, _Counted] = {}
+        self._heard: dict[str, _Counted] = {}
 
     def decide(self, asked: Asked, *, now: float, routers: int) -> Outcome:
         """Whether there is room for it; it is counted then."""
@@ -52,6 +54,12 @@ class LocalLimits:
             self._counted[subject.name] = _Counted(subject, level, now)
         return Outcome(True, full)
 
+    def heard(self, asked: Asked, levels: tuple[Level, ...], *, now: float, routers: int) -> None:
+        """Valkey said how full the buckets of all routers together are."""
+        for subject, level in zip(asked.subjects, levels, strict=True):
+            share = Level(level.requests / routers, level.tokens / routers)
+            self._heard[subject.name] = _Counted(subject, share, now)
+
     def correct(self, asked: Asked, tokens: int, *, now: float, routers: int) -> None:
         """Count `tokens` more than were set aside for a request that was admitted here."""
         for subject in asked.subjects:
@@ -60,19 +68,23 @@ class LocalLimits:
 
     def sweep(self, *, now: float, routers: int) -> None:
         """Forget buckets that have run dry."""
-        for name, counted in list(self._counted.items()):
-            level = self._level(counted.subject, now, routers)
-            if level.requests == 0.0 and level.tokens == 0.0:
-                del self._counted[name]
+        for buckets in (self._counted, self._heard):
+            for name, counted in list(buckets.items()):
+                level = leaked(counted.level, counted.subject.limits, now - counted.at, routers)
+                if level.requests == 0.0 and level.tokens == 0.0:
+                    del buckets[name]
 
     def __len__(self) -> int:
-        """How many subjects are remembered."""
-        return len(self._counted)
+        """How many buckets are remembered."""
+        return len(self._counted) + len(self._heard)
 
     def _level(self, subject: Subject, now: float, routers: int) -> Level:
+        """The fuller of what was let in here and what Valkey said: neither knows all of the other."""
+        requests = tokens = 0.0
+        for buckets in (self._counted, self._heard):
+            counted = buckets.get(subject.name)
+            if counted is not None:
+                level = leaked(counted.level, subject.limits, now - counted.at, routers)
+                requests, tokens = max(requests, level.requests), max(tokens, level.tokens)
         slots = 0 if subject.limits.concurrency is None else self._slots(subject)
-        counted = self._counted.get(subject.name)
-        if counted is None:
-            return Level(slots=slots)
-        level = leaked(counted.level, subject.limits, now - counted.at, routers)
-        return Level(level.requests, level.tokens, slots)
+        return Level(requests, tokens, slots)

@@ -236,6 +236,30 @@ def test_several_routers_let_through_the_limit_together() -> None:
     assert sum(count(local(), wanted, now=0, routers=5) for _ in range(5)) == 10
 
 
+@pytest.mark.parametrize(
+    ("level", "now", "admitted"),
+    [
+        pytest.param(Level(requests=10), 0, 0, id="a minute's worth is used up for the shares as well"),
+        pytest.param(Level(requests=4), 0, 3, id="half of what is left is this router's"),
+        pytest.param(Level(requests=10), 30, 2, id="and what has leaked out since"),
+        pytest.param(Level(), 0, 5, id="an empty one gives the whole share"),
+    ],
+)
+def test_a_share_begins_as_full_as_valkey_last_said(level: Level, now: float, admitted: int) -> None:
+    limits, wanted = local(), asked(Limits(requests_per_minute=10))
+    limits.heard(wanted, (level,), now=0, routers=2)
+    assert count(limits, wanted, now=now, routers=2) == admitted
+
+
+def test_what_valkey_says_last_counts_but_takes_back_nothing_that_was_let_in_here() -> None:
+    limits, wanted = local(), asked(Limits(requests_per_minute=10))
+    limits.heard(wanted, (Level(requests=10),), now=0, routers=2)
+    limits.heard(wanted, (Level(requests=2),), now=1, routers=2)
+    assert count(limits, wanted, now=1, routers=2) == 4
+    limits.heard(wanted, (Level(),), now=1, routers=2)
+    assert count(limits, wanted, now=1, routers=2) == 0
+
+
 def test_tokens_that_were_not_used_are_given_back_to_the_share() -> None:
     limits, wanted = local(), asked(Limits(tokens_per_minute=100), 80)
     assert count(limits, wanted, now=0) == 1
