@@ -79,10 +79,13 @@ def test_a_storm_of_kills_doubles_no_machine_loses_no_job_and_leaves_nothing_beh
 
 
 def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice(tmp_path: Path) -> None:
-    with kubernetes_site(tmp_path, ClusterConfig(nodes=nodes(2), guests=True), twins=False) as site:
+    kills = scaled("HOSTLER_NATS_KILLS", 3)
+    # A GPU for each job, so that none may stay without a machine.
+    shapes = nodes(1 + (2 + kills) // 8)
+    with kubernetes_site(tmp_path, ClusterConfig(nodes=shapes, guests=True), twins=False) as site:
         hands = site.hands("keeper")
         jobs = [site.create(hands, f"job-{number}") for number in range(2)]
-        for number in range(scaled("HOSTLER_NATS_KILLS", 3)):
+        for number in range(kills):
             site.services.nats.kill()
             time.sleep(0.3)
             site.services.nats.start()
