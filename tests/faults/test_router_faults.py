@@ -259,7 +259,8 @@ async def test_row_19_a_herd_on_one_replica_is_served_at_its_pace(site: RouterSi
     )
     assert {each.end for each in heard} <= {End.DONE, End.REFUSED}
     refused = [each for each in heard if each.end is End.REFUSED]
-    assert all(each.status == 429 and "retry-after" in each.headers for each in refused)
+    # Of a very large herd some stand in line for as long as one may.
+    assert all(each.status in {429, 503} and "retry-after" in each.headers for each in refused)
     assert goodput >= 0.8 * plateau
     assert retries <= 0.2 * len(heard)
     assert grown_mib < 64 + 2 * HERD * BYTES_PER_CLIENT / 2**20
