@@ -14,6 +14,8 @@ from hostler_domain.redaction import redact
 from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
 from hostler_kit.trace_context import read_trace
+from hostler_router.admission import admit
+from hostler_router.arriving import ArrivingBody, WholeBody
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.cors import Cors
 from hostler_router.ending import fail_reply
@@ -34,7 +36,7 @@ from hostler_router.openai_errors import (
 from hostler_router.parts import RouterParts
 from hostler_router.proxied import Owners, ProxiedRequest
 from hostler_router.table import Ambiguous, Entry
-from hostler_router.uploads import UploadRequest
+from hostler_router.uploads import ArrivingForm
 from hostler_router.wire.client_connection import Sink
 from hostler_router.wire.heads import Head
 from hostler_router.wire.reply import Reply
@@ -112,9 +114,7 @@ class RouterApp:
                 raise Refused(wrong_method(head.method, path, "POST"))
             if not self._parts.caught_up():
                 raise Refused(ROUTER_STARTING)
-            if path in UPLOADS:
-                return UploadRequest(self._parts, head, reply, exchange, may_stream=True)
-            return InferenceRequest(self._parts, head, reply, exchange, may_stream=MAY_STREAM[path])
+            return self._infer(head, path, reply, exchange)
         if exchange.route == _MODELS:
             if head.method != "GET":
                 raise Refused(wrong_method(head.method, path, "GET"))
@@ -133,6 +133,17 @@ class RouterApp:
         return ProxiedRequest(
             self._parts, head, reply, exchange, owned.url, target=_target(head.target, path)
         )
+
+    def _infer(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> InferenceRequest:
+        parts = self._parts
+        caller, wishes = admit(parts, head, exchange)
+        body: ArrivingBody
+        if path in UPLOADS:
+            body = ArrivingForm(parts, head, reply, exchange, wishes.model)
+        else:
+            may_stream = MAY_STREAM[path]
+            body = WholeBody(parts, head, reply, exchange, wishes.model, may_stream=may_stream)
+        return InferenceRequest(parts, head, reply, exchange, caller=caller, wishes=wishes, body=body)
 
     def _models(self, head: Head, path: str) -> bytes:
         parts = self._parts

@@ -1,18 +1,16 @@
 """One try of one request on one replica, from the connection to the last byte of the answer.
 
-Made by the request, which hears of the outcome and decides what comes next; told of the answer by the connection. A whole answer is
-held back until it is complete, a stream is passed on in whole events. Nothing here is waited for: whatever happens next is a call.
+Made by the request's tries, which hear of the outcome and decide what comes next; told of the answer by the connection that its
+`delivery` has found. A whole answer is held back until it is complete (`plain_answer`), a stream is passed on in whole events
+(`answer_stream`, `responses_stream`). Nothing here is waited for: whatever happens next is a call.
 """
 
-import asyncio
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final, Protocol
 
-import msgspec
-
 from hostler_router.answer_stream import AnswerStream, Passed
-from hostler_router.bodies import Usage, read_audio_seconds, read_usage_of
+from hostler_router.bodies import Usage
+from hostler_router.delivery import Delivery, HeadOf
 from hostler_router.openai_errors import (
     BROKEN_OFF,
     REPLICA_FAILED,
@@ -24,18 +22,15 @@ from hostler_router.openai_errors import (
 from hostler_router.outliers import Failure
 from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
-from hostler_router.replica_keys import KeyUnavailable
+from hostler_router.plain_answer import PlainAnswer, Unfit
 from hostler_router.responses_stream import ResponsesStream
 from hostler_router.resume import Resume
 from hostler_router.table import Endpoint
-from hostler_router.upload_spool import FormBody, Passage
-from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised
-from hostler_router.wire.addresses import Address
-from hostler_router.wire.replica_connection import ReplicaConnection
+from hostler_router.upload_spool import FormBody
 
-_ERROR_BYTES_MAX: Final = 64 * 1024
-_STALE_CONNECTIONS_MAX: Final = 8
+_EVENT_STREAM: Final = b"text/event-stream"
 _RUN_OF_EVENTS: Final = b"data:"
+_NEVER: Final = float("inf")
 
 
 class Stage(Enum):
@@ -52,7 +47,7 @@ class Stage(Enum):
 
 
 class Owner(Protocol):
-    """The request that a try is for."""
+    """What a try is for."""
 
     def on_events(self, attempt: "Attempt", data: bytes, *, speaks: bool) -> None:
         """Whole events came; `speaks` tells whether there are any among them that are not only comments."""
@@ -94,31 +89,20 @@ class Attempt:
 
     __slots__ = (
         "_asked",
-        "_body",
-        "_call_off",
-        "_connection",
-        "_head_of",
+        "_delivery",
         "_hold",
-        "_large",
         "_owner",
         "_parts",
-        "_pieces",
+        "_plain",
         "_responses",
         "_resume",
-        "_size",
-        "_stale",
-        "_status",
         "_stream",
         "_strip_usage",
-        "_tasks",
-        "_upload",
-        "audio_seconds",
         "began",
         "content_type",
         "endpoint",
         "events",
         "heard",
-        "retry_after",
         "stage",
         "usage",
     )
@@ -129,7 +113,7 @@ class Attempt:
         parts: RouterParts,
         endpoint: Endpoint,
         *,
-        head_of: "HeadOf",
+        head_of: HeadOf,
         body: bytes | FormBody,
         strip_usage: bool,
         hold: Hold,
@@ -152,62 +136,45 @@ class Attempt:
         self._owner = owner
         self._parts = parts
         self.endpoint = endpoint
-        self._head_of = head_of
-        self._body = body
         self._hold = hold
         self._resume = resume
         self._strip_usage = strip_usage
         self._responses = responses
+        self._delivery = Delivery(self, parts, endpoint, head_of, body)
+        self._plain: PlainAnswer | None = None
         self._stream: AnswerStream | ResponsesStream | None = None
-        self._connection: ReplicaConnection | None = None
-        self._call_off: Callable[[], None] | None = None
-        self._tasks: asyncio.Task[None] | None = None
-        self._upload: Callable[[], None] | None = None
-        self._stale = 0
-        self._status = 0
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._large = False
         self.stage = Stage.CONNECTING
         self.usage: Usage | None = None
         self.events = 0
         self.began = self.heard = self._asked = parts.clock.monotonic()
         self.content_type = b""
-        self.retry_after: str | None = None
-        self.audio_seconds = b""
 
     # What the request calls.
 
     def start(self) -> None:
-        """Send the request, on a connection that is open already or on a new one."""
-        try:
-            key = self._parts.replica_keys.known(self.endpoint)
-        except KeyError:
-            self._tasks = asyncio.create_task(self._fetch_key())
-            return
-        self._begin(key)
+        """Send the request."""
+        self._delivery.start()
 
     def pause(self) -> None:
         """The client is slower than the replica."""
-        if self._connection is not None:
-            self._connection.pause()
+        if self._delivery.connection is not None:
+            self._delivery.connection.pause()
 
     def resume(self) -> None:
         """It has caught up."""
-        if self._connection is not None:
-            self._connection.resume()
+        if self._delivery.connection is not None:
+            self._delivery.connection.resume()
 
     def more(self) -> None:
         """More of the request's body has come, or its end."""
-        if not self._arrives:
+        if not self._delivery.arrives:
             # Only now has the replica got something to be silent about.
             self._asked = self.heard = self._parts.clock.monotonic()
-        if self._upload is not None:
-            self._upload()
+        self._delivery.send_more()
 
     def forget_body(self) -> None:
         """It has been answered, so it is never sent again."""
-        self._body = b""
+        self._delivery.forget_body()
 
     def stop(self) -> None:
         """Give up: the replica learns it by its connection's end."""
@@ -216,13 +183,13 @@ class Attempt:
     def due(self) -> float:
         """When it has been silent for too long."""
         settings = self._parts.settings
-        if self._arrives:
-            return float("inf")  # it may well wait for the rest of the request
+        if self._delivery.arrives:
+            return _NEVER  # it may well wait for the rest of the request
         if self.stage is Stage.TALKING:
             return self.heard + settings.stall_timeout_seconds
         if self.stage is Stage.WAITING and settings.first_byte_timeout_seconds:
             return self._asked + settings.first_byte_timeout_seconds
-        return float("inf")
+        return _NEVER
 
     @property
     def passed(self) -> int:
@@ -234,27 +201,39 @@ class Attempt:
         if now < self.due():
             return
         # A replica that is not heard because nobody listens is not silent.
-        if self._connection is not None and self._connection.paused:
+        if self._delivery.connection is not None and self._delivery.connection.paused:
             self.heard = now
             return
         waiting = self.stage is Stage.WAITING
         self._fail(TIMED_OUT_FIRST if waiting else STALLED, Failure.STALL)
+
+    # What the delivery calls.
+
+    def on_sending(self) -> None:
+        """There is a connection, and the request goes out on it."""
+        self.stage = Stage.WAITING
+
+    def on_unreachable(self) -> None:
+        """There is no connection to be had, or no key."""
+        self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
+
+    def on_bug(self) -> None:
+        """An exception that nobody expected is being handled."""
+        self._end(keep=False)
+        self._owner.on_bug()
 
     # What the connection calls.
 
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         """The head of the answer."""
         self.heard = self._parts.clock.monotonic()
-        self._status = status
-        self.content_type = headers.get(b"content-type", b"application/octet-stream")
-        self.audio_seconds = headers.get(b"x-audio-seconds", b"")
-        retry_after = headers.get(b"retry-after")
-        self.retry_after = None if retry_after is None else retry_after.decode("latin-1")
+        content_type = self.content_type = headers.get(b"content-type", b"application/octet-stream")
         if status >= 300:
-            # It has made up its mind, and writing on to one that hangs up could cost us its words.
-            self._upload = None
-        if status != 200 or self.content_type[:17].lower() != b"text/event-stream":
+            self._delivery.send_no_more()
+        if status != 200 or content_type[:17].lower() != _EVENT_STREAM:
             self.stage = Stage.TALKING
+            bytes_max = self._parts.settings.answer_bytes_max
+            self._plain = PlainAnswer(status, content_type, headers, bytes_max=bytes_max)
 
     def on_data(self, data: bytes) -> None:
         """A piece of the answer."""
@@ -262,149 +241,69 @@ class Attempt:
             return
         self.heard = self._parts.clock.monotonic()
         try:
-            if self._is_events:
+            if self._plain is None:
                 self._take_events(data)
             else:
-                self._take_piece(data)
+                self._take_piece(self._plain, data)
         except Exception:  # noqa: BLE001  # the parser that calls this would take it for bad HTTP
-            self._bug()
+            self.on_bug()
 
     def on_complete(self) -> None:
         """All of it has come, and the connection is back in the pool."""
-        self._connection = None
+        self._delivery.connection = None
         if self.stage is Stage.OVER:
             return
         try:
-            if self._is_events:
-                self._pass(self._events.close())
+            if self._plain is None:
+                stream = self._stream or self._begin_stream()
+                self._pass(stream, stream.close())
             else:
-                self._take_whole()
+                self._take_whole(self._plain)
         except Exception:  # noqa: BLE001  # as above
-            self._bug()
+            self.on_bug()
 
     def on_lost(self, *, answered: bool) -> None:
         """The connection broke."""
-        connection, self._connection = self._connection, None
+        stale = self._delivery.is_stale(answered=answered)
         if self.stage is Stage.OVER:
             return
-        if connection is not None and connection.requests > 1 and not answered and self._resendable:
-            # A kept connection that the replica had closed meanwhile says nothing about the replica: again, on another.
-            self._stale += 1
-            if self._stale < _STALE_CONNECTIONS_MAX:
-                self.stage = Stage.CONNECTING
-                self.start()
-                return
-        talking = self.stage is Stage.TALKING and self._is_events
+        if stale:
+            self.stage = Stage.CONNECTING
+            self._delivery.start()
+            return
+        talking = self.stage is Stage.TALKING and self._plain is None
         self._fail(BROKEN_OFF if talking else REPLICA_FAILED, Failure.BROKEN)
 
     def on_writable(self) -> None:
         """The replica can take more of the request."""
-        if self._upload is not None:
-            self._upload()
+        self._delivery.send_more()
 
-    # Within.
+    # A stream.
 
-    @property
-    def _arrives(self) -> bool:
-        """Whether the client has not sent all of the body yet."""
-        return isinstance(self._body, FormBody) and not self._body.whole
-
-    @property
-    def _is_events(self) -> bool:
-        return self._status == 200 and self.content_type[:17].lower() == b"text/event-stream"
-
-    @property
-    def _resendable(self) -> bool:
-        return not self._large
-
-    async def _fetch_key(self) -> None:
-        try:
-            await self._parts.replica_keys.fetch(self.endpoint)
-        except KeyUnavailable:
-            if self.stage is not Stage.OVER:
-                self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
-            return
-        if self.stage is not Stage.OVER:
-            self._guarded(self.start)
-
-    def _guarded(self, act: Callable[[], None]) -> None:
-        """Do something that nobody waits for, so that a bug in it reaches the request."""
-        try:
-            act()
-        except Exception:  # noqa: BLE001  # logged by the request
-            self._bug()
-
-    def _begin(self, key: str | None) -> None:
-        connection = self._parts.pool.take(self.endpoint.url)
-        if connection is not None:
-            self._send(connection, key)
-            return
-
-        def connected(made: ReplicaConnection | None) -> None:
-            self._call_off = None
-            if self.stage is Stage.OVER:
-                if made is not None:
-                    self._parts.pool.put_back(made)
-            elif made is None:
-                self._fail(REPLICAS_UNREACHABLE, Failure.UNREACHABLE)
-            else:
-                self._guarded(lambda: self._send(made, key))
-
-        self._call_off = self._parts.pool.connect(self.endpoint.url, connected)
-
-    def _send(self, connection: ReplicaConnection, key: str | None) -> None:
-        self.stage = Stage.WAITING
-        self._connection = connection
-        body = self._body
-        head = self._head_of(self._parts.pool.address(self.endpoint.url), key, body)
-        if isinstance(body, FormBody):
-            connection.send(self, head, b"")
-            connection.sending = True
-            passage = Passage(body)
-
-            def upload() -> None:
-                while connection.writable and self._connection is connection:
-                    piece = passage.take()
-                    if not piece:
-                        return
-                    connection.write(piece)
-                    if passage.done:
-                        connection.sending = False
-                        self._upload = None
-                        return
-
-            self._upload = upload
-            upload()
-        else:
-            connection.send(self, head, body)
+    def _begin_stream(self) -> AnswerStream | ResponsesStream:
+        event_bytes_max = self._parts.settings.event_bytes_max
+        stream = self._stream = (
+            ResponsesStream(event_bytes_max=event_bytes_max)
+            if self._responses
+            else AnswerStream(
+                strip_usage=self._strip_usage,
+                event_bytes_max=event_bytes_max,
+                rewrite=None if self._resume is None else self._resume.rewrite,
+            )
+        )
+        return stream
 
     def _take_events(self, data: bytes) -> None:
-        stream = self._stream or self._events
+        stream = self._stream or self._begin_stream()
         if self._resume is None and stream.is_plain(data):
             self.stage = Stage.TALKING
             self.events += data.count(_RUN_OF_EVENTS)
             self._owner.on_events(self, data, speaks=True)
             return
-        self._pass(stream.feed(data))
+        self._pass(stream, stream.feed(data))
 
-    @property
-    def _events(self) -> AnswerStream | ResponsesStream:
-        """What reads the stream; answers that are none do without."""
-        if self._stream is None:
-            event_bytes_max = self._parts.settings.event_bytes_max
-            self._stream = (
-                ResponsesStream(event_bytes_max=event_bytes_max)
-                if self._responses
-                else AnswerStream(
-                    strip_usage=self._strip_usage,
-                    event_bytes_max=event_bytes_max,
-                    rewrite=None if self._resume is None else self._resume.rewrite,
-                )
-            )
-        return self._stream
-
-    def _pass(self, passed: Passed) -> None:
-        self.usage = self._events.usage
+    def _pass(self, stream: AnswerStream | ResponsesStream, passed: Passed) -> None:
+        self.usage = stream.usage
         self.events += passed.events
         if passed.speaks:
             self.stage = Stage.TALKING
@@ -423,44 +322,32 @@ class Attempt:
                 self._end(keep=False)
                 self._owner.on_refused(self, passed.error)
 
-    def _take_piece(self, data: bytes) -> None:
-        if self._large:
-            self._owner.on_large_answer(self, data)
-            return
-        self._pieces.append(data)
-        self._size += len(data)
-        settings = self._parts.settings
-        if self._size <= (settings.answer_bytes_max if self._status < 400 else _ERROR_BYTES_MAX):
-            return
-        if self._status == 200:
-            self._large = True
-            content, self._pieces = b"".join(self._pieces), []
-            self._owner.on_large_answer(self, content)
-        else:
-            self._take_whole()
+    # An answer that is none.
 
-    def _take_whole(self) -> None:
-        if self._large:
+    def _take_piece(self, plain: PlainAnswer, data: bytes) -> None:
+        passes = plain.feed(data)
+        if passes is None:
+            self._take_whole(plain)
+        elif plain.large:
+            self._owner.on_large_answer(self, passes)
+
+    def _take_whole(self, plain: PlainAnswer) -> None:
+        if plain.large:
             self._end(keep=True)
             self._owner.on_large_answer_done(self)
             return
-        content = b"".join(self._pieces)
-        if self._status in TRY_ELSEWHERE:
-            self._fail(normalised(self._status, b""), Failure.ERROR)
-            return
-        if self._status != 200:
+        whole = plain.close()
+        self.usage = plain.usage
+        if isinstance(whole, bytes):
+            self._end(keep=True)
+            self._owner.on_answer(self, whole)
+        elif isinstance(whole, Unfit):
+            self._fail(whole.error, whole.failure)
+        else:
             self._end(keep=False)
-            self._owner.on_refused(self, normalised(self._status, content, self.retry_after))
-            return
-        self.usage = read_audio_seconds(self.audio_seconds.decode("latin-1"))
-        if self.content_type[:16].lower() == b"application/json":
-            try:
-                self.usage = read_usage_of(content) or self.usage
-            except msgspec.DecodeError:
-                self._fail(REPLICA_FAILED, Failure.BROKEN)  # cut off where the length was not announced
-                return
-        self._end(keep=True)
-        self._owner.on_answer(self, content)
+            self._owner.on_refused(self, whole)
+
+    # The end.
 
     def _fail(self, error: ErrorReply, failure: Failure) -> None:
         self._end(keep=False)
@@ -470,26 +357,4 @@ class Attempt:
         """Give up the place on the replica and the connection, for good or for the next."""
         self.stage = Stage.OVER
         self._hold.end()
-        self._upload = None
-        if self._call_off is not None:
-            self._call_off()
-            self._call_off = None
-        if self._tasks is not None and self._tasks is not asyncio.current_task():
-            self._tasks.cancel()
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            if keep:
-                connection.settle()
-            else:
-                connection.close()
-
-    def _bug(self) -> None:
-        self._end(keep=False)
-        self._owner.on_bug()
-
-
-class HeadOf(Protocol):
-    """Makes the head of a request for a replica."""
-
-    def __call__(self, address: Address, key: str | None, body: bytes | FormBody) -> bytes:
-        """The head, with its blank line."""
+        self._delivery.end(keep=keep)

@@ -1,40 +1,119 @@
-"""What is put down when a request for inference has ended: its limits, its load, its figures and log line, its trace.
+"""The end of a request for inference: what it took is stored, then it is put down, then the end of its answer goes out.
 
-Called by the request, once, just before the end of its answer goes out: once that is sent, the request counts as over for everyone.
+Called by the request, once. What is put down are its limits, its load, its figures and log line, its trace: just before the end of the
+answer leaves, since with that the request is over for everyone.
 """
 
-from hostler_router.bodies import Asked
+from collections.abc import Callable
+from typing import Final
+
+from hostler_kit.ids import new_id
+from hostler_router.bodies import Usage
+from hostler_router.client_answer import ClientAnswer
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.genai_names import Attributes, operation_of
 from hostler_router.limit_rules import Lease
 from hostler_router.parts import RouterParts
+from hostler_router.running import UnderWay
 from hostler_router.table import Entry
 from hostler_router.tracing import Span
+from hostler_router.usage import finished
+
+_BYTES_PER_TOKEN: Final = 4
+"""What a prompt is taken to be, where nobody has counted its tokens."""
 
 
-def put_down(
+def conclude(
+    parts: RouterParts,
+    exchange: Exchange,
+    answer: ClientAnswer,
+    request: UnderWay,
+    entry: Entry | None,
+    *,
+    lease: Lease | None,
+    span: Span | None,
+    status: int,
+    body_bytes: int,
+    send: Callable[[], None],
+    wait: bool,
+) -> None:
+    """Meter a request, note it, and let the end of its answer go.
+
+    Args:
+        parts: What requests work with.
+        exchange: The course of it.
+        answer: What its client got of it.
+        request: The request, under way until then if it was let in.
+        entry: Its job, if it was let in.
+        lease: What it holds of its key's limits.
+        span: Its trace, if that is kept.
+        status: That its client gets; 0 for none.
+        body_bytes: How long its body was.
+        send: Sends the end.
+        wait: Whether the end waits until the usage is stored.
+    """
+    ended = parts.clock.monotonic()
+
+    def end() -> None:
+        try:
+            # Its end leaves now, after its usage is stored.
+            seconds = parts.clock.monotonic() - exchange.started
+            _put_down(parts, exchange, entry, lease=lease, span=span, status=status, seconds=seconds)
+        finally:
+            try:
+                send()
+            finally:
+                if entry is not None:
+                    parts.running.leave(request)
+
+    if entry is None:
+        end()
+        return
+    parts.lines.pump(entry.job_id)
+    if not exchange.tries:
+        end()
+        return
+    measured = _is_measured(exchange, answer, body_bytes)
+    record = finished(
+        exchange,
+        entry,
+        status=status,
+        now=parts.clock.now(),
+        duration_seconds=max(ended - exchange.started, 0.0),
+        # An id that was made here is nobody else's; one that a client gave may come again.
+        usage_id=new_id() if exchange.named_by_client else exchange.request_id,
+        measured=measured,
+    )
+    if wait:
+        parts.committer.commit(entry.project, entry.job_id, record, end)
+    else:
+        end()
+        parts.committer.commit(entry.project, entry.job_id, record, nothing)
+
+
+def nothing() -> None:
+    """There is nobody to send it to."""
+
+
+def _is_measured(exchange: Exchange, answer: ClientAnswer, body_bytes: int) -> bool:
+    """Whether the runtime has said what was taken; where it has not, that is estimated."""
+    if exchange.usage is not None:
+        return not exchange.resumed  # of a resumed one the sum is measured, but not how it is split
+    if answer.events and answer.spoke:
+        exchange.usage = Usage(body_bytes // _BYTES_PER_TOKEN, answer.events)
+    return False
+
+
+def _put_down(
     parts: RouterParts,
     exchange: Exchange,
     entry: Entry | None,
-    asked: Asked | None,
     *,
     lease: Lease | None,
     span: Span | None,
     status: int,
     seconds: float,
 ) -> None:
-    """Put a request down.
-
-    Args:
-        parts: What requests work with.
-        exchange: The course of it.
-        entry: Its job, if it was let in.
-        asked: What it asked for, if that is known.
-        lease: What it holds of its key's limits.
-        span: Its trace, if that is kept.
-        status: That its client gets; 0 for none.
-        seconds: How long it took.
-    """
     if lease is not None:
         usage = exchange.usage
         # A request that reached no replica took nothing; of one that nobody measured the estimate stands.
@@ -44,7 +123,7 @@ def put_down(
         _count(parts, exchange, entry.job_id, seconds)
     parts.ended(exchange, status, seconds)
     if span is not None:
-        span.end(**_traced(exchange, entry, asked, status))
+        span.end(**_traced(exchange, entry, status))
 
 
 def _count(parts: RouterParts, exchange: Exchange, job_id: str, seconds: float) -> None:
@@ -66,14 +145,14 @@ def _count(parts: RouterParts, exchange: Exchange, job_id: str, seconds: float) 
             metrics.client_gone()
 
 
-def _traced(exchange: Exchange, entry: Entry | None, asked: Asked | None, status: int) -> Attributes:
+def _traced(exchange: Exchange, entry: Entry | None, status: int) -> Attributes:
     usage = exchange.usage
     failed = status >= 500 or exchange.outcome not in (Outcome.ANSWERED, Outcome.CLIENT_GONE)
     return {
         "operation": operation_of(exchange.route),
         "model": None if entry is None else entry.model,
         "stream": exchange.stream,
-        "tokens_max": None if asked is None else asked.tokens_max,
+        "tokens_max": exchange.tokens_max,
         "input_tokens": None if usage is None else usage.prompt_tokens,
         "output_tokens": None if usage is None else usage.completion_tokens,
         "cached_tokens": None if usage is None else usage.cached_tokens,

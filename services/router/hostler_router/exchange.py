@@ -41,6 +41,7 @@ class Exchange:
         job_id: The job that is meant, once known.
         replica_id: The replica that was tried last.
         stream: Whether events were asked for.
+        tokens_max: Longest answer that was asked for; None where the client did not say.
         tries: How many replicas were asked.
         replica_seconds: How long replicas were waited for.
         queued_at: Since when it waits for a replica, by the monotonic clock; None while it does not.
@@ -62,6 +63,7 @@ class Exchange:
     job_id: str = ""
     replica_id: str = ""
     stream: bool = False
+    tokens_max: int | None = None
     tries: int = 0
     replica_seconds: float = 0.0
     queued_at: float | None = None

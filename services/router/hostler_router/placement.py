@@ -1,6 +1,6 @@
 """Which replica a request goes to: the balancer asked with what is known of the request and of the replicas.
 
-Called by the request for every try.
+Called by the tries of a request before each of them, and after it with how that went, which later choices take into account.
 """
 
 from typing import Final
@@ -8,6 +8,7 @@ from typing import Final
 from hostler_domain.routing import Balancing
 from hostler_router.balance import pick
 from hostler_router.bodies import Asked
+from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
 from hostler_router.table import Endpoint, Entry
 from hostler_router.upload_spool import FormBody
@@ -61,6 +62,25 @@ def in_service(parts: RouterParts, entry: Entry) -> int:
     outliers = parts.outliers.get(entry.job_id)
     ejected = () if outliers is None else outliers.ejected(replica_ids, parts.clock.monotonic())
     return len(replica_ids) - len(ejected)
+
+
+def blame(parts: RouterParts, job_id: str, replica_id: str, failure: Failure, now: float) -> None:
+    """Count a failure against a replica, which may leave it out of the choice for a while."""
+    if parts.table.get(job_id) is None:
+        return  # nobody is chosen for a job that is gone, and what is kept of it would stay for ever
+    outliers = parts.outliers.get(job_id)
+    if outliers is None:
+        outliers = parts.outliers[job_id] = Outliers()
+    if outliers.failed(replica_id, failure, now):
+        parts.metrics.ejected(job_id, failure.value)
+        parts.logger.warning("replica.ejected", job=job_id, replica=replica_id, reason=failure.value)
+
+
+def praise(parts: RouterParts, job_id: str, replica_id: str) -> None:
+    """A replica has done what it is there for."""
+    outliers = parts.outliers.get(job_id)
+    if outliers is not None:
+        outliers.succeeded(replica_id, parts.clock.monotonic())
 
 
 def _pick(

@@ -1,18 +1,18 @@
-"""A request for inference that is a form with a file in it.
+"""The body of a request that is a form with a file in it.
 
-It is sent to a replica while it arrives, as soon as the model is known, a file has begun, and more has come than one read brings; what
-is smaller, or says its model behind its file, goes out when it can. All that came is kept as well, so that another replica can be
-sent the same when one fails before it has answered. The client is never made to wait for a slower replica: what that has not taken yet
-lies with the rest, within the cap on uploads, and a client that is not read from could hang up unnoticed.
+It is understood while it arrives, as soon as the model is known, a file has begun, and more has come than one read brings, so that it is
+sent to a replica meanwhile; what is smaller, or says its model behind its file, goes out when it can. All that came is kept as well, so that
+another replica can be sent the same when one fails before it has answered. The client is never made to wait for a slower replica: what
+that has not taken yet lies with the rest, within the cap on uploads, and a client that is not read from could hang up unnoticed.
 """
 
 from typing import Final
 
+from hostler_router.arriving import refuse_too_long
 from hostler_router.bodies import Asked, read_form
 from hostler_router.exchange import Exchange
 from hostler_router.forms import FormReader
-from hostler_router.inference import InferenceRequest
-from hostler_router.openai_errors import ErrorReply, Refused, body_stalled, body_too_slow
+from hostler_router.openai_errors import ErrorReply, Refused, body_stalled, body_too_large, body_too_slow
 from hostler_router.parts import RouterParts
 from hostler_router.upload_spool import FormBody, UploadSpool
 from hostler_router.wire.heads import Head
@@ -23,100 +23,87 @@ _AT_ONCE_BYTES: Final = 64 * 1024
 _NEVER: Final = float("inf")
 
 
-class UploadRequest(InferenceRequest):
-    """A request with a file."""
+class ArrivingForm:
+    """A form; an `ArrivingBody`."""
+
+    __slots__ = (
+        "_clock",
+        "_ends",
+        "_meant",
+        "_reader",
+        "_settings",
+        "_spool",
+        "_told",
+        "due",
+        "size",
+        "whole",
+    )
 
     def __init__(
-        self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, *, may_stream: bool
+        self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, meant: str | None
     ) -> None:
-        self._spool: UploadSpool | None = None
-        self._body_ends = exchange.started + parts.settings.upload_timeout_seconds
-        super().__init__(parts, head, reply, exchange, may_stream=may_stream)
-        try:
-            self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
-        except Refused:
-            parts.wheel.disarm(self)  # it is answered by whoever made it, and must not be heard of again
-            raise
-        self._spool = UploadSpool(memory_bytes=parts.settings.upload_memory_bytes, expected=head.length or 0)
-        self._wait_for_more()
+        """Begin one.
 
-    @property
-    def _body_bytes_max(self) -> int:
-        return self._parts.settings.upload_bytes_max
+        Args:
+            parts: What requests work with.
+            head: Of the request.
+            reply: Its answer.
+            exchange: The course of it.
+            meant: The model that its head names.
 
-    @property
-    def _body_timeout_seconds(self) -> float:
-        settings = self._parts.settings
-        return min(settings.upload_timeout_seconds, settings.upload_stall_seconds)
+        Raises:
+            Refused: the head announces too much, or something else than a form.
+        """
+        settings = self._settings = parts.settings
+        refuse_too_long(head, reply, settings.upload_bytes_max)
+        self._clock = parts.clock
+        self._meant = meant
+        self._reader = FormReader(head.headers.get(b"content-type", b"").decode("latin-1"))
+        self._spool = UploadSpool(memory_bytes=settings.upload_memory_bytes, expected=head.length or 0)
+        self._told = False
+        self._ends = exchange.started + settings.upload_timeout_seconds
+        self.size = 0
+        self.whole = False
+        self.due = self._due()
 
-    @property
-    def _kept(self) -> UploadSpool:
-        if self._spool is None:
-            raise RuntimeError("the request is over")
-        return self._spool
-
-    def _keep(self, data: bytes) -> None:
-        spool, reader = self._kept, self._reader
+    def feed(self, data: bytes) -> Asked | None:
+        """A piece has come."""
+        self.size += len(data)
+        if self.size > self._settings.upload_bytes_max:
+            raise Refused(body_too_large(self._settings.upload_bytes_max))
+        reader, spool = self._reader, self._spool
         spool.write(reader.feed(data))
-        self._wait_for_more()
-        if self._asked is None:
-            known = reader.model_known or self._wishes.model is not None
-            if known and reader.file_begun and spool.size > _AT_ONCE_BYTES:
-                self._enter(self._understood())
-        elif self._attempt is not None:
-            self._attempt.more()
+        self.due = (
+            self._due()
+        )  # only an assignment for each piece: the wheel asks again when the earlier time has come
+        known = reader.model_known or self._meant is not None
+        if self._told or not known or not reader.file_begun or spool.size <= _AT_ONCE_BYTES:
+            return None
+        self._told = True
+        return self._asked()
 
-    def _start(self) -> None:
-        """All of it is here."""
-        entered = self._asked is not None
-        spool = self._kept
-        asked = self._read()
-        spool.whole = True
-        self._body_deadline = _NEVER
-        if not entered:
-            self._enter(asked)
-            return
-        # A field behind the file may have said that the answer is to come as events.
-        self._asked = asked
-        self._exchange.stream = asked.stream
-        self._wrote = now = self._parts.clock.monotonic()
-        self._deadline = self._deadline_from(now)
-        if self._attempt is not None:
-            self._attempt.more()
-        self._arm()
-
-    def _read(self) -> Asked:
+    def close(self) -> Asked:
+        """All of it has come; a field behind the file may say that the answer is to come as events."""
         self._reader.close()
-        return self._understood()
+        asked = self._asked()
+        self._spool.whole = self.whole = True
+        self.due = _NEVER
+        return asked
 
-    def _understood(self) -> Asked:
-        reader, meant = self._reader, self._wishes.model
+    def late(self, now: float) -> ErrorReply:
+        """What is said of a form that was too slow."""
+        if now >= self._ends:
+            return body_too_slow(self._settings.upload_timeout_seconds)
+        return body_stalled(self._settings.upload_stall_seconds)
+
+    def free(self) -> None:
+        """Nothing of it is wanted any more."""
+        self._spool.close()
+
+    def _asked(self) -> Asked:
+        reader, meant = self._reader, self._meant
         values = reader.values if meant is None else {**reader.values, b"model": meant.encode()}
-        return read_form(values, FormBody(self._kept, reader.content_type, reader.delimiter))
+        return read_form(values, FormBody(self._spool, reader.content_type, reader.delimiter))
 
-    def _let_go(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
-
-    # Time.
-
-    def _wait_for_more(self) -> None:
-        """Only an assignment for each piece: the wheel asks again when the earlier time has come."""
-        stalls = self._parts.clock.monotonic() + self._parts.settings.upload_stall_seconds
-        self._body_deadline = min(self._body_ends, stalls)
-
-    def _deadline_from(self, now: float) -> float:
-        # The job's time is for its work; how long the form may take to arrive has a bound of its own.
-        return super()._deadline_from(now) if self._kept.whole else _NEVER
-
-    def _too_slow(self, now: float) -> ErrorReply:
-        if now >= self._body_ends:
-            return body_too_slow(self._parts.settings.upload_timeout_seconds)
-        return body_stalled(self._parts.settings.upload_stall_seconds)
-
-    def _keep_alive(self, now: float) -> None:
-        if self._kept.whole:
-            super()._keep_alive(now)
-        else:
-            self._wrote = now  # a client that still speaks is not waiting, and may yet be told an error
+    def _due(self) -> float:
+        return min(self._ends, self._clock.monotonic() + self._settings.upload_stall_seconds)
