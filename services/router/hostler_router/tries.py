@@ -305,7 +305,8 @@ class Tries:
 
     def _mend(self, error: ErrorReply, now: float) -> bool:
         """Have another replica go on with a stream of which the client has had a part; gives whether one may."""
-        if self.rest() is None:
+        # What was no stream can't be gone on with, whatever was asked for.
+        if not self._answer.spoke or self.rest() is None:
             return False
         # Each stream has one for free, since that many streams there are and no more. One whose replicas go on dying has to
         # share with all that are tried again.

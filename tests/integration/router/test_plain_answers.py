@@ -210,7 +210,10 @@ async def test_an_answer_too_large_to_hold_is_passed_on(first: Replica) -> None:
         assert (got.status, got.json) == (200, large)
 
 
-async def test_an_answer_that_breaks_while_it_is_passed_on_breaks_visibly(first: Replica) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_answer_that_breaks_while_it_is_passed_on_breaks_visibly(
+    first: Replica, second: Replica, stream: bool
+) -> None:
     async def breaks(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"content-type": "application/json"})
         await response.prepare(request)
@@ -220,11 +223,12 @@ async def test_an_answer_that_breaks_while_it_is_passed_on_breaks_visibly(first:
         request.transport.abort()
         return response
 
-    first.behaviour = breaks
+    first.behaviour = second.behaviour = breaks
     async with running_router(answer_bytes_max=1000) as router:
-        await router.add_job(first.url)
+        await router.add_job(first.url, second.url, runtime="vllm")
         with pytest.raises(aiohttp.ClientPayloadError):
-            await router.chat()
+            await router.chat(stream=stream)
+        assert len(first.seen) + len(second.seen) == 1
         assert router.request_lines()[0]["outcome"] == "broken"
 
 
