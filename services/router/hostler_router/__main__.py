@@ -4,9 +4,7 @@ Reads the settings, builds the adapters, and leaves the rest to the chassis. Sev
 worker this process only looks after them (`workers`).
 """
 
-import gc
 import random
-from typing import Final
 
 from hostler_kit.secret_key import require_secret_key
 from hostler_kit.service import Chassis, run_service
@@ -14,9 +12,6 @@ from hostler_kit.settings import PlatformSettings
 from hostler_router.settings import RouterSettings
 from hostler_router.worker_link import Report, upward
 from hostler_router.workers import run_workers, worker_count
-
-_COLLECT_AFTER: Final = (20_000, 20, 50)
-"""Allocations, and then collections of the younger generation, between two collections."""
 
 
 def main() -> None:
@@ -35,6 +30,7 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
     from hostler_kit.logs import json_stream
     from hostler_kit.valkey import open_valkey, valkey_url
     from hostler_router.limits_store import ROUND_TRIP_SECONDS_MAX
+    from hostler_router.memory import settle_memory
     from hostler_router.service import Router, Surroundings
     from hostler_router.tracing import open_tracer
 
@@ -66,9 +62,7 @@ def _run_router(platform: PlatformSettings, settings: RouterSettings) -> None:
         chassis.on_stop("router", router.stop)
         await router.start(chassis.spawn)
         resync(chassis, bus, platform, jobs=router.jobs, keys=router.keys)
-        # What was made so far stays for good, and what a request makes goes with it: the collector need not look so often.
-        gc.freeze()
-        gc.set_threshold(*_COLLECT_AFTER)
+        settle_memory()
         if parent is not None:
             parent.tell(Report(chassis.ops_port, serves=True))
 
