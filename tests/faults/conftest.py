@@ -1,4 +1,4 @@
-"""One stack for the tests of single faults. A storm brings up its own."""
+"""One stack for the tests of single faults, and one Valkey each. A storm brings up its own stack."""
 
 import time
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from tests.e2e.conftest import Stack
 from tests.faults.facts import Notebook, Request, read_facts
 from tests.faults.hands import Addresses, Hands, body_of
 from tests.faults.stream import StreamReader
+from tests.support.valkey_server import ValkeyServer
 
 _START_SECONDS = 60.0
 
@@ -67,3 +68,12 @@ def site(running_stack: Stack, tmp_path: Path) -> Iterator[Site]:
     )
     yield site
     site.notebook.close()
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
+    server = ValkeyServer(tmp_path)
+    server.start()
+    yield server
+    server.thaw()
+    server.remove()

@@ -5,7 +5,7 @@ Callers with much room see no error and hardly a delay; one with little room get
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from hostler_domain.api_keys import make_key
 from hostler_domain.limits import Limits
 from tests.faults.callers import Callers, End, Heard
 from tests.faults.router_site import RouterSite, router_site
+from tests.faults.valkey_faults import heal, hit
 from tests.support.valkey_server import ValkeyServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -27,15 +28,6 @@ CALLERS_PER_ROUTER = 3
 ADDED_P99_SECONDS = 0.05
 BUSY_MACHINE = 3
 """How many times its figure the delay may be on a machine that does other things meanwhile; what was seen is printed."""
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(tmp_path)
-    server.start()
-    yield server
-    server.thaw()
-    server.remove()
 
 
 @pytest.fixture
@@ -76,25 +68,6 @@ class Load:
 def p99(heard: list[Heard], begin: float, end: float) -> float:
     seconds = sorted(each.seconds for each in heard if begin <= each.began < end)
     return seconds[len(seconds) * 99 // 100]
-
-
-def hit(valkey: ValkeyServer, fault: str) -> None:
-    match fault:
-        case "killed":
-            valkey.kill()
-        case "frozen":
-            valkey.freeze()
-        case _:
-            with valkey.client() as client:
-                client.flushall()
-
-
-def heal(valkey: ValkeyServer, fault: str) -> None:
-    match fault:
-        case "killed":
-            valkey.start()
-        case "frozen":
-            valkey.thaw()
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen", "emptied"])

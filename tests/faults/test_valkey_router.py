@@ -5,10 +5,9 @@ These hold the limiter to the product's own figures: 5 ms for Valkey, decisions 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from hostler_domain.limits import Limits
 from hostler_router.limit_rules import Lease
 from hostler_router.limits import Limiter
 from hostler_router.limits_store import ROUND_TRIP_SECONDS_MAX
+from tests.faults.valkey_faults import heal, hit
 from tests.support.eventually import eventually
 from tests.support.limits import KEY, PROJECT, limiter_on, store_on
 from tests.support.tcp_proxy import tcp_proxy
@@ -26,15 +26,6 @@ DECISION_P99_SECONDS = 0.05
 LIMIT = 100
 LIMITS = Limits(requests_per_minute=LIMIT)
 SLOTS = f"hostler:limits:{{{PROJECT}}}:key:{KEY}:slots"
-
-
-@pytest.fixture
-def valkey(tmp_path: Path) -> Iterator[ValkeyServer]:
-    server = ValkeyServer(tmp_path)
-    server.start()
-    yield server
-    server.thaw()
-    server.remove()
 
 
 @asynccontextmanager
@@ -69,25 +60,6 @@ class Decisions:
     @property
     def p99_seconds(self) -> float:
         return sorted(self.seconds)[len(self.seconds) * 99 // 100]
-
-
-def hit(valkey: ValkeyServer, fault: str) -> None:
-    match fault:
-        case "killed":
-            valkey.kill()
-        case "frozen":
-            valkey.freeze()
-        case _:
-            with valkey.client() as client:
-                client.flushall()
-
-
-def heal(valkey: ValkeyServer, fault: str) -> None:
-    match fault:
-        case "killed":
-            valkey.start()
-        case "frozen":
-            valkey.thaw()
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
