@@ -244,7 +244,7 @@ def main() -> None:
     load.need_wrk()
     files = allow_many_files()
     # A proxy has two connections for each stream.
-    streams = min(options.streams, (files - 500) // 2)
+    streams = min(options.streams, (files - 2_000) // 2)
     if streams < options.streams:
         print(f"only {files} files may be open here, so W4 has {streams} streams")
     plan = Plan(
