@@ -20,6 +20,7 @@ from hostler_cli.deploy import deploy
 from hostler_cli.events import events_app
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
+from hostler_cli.job_replicas import scale
 from hostler_cli.jobs import jobs_app
 from hostler_cli.keys import keys_app
 from hostler_cli.logs import logs
@@ -112,6 +113,7 @@ app.command()(audit)
 app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)
+app.command()(scale)
 app.command()(logs)
 app.command()(metrics)
 stack_commands.register(app)

@@ -63,6 +63,7 @@ from hostler_client.new_job import (
     NewServing,
     NewTarget,
     NewTimeouts,
+    NewWindow,
 )
 from hostler_client.retrying import RetryPolicy
 from hostler_client.scaling_models import Advice, Proposal, ScalingDecision, ShadowDecision
@@ -126,6 +127,7 @@ __all__ = [
     "NewServing",
     "NewTarget",
     "NewTimeouts",
+    "NewWindow",
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",

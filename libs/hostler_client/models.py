@@ -24,6 +24,23 @@ class ScalingTarget(_Answer):
     percentage: int = 100
 
 
+class ScheduledBounds(_Answer):
+    """A window of time in which narrower bounds hold."""
+
+    start: str
+    duration_seconds: int
+    time_zone: str = "UTC"
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+
+
+class ScaleHold(_Answer):
+    """A number of replicas that the job's owner asked for until a moment; it may be over."""
+
+    replicas: int
+    until: datetime
+
+
 class Scaling(_Answer):
     """Bounds and targets."""
 
@@ -31,6 +48,7 @@ class Scaling(_Answer):
     max_replicas: int
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
+    schedule: tuple[ScheduledBounds, ...] = ()
 
 
 class Routing(_Answer):
@@ -114,6 +132,7 @@ class JobStatus(_Answer):
     desired_replicas: int
     ready_replicas: int = 0
     replicas: tuple[Replica, ...] = ()
+    hold: ScaleHold | None = None
 
     @model_validator(mode="before")
     @classmethod

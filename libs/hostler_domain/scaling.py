@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hostler_domain.errors import FieldError
+from hostler_domain.scheduled_bounds import ScheduledBounds, window_errors
 
 REPLICAS_MAX = 1000
 STABILISATION_WINDOW_SECONDS_MAX = 3600
@@ -57,6 +58,7 @@ class Scaling:
         targets: What to scale against; none means that the count stays where it is put.
         stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
         scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
+        schedule: Windows of time in which narrower bounds hold; where several are open, the highest minimum and the lowest maximum.
     """
 
     min_replicas: int = 1
@@ -66,6 +68,7 @@ class Scaling:
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
     scale_to_zero_after_seconds: int | None = None
+    schedule: tuple[ScheduledBounds, ...] = ()
 
     def clamp(self, replicas: int) -> int:
         """`replicas` brought within the bounds."""
@@ -111,6 +114,9 @@ def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldE
                 "scale_to_zero_after_seconds", "needs min_replicas 0: a job with a minimum stays warm"
             )
     yield from _target_errors(scaling, prefix)
+    yield from window_errors(
+        scaling.schedule, scaling.min_replicas, scaling.max_replicas, f"{prefix}.schedule"
+    )
 
 
 def _target_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:

@@ -14,6 +14,7 @@ from hostler_api.numbers import Number, Priority, Whole
 from hostler_api.request_body import RequestBody
 from hostler_api.requests import Known, TargetRequest, priority_of
 from hostler_api.routing import RoutingPatch, patched_routing
+from hostler_api.schedules import WindowRequest, calendar_errors, windows_of
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS
@@ -30,7 +31,7 @@ Fixed = Annotated[None, BeforeValidator(_refuse), Field(description="Can't be ch
 
 
 class ScalingPatch(RequestBody):
-    """Bounds and targets. `targets` is replaced as a whole."""
+    """Bounds and targets. `targets` and `schedule` are replaced as a whole."""
 
     min_replicas: Whole | None = None
     max_replicas: Whole | None = None
@@ -39,6 +40,7 @@ class ScalingPatch(RequestBody):
     targets: tuple[TargetRequest, ...] | None = None
     stabilisation_window_seconds: Whole | None = None
     scale_to_zero_after_seconds: Whole | None = None
+    schedule: tuple[WindowRequest, ...] | None = Field(default=None, max_length=100)
 
 
 class ServingPatch(RequestBody):
@@ -132,6 +134,7 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         routing=patched_routing(spec.routing, patch.routing) if "routing" in given else spec.routing,
     )
     errors.extend(update_errors(job, patched))
+    errors.extend(calendar_errors(patched.scaling.schedule))
     if errors:
         raise InvalidFields(*errors)
     return patched
@@ -222,6 +225,7 @@ def _scaling(before: Scaling, patch: JobPatch, errors: list[FieldError]) -> Scal
         scale_to_zero_after_seconds=given.scale_to_zero_after_seconds
         if "scale_to_zero_after_seconds" in names
         else before.scale_to_zero_after_seconds,
+        schedule=windows_of(given.schedule or ()) if "schedule" in names else before.schedule,
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr
 from hostler_api.numbers import Flag, Number, Priority, Whole
 from hostler_api.request_body import RequestBody
 from hostler_api.routing import RoutingRequest, routing_of
+from hostler_api.schedules import WindowRequest, calendar_errors, windows_of
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.external import EXTERNAL, ExternalServers, base_address
@@ -44,6 +45,9 @@ class ScalingRequest(RequestBody):
     targets: tuple[TargetRequest, ...] = ()
     stabilisation_window_seconds: Whole = 300
     scale_to_zero_after_seconds: Whole | None = None
+    schedule: tuple[WindowRequest, ...] = Field(
+        default=(), max_length=100, description="Windows of time in which narrower bounds hold."
+    )
 
 
 class ServingRequest(RequestBody):
@@ -122,6 +126,11 @@ class ScaleRequest(RequestBody):
     """How many replicas a job shall have."""
 
     replicas: Whole
+    hold_seconds: Whole | None = Field(
+        default=None,
+        examples=[7200],
+        description="For so long its load does not change the number; left out, the load scales it on at once.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +223,7 @@ def job_spec(
         routing=routing_of(request.routing),
     )
     errors.extend(spec_errors(spec, master))
+    errors.extend(calendar_errors(spec.scaling.schedule))
     if errors:
         raise InvalidFields(*errors)
     return spec
@@ -291,6 +301,7 @@ def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
         targets=tuple(targets),
         stabilisation_window_seconds=wanted.stabilisation_window_seconds,
         scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
+        schedule=windows_of(wanted.schedule),
     )
 
 

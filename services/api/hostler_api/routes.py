@@ -189,8 +189,13 @@ async def restart_job(
     responses=ACCEPTED | described(400, 401, 403, 404, 409, 503),
 )
 async def scale_job(request: Request, job: str, body: ScaleRequest, caller: Writer) -> Response:
-    """Have another number of replicas, within the job's bounds. A job with targets is scaled on from there as its load demands."""
-    return _answer(await _service(request).scale(caller, job, body.replicas), 202)
+    """Have another number of replicas, within the job's bounds.
+
+    A job with targets is scaled on from there as its load demands, at once or
+    when `hold_seconds` are over; asking again without them ends a hold.
+    """
+    entry = await _service(request).scale(caller, job, body.replicas, body.hold_seconds)
+    return _answer(entry, 202)
 
 
 @router.get("/jobs/{job}/replicas", responses=described(401, 403, 404))

@@ -176,6 +176,10 @@ async def test_a_job_is_scaled_and_its_replicas_are_listed(site: Site, url: str)
     scaled = await typed(url, "jobs", "scale", "one", "3", "-o", "json")
     assert json.loads(scaled.stdout)["status"]["desired_replicas"] == 3
     assert (await typed(url, "jobs", "scale", "one", "4")).exit_code == ExitCode.USAGE
+    held = await typed(url, "scale", "one", "3", "--for", "2h", "-o", "json")
+    assert json.loads(held.stdout)["status"]["hold"]["replicas"] == 3
+    assert "held      at 3 until " in (await typed(url, "jobs", "get", "one")).stdout
+    assert (await typed(url, "scale", "one", "3", "--for", "soon")).exit_code == ExitCode.USAGE
     table = (await typed(url, "jobs", "replicas", "one")).stdout.splitlines()
     assert [line.split()[:2] for line in table] == [["REPLICA", "STATE"], ["r1", "Ready"]]
     assert (await typed(url, "jobs", "replicas", "one", "-o", "id")).stdout == "r1\n"
