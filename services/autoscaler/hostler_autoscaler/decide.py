@@ -9,8 +9,6 @@ from hostler_autoscaler.policy_state import PolicyState
 from hostler_domain.scaling import Scaling
 
 
-def decide(
-    state: PolicyState, observation: Observation, spec: Scaling
-) -> tuple[PolicyState, Decision]:
+def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple[PolicyState, Decision]:
     """What to remember and what to do; `spec` has the bounds that hold now."""
     return state, Decision(spec.clamp(observation.desired), "as it is")
