@@ -163,7 +163,8 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
         ),
         "autoscaler": Access(
             events=("job.scaled",),
-            streams=(subjects.JOBS, subjects.METRICS),
+            sends=(subjects.DECISIONS_SUBJECTS,),
+            streams=(subjects.JOBS, subjects.METRICS, subjects.DECISIONS),
             buckets=(subjects.BUCKET_AUTOSCALER, _LEASES),
             writes=((subjects.BUCKET_AUTOSCALER, ">"), (_LEASES, "autoscaler")),
         ),

@@ -65,6 +65,7 @@ from hostler_client.new_job import (
     NewTimeouts,
 )
 from hostler_client.retrying import RetryPolicy
+from hostler_client.scaling_models import Advice, Proposal, ScalingDecision, ShadowDecision
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
@@ -83,6 +84,7 @@ from hostler_client.tenancy_models import (
 from hostler_client.waiting import Until
 
 __all__ = [
+    "Advice",
     "ApiError",
     "ApiKey",
     "AsyncHostlerClient",
@@ -129,13 +131,16 @@ __all__ = [
     "PreconditionFailed",
     "Project",
     "ProjectChanges",
+    "Proposal",
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
     "RoutingChanges",
     "Sample",
     "ScalingChanges",
+    "ScalingDecision",
     "ServingChanges",
+    "ShadowDecision",
     "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",

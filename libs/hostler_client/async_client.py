@@ -13,6 +13,7 @@ import httpx2
 
 from hostler_client import dead_letters_api, http_options, jobs_api
 from hostler_client.async_catalogue import AsyncMasters, AsyncProfiles
+from hostler_client.async_scaling import AsyncScalingOfJobs
 from hostler_client.async_tenancy import AsyncAudit, AsyncKeys, AsyncProjects
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
@@ -59,6 +60,7 @@ class AsyncHostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = AsyncJobs(self, self._retry)
+        self.scaling = AsyncScalingOfJobs(self)
         self.dead_letters = AsyncDeadLetters(self)
         self.keys = AsyncKeys(self)
         self.projects = AsyncProjects(self)

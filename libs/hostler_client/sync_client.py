@@ -30,6 +30,7 @@ from hostler_client.models import (
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.sync_catalogue import Masters, Profiles
+from hostler_client.sync_scaling import ScalingOfJobs
 from hostler_client.sync_tenancy import Audit, Keys, Projects
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
@@ -62,6 +63,7 @@ class HostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = Jobs(self, self._retry)
+        self.scaling = ScalingOfJobs(self)
         self.dead_letters = DeadLetters(self)
         self.keys = Keys(self)
         self.projects = Projects(self)

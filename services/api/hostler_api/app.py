@@ -19,6 +19,8 @@ from hostler_api.audit_routes import router as audit_router
 from hostler_api.body_cap import BodyCap
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
+from hostler_api.decisions import DecisionReader
+from hostler_api.decisions import router as decision_router
 from hostler_api.dialects import lyceum
 from hostler_api.dialects.runai import routes as runai
 from hostler_api.events import EventFeed
@@ -118,6 +120,7 @@ class Parts:
     dead_letters: DeadLetters
     catalogues: Catalogues
     history: MetricHistory
+    decisions: DecisionReader
     readiness: Readiness
 
 
@@ -158,6 +161,7 @@ def create_app(
         lyceum.router,
         *runai.ROUTERS,
         metric_router,
+        decision_router,
         key_router,
         project_router,
         record_router,

@@ -12,6 +12,7 @@ from hostler_api.app import Parts
 from hostler_api.audit import AuditLog, RefusedLogins
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
+from hostler_api.decisions import DecisionReader
 from hostler_api.events import EventFeed
 from hostler_api.history.reader import NoHistory
 from hostler_api.history.shapes import MetricHistory
@@ -126,5 +127,6 @@ class Assembly:
             dead_letters=DeadLetters(self._book, self.letters),
             catalogues=catalogues,
             history=history or NoHistory(),
+            decisions=DecisionReader(bus, logger=given.logger),
             readiness=given.readiness,
         )

@@ -1,0 +1,30 @@
+"""How jobs are scaled, for the asynchronous client. Its twin is `sync_scaling`; they differ in the sending alone."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+from hostler_client import scaling_api
+from hostler_client.async_tenancy import AsyncPerformer
+from hostler_client.scaling_models import ScalingDecision
+
+
+class AsyncScalingOfJobs:
+    """Why jobs have their numbers of replicas."""
+
+    def __init__(self, client: AsyncPerformer) -> None:
+        self._client = client
+
+    async def decisions(
+        self, job: str, *, since: datetime | None = None, limit: int | None = None, project: str | None = None
+    ) -> AsyncIterator[ScalingDecision]:
+        """What was decided about a job since then, oldest first, page by page as they are taken; the last hour by default."""
+        after: int | None = None
+        while True:
+            page = await self._client.perform(
+                scaling_api.decisions_page(job, since=since, after=after, limit=limit, project=project)
+            )
+            for each in page.data:
+                yield each
+            if not page.has_more or page.next is None:
+                return
+            after = page.next

@@ -1,0 +1,29 @@
+"""How jobs are scaled, for the blocking client. Its twin is `async_scaling`; they differ in the sending alone."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from hostler_client import scaling_api
+from hostler_client.scaling_models import ScalingDecision
+from hostler_client.sync_tenancy import Performer
+
+
+class ScalingOfJobs:
+    """Why jobs have their numbers of replicas."""
+
+    def __init__(self, client: Performer) -> None:
+        self._client = client
+
+    def decisions(
+        self, job: str, *, since: datetime | None = None, limit: int | None = None, project: str | None = None
+    ) -> Iterator[ScalingDecision]:
+        """What was decided about a job since then, oldest first, page by page as they are taken; the last hour by default."""
+        after: int | None = None
+        while True:
+            page = self._client.perform(
+                scaling_api.decisions_page(job, since=since, after=after, limit=limit, project=project)
+            )
+            yield from page.data
+            if not page.has_more or page.next is None:
+                return
+            after = page.next
