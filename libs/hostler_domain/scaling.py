@@ -26,6 +26,15 @@ class ScalingMetric(StrEnum):
     """95th percentile of the whole request, in milliseconds."""
 
 
+class ScalingMode(StrEnum):
+    """How the targets are meant."""
+
+    TARGET = "target"
+    """The throughput target is a ceiling: a latency target can only add replicas."""
+    SLO = "slo"
+    """The latency target decides: replicas are given as much as they carry within it, at most twice the throughput target."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScalingTarget:
     """One thing to keep to.
@@ -58,6 +67,7 @@ class Scaling:
         targets: What to scale against; none means that the count stays where it is put.
         stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
         scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
+        mode: Whether the throughput or the latency target leads where a job has both.
         schedule: Windows of time in which narrower bounds hold; where several are open, the highest minimum and the lowest maximum.
     """
 
@@ -68,6 +78,7 @@ class Scaling:
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
     scale_to_zero_after_seconds: int | None = None
+    mode: ScalingMode = ScalingMode.TARGET
     schedule: tuple[ScheduledBounds, ...] = ()
 
     def clamp(self, replicas: int) -> int:

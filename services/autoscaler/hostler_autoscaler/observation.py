@@ -17,7 +17,8 @@ class LoadSignals:
         in_flight: Requests under way on replicas now.
         queued: Requests that wait for a replica now, in routers.
         rps_20: As `rps`, of the last 20 s.
-        concurrency: Mean of requests under way and waiting over the last 20 s; None takes the present ones.
+        concurrency: Mean of requests under way and waiting; None takes the present ones.
+        concurrency_20: As `concurrency`, of the last 20 s.
         queue_age_seconds: How long the oldest that waits has waited.
         completions: Requests answered in full.
         p50_ms: Of whole requests.
@@ -36,6 +37,7 @@ class LoadSignals:
     queued: int = 0
     rps_20: float | None = None
     concurrency: float | None = None
+    concurrency_20: float | None = None
     queue_age_seconds: float | None = None
     completions: int = 0
     p50_ms: float | None = None
