@@ -30,6 +30,7 @@ from hostler_cli.metrics import metrics
 from hostler_cli.output import say
 from hostler_cli.profiles import profiles_app
 from hostler_cli.projects import projects_app
+from hostler_cli.simulate import simulate
 from hostler_cli.transcribe import transcribe
 
 _EPILOG = (
@@ -114,6 +115,7 @@ app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)
 app.command()(scale)
+app.command()(simulate)
 app.command()(logs)
 app.command()(metrics)
 stack_commands.register(app)

@@ -66,7 +66,14 @@ from hostler_client.new_job import (
     NewWindow,
 )
 from hostler_client.retrying import RetryPolicy
-from hostler_client.scaling_models import Advice, Proposal, ScalingDecision, ShadowDecision
+from hostler_client.scaling_models import (
+    Advice,
+    Proposal,
+    Replay,
+    ScalingDecision,
+    ShadowDecision,
+    Simulation,
+)
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
@@ -134,6 +141,7 @@ __all__ = [
     "Project",
     "ProjectChanges",
     "Proposal",
+    "Replay",
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
@@ -143,6 +151,7 @@ __all__ = [
     "ScalingDecision",
     "ServingChanges",
     "ShadowDecision",
+    "Simulation",
     "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",

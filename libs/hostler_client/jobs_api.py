@@ -48,6 +48,8 @@ class Call(Generic[ResultT]):
     body: bytes | None = field(default=None, repr=False)
     tag: Callable[[ResultT, Mapping[str, str]], ResultT] | None = None
     """Adds to the value what only the headers of the answer say."""
+    timeout_seconds: float | None = None
+    """How long its answer may take, where that is longer than usual."""
 
     def result(self, reply: "Reply") -> ResultT:
         """The value of a good answer."""

@@ -142,7 +142,7 @@ class HostlerClient:
             params=dict(call.params),
             headers=http_options.headers(call, self.connection.headers),
             content=call.body,
-            timeout=timeout or self._http.timeout,
+            timeout=timeout or http_options.patience(call, self._http.timeout),
         )
 
 

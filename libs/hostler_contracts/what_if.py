@@ -1,6 +1,7 @@
 """The question what a job's recorded traffic would have led to under other settings, which the api asks an autoscaler."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 
 from pydantic import Field
@@ -8,20 +9,27 @@ from pydantic import Field
 from hostler_contracts.envelope import Contract
 from hostler_domain.scaling import Scaling
 
-OWN_POLICY: Final = "hostler"
-POLICIES: Final = (
-    OWN_POLICY,
-    "hpa",
-    "hpa-p95",
-    "knative",
-    "ray",
-    "dstack",
-    "skyserve",
-    "aibrix",
-    "dynamo",
-    "max",
-)
-"""The policy that really decides, other systems' rules as they document them, and all replicas all the time."""
+
+class ReplayPolicy(StrEnum):
+    """What decides in a replay."""
+
+    HOSTLER = "hostler"
+    """The policy that really decides."""
+    HPA = "hpa"
+    """Kubernetes' Horizontal Pod Autoscaler on requests per second; KEDA leaves one to many replicas to it. These and those below follow
+    the rules that the systems document.
+    """
+    HPA_P95 = "hpa-p95"
+    """The same on the 95th percentile of latency as well."""
+    KNATIVE = "knative"
+    RAY = "ray"
+    DSTACK = "dstack"
+    SKYSERVE = "skyserve"
+    AIBRIX = "aibrix"
+    DYNAMO = "dynamo"
+    MAX = "max"
+    """All replicas all the time: what could be attained at most."""
+
 
 BACK_SECONDS_MAX: Final = 3 * 24 * 3600
 SIMULATION_SECONDS_MAX: Final = 90.0
@@ -35,14 +43,14 @@ class SimulationQuestion(Contract):
         project: Of the job.
         job_id: Which one.
         scaling: The settings to try.
-        policy: One of `POLICIES`.
+        policy: What decides.
         back_seconds: How far to look back.
     """
 
     project: str
     job_id: str
     scaling: Scaling
-    policy: str = OWN_POLICY
+    policy: ReplayPolicy = ReplayPolicy.HOSTLER
     back_seconds: float = Field(gt=0, le=BACK_SECONDS_MAX)
 
 

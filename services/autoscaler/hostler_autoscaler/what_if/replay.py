@@ -21,10 +21,10 @@ from hostler_autoscaler.what_if.recorded import Recorded, moments_of, recorded, 
 from hostler_contracts.decisions import DecisionRecord
 from hostler_contracts.load import LoadWindow
 from hostler_contracts.what_if import (
-    OWN_POLICY,
     EngineTold,
     PointTold,
     RateTold,
+    ReplayPolicy,
     ReplayTold,
     SimulationAnswer,
     SimulationQuestion,
@@ -174,7 +174,7 @@ def _replace_bounds(conditions: Conditions, lowest: int, highest: int, initial: 
 
 def _policy(question: SimulationQuestion, found: Recorded, initial: int, fit: Fitted) -> Policy | None:
     scaling = question.scaling
-    if question.policy == OWN_POLICY:
+    if question.policy is ReplayPolicy.HOSTLER:
         # It begins with what was known then, as the policy did.
         memory = PolicyState.from_json(found.moments[0].state)
         return RealPolicy(scaling, found.begin, memory, scaling.clamp(initial))

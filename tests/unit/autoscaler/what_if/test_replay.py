@@ -23,7 +23,7 @@ from hostler_autoscaler.what_if.policies import observation_of
 from hostler_autoscaler.what_if.replay import Material, what_if
 from hostler_contracts.decisions import DecisionRecord
 from hostler_contracts.load import LoadWindow
-from hostler_contracts.what_if import OWN_POLICY, POLICIES, SimulationAnswer, SimulationQuestion
+from hostler_contracts.what_if import ReplayPolicy, SimulationAnswer, SimulationQuestion
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
 from hostler_domain.scheduled_bounds import ScheduledBounds
 from tests.support.builders import JOB_ID, NOW
@@ -86,7 +86,7 @@ def asked(
     records: tuple[DecisionRecord, ...] | None = None,
     *,
     scaling: Scaling = SCALING,
-    policy: str = OWN_POLICY,
+    policy: ReplayPolicy = ReplayPolicy.HOSTLER,
     windows: tuple[LoadWindow, ...] = (),
     back_seconds: float = HOURS * 3600 + 60,
     now: datetime = END,
@@ -151,7 +151,7 @@ def test_a_higher_target_takes_fewer_replicas() -> None:
 
 
 def test_another_systems_rule_can_be_tried() -> None:
-    answer = asked(policy="hpa")
+    answer = asked(policy=ReplayPolicy.HPA)
     assert answer.refusal == ""
     assert answer.would is not None
     assert answer.would.changes > 0
@@ -167,7 +167,7 @@ def test_an_answer_fits_into_a_message() -> None:
 
 
 def test_every_policy_that_may_be_named_is_there() -> None:
-    assert set(POLICIES) == {OWN_POLICY, *REFERENCES}
+    assert set(ReplayPolicy) == {ReplayPolicy.HOSTLER, *REFERENCES}
 
 
 def test_without_records_it_says_so() -> None:
@@ -181,7 +181,7 @@ def test_without_answered_requests_it_says_so() -> None:
 
 def test_a_rule_of_requests_per_second_needs_such_a_target() -> None:
     latency = replace(SCALING, targets=SCALING.targets[1:])
-    assert "no such target" in asked(scaling=latency, policy="hpa").refusal
+    assert "no such target" in asked(scaling=latency, policy=ReplayPolicy.HPA).refusal
     assert asked(scaling=latency).refusal == ""
 
 
