@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import ceil
 
 from hostler_autoscaler.advising import advised
+from hostler_autoscaler.backoff import HOLD_SECONDS_MAX
 from hostler_autoscaler.carrying import capacity
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.learning import learned, sensed
@@ -44,6 +45,8 @@ def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple
     state = looked(state, observation, load, now=now)
     state = learned(state, observation, load, now=now)
     scene = _scene(state, observation, load, spec, now)
+    if scene.capacity.learned is not None and scene.capacity.learned.rps != state.rps:
+        state = replace(state, rps=scene.capacity.learned.rps)
     wanted = wants(scene, spec)
     if observation.desired == 0 and spec.min_replicas == 0:
         return asleep(state, scene, spec, wanted)
@@ -97,7 +100,7 @@ def _awake(
     # To zero leads only the idle time.
     floor = max(spec.min_replicas, 1)
     window = _window_seconds(state, scene, spec)
-    horizon = _plain_window(scene, spec) * WINDOW_FACTOR_MAX
+    horizon = max(_plain_window(scene, spec) * WINDOW_FACTOR_MAX, HOLD_SECONDS_MAX if window > 0 else 0.0)
     state = replace(state, peaks=state.peaks.with_need(now, need, horizon_seconds=horizon))
     proposals = [each.proposal for each in wanted]
     raw = replicas_for(need)
@@ -117,8 +120,12 @@ def _awake(
 
     why = top.proposal.sentence if top else "no target to scale against"
     if bounded > desired:
+        severe = any(each.proposal.kind is ProposalKind.BACKLOG for each in wanted)
         backoff = state.backoff.went_up(
-            now, window_seconds=window, cold_start_seconds=scene.cold_start_seconds
+            now,
+            configured=float(spec.stabilisation_window_seconds),
+            cold_start_seconds=scene.cold_start_seconds,
+            severe=severe,
         )
         if extra or bounded == floor:
             # No regret: what was lost or is asked for by the bounds is no load that came back.
@@ -169,7 +176,7 @@ def _plain_window(scene: Scene, spec: Scaling) -> float:
 
 
 def _window_seconds(state: PolicyState, scene: Scene, spec: Scaling) -> float:
-    longer = state.backoff.factor(scene.now) * spec.stabilisation_window_seconds
+    longer = state.backoff.window_seconds(scene.now, float(spec.stabilisation_window_seconds))
     return max(_plain_window(scene, spec), longer)
 
 

@@ -33,6 +33,7 @@ class PolicyState:
         engine: What answers cost.
         shape: What requests are like.
         work: Seconds of audio of a usual request, of a job that listens.
+        rps: What a replica was last counted with by what was learned.
         rates: The last half hour.
         peaks: The needs of the window.
         backoff: What was learned from regrets.
@@ -52,6 +53,7 @@ class PolicyState:
     engine: EngineFit = field(default_factory=EngineFit)
     shape: Shape | None = None
     work: float | None = None
+    rps: float | None = None
     rates: RateHistory = field(default_factory=RateHistory)
     peaks: Peaks = field(default_factory=Peaks)
     backoff: Backoff = field(default_factory=Backoff)
