@@ -16,6 +16,10 @@ LEVEL_SECONDS = 3600.0
 REGRET_COLD_STARTS = 2.0
 
 
+SURGE_LEVEL = 1.0
+"""After a first surge: twice the window, since bursts come in trains."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """How much longer than configured the window is (`2 ** level`), since when, and when the number last went down."""
@@ -27,8 +31,7 @@ class Backoff:
 
     def window_seconds(self, now: float, configured: float) -> float:
         """The window, now."""
-        level = self._left(now)
-        return min(configured * 2**level, max(HOLD_SECONDS_MAX, configured))
+        return min(configured * 2 ** self._left(now), max(HOLD_SECONDS_MAX, configured))
 
     def _left(self, now: float) -> float:
         return max(self.level - (now - self.at) / LEVEL_SECONDS, 0.0)
@@ -37,21 +40,24 @@ class Backoff:
         """After a scale-down."""
         return replace(self, down_at=now, regretted=False)
 
-    def went_up(self, now: float, *, configured: float, cold_start_seconds: float, severe: bool) -> "Backoff":
-        """After a scale-up for load: a regret if it follows soon after a scale-down, once per scale-down.
+    def went_up(self, now: float, *, configured: float, cold_start_seconds: float, surge: bool) -> "Backoff":
+        """After a scale-up for load: a regret if it follows soon after a scale-down, a small one once per scale-down.
 
-        | requests late | since the scale-down                  | level                      |
-        | ------------- | ------------------------------------- | -------------------------- |
-        | no            | within the window and two cold starts | one more, at most two      |
-        | yes           | within an hour                        | up to an hour's hold       |
-        | any           | longer                                | as it was                  |
+        | a surge | since the scale-down                  | level                 |
+        | ------- | ------------------------------------- | --------------------- |
+        | no      | within the window and two cold starts | one more, at most two |
+        | no      | longer                                | as it was             |
+        | yes     | within an hour                        | an hour's hold        |
+        | yes     | longer, or there was none             | at least one          |
         """
-        if self.down_at is None or self.regretted or configured <= 0:
+        if configured <= 0:
             return self
-        since, left = now - self.down_at, self._left(now)
-        if severe and since <= HOLD_SECONDS_MAX:
-            level = max(left, log2(max(HOLD_SECONDS_MAX / configured, 1.0)))
-        elif since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds:
+        left = self._left(now)
+        since = HOLD_SECONDS_MAX + 1 if self.down_at is None else now - self.down_at
+        if surge:
+            hold = log2(max(HOLD_SECONDS_MAX / configured, 1.0))
+            level = max(left, hold if since <= HOLD_SECONDS_MAX else SURGE_LEVEL)
+        elif not self.regretted and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds:
             level = max(left, min(left + 1, MILD_LEVEL_MAX))
         else:
             return self

@@ -36,6 +36,7 @@ class PolicyState:
         rps: What a replica was last counted with by what was learned.
         rates: The last half hour.
         peaks: The needs of the window.
+        lasting: Likewise without backlogs, for as long as a surge is remembered.
         backoff: What was learned from regrets.
         bursts: Bursts that ended before a replica asked for them served, how many replicas they wanted, and when the last was.
         advised: Which advice holds, so that it does not come and go.
@@ -56,6 +57,7 @@ class PolicyState:
     rps: float | None = None
     rates: RateHistory = field(default_factory=RateHistory)
     peaks: Peaks = field(default_factory=Peaks)
+    lasting: Peaks = field(default_factory=Peaks)
     backoff: Backoff = field(default_factory=Backoff)
     bursts: tuple[float, float, float] = (0.0, 0.0, 0.0)
     advised: tuple[str, ...] = ()
