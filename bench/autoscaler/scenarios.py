@@ -97,7 +97,7 @@ _RECIPES: dict[str, _Recipe] = {
     ),
     "step": _Recipe(
         _content,
-        _made(4, 9, lambda c: synthetic.step(3 * c, 9 * c, 1.2 * HOUR, 2.7 * HOUR), 1),
+        _made(4, 8, lambda c: synthetic.step(3 * c, 8 * c, 1.2 * HOUR, 2.7 * HOUR), 1),
         MEDIUM,
         30_000,
         16,
@@ -110,11 +110,15 @@ _RECIPES: dict[str, _Recipe] = {
         16,
     ),
     "on-off": _Recipe(
-        _content, _made(5, 8, lambda c: synthetic.on_off(2.5 * c, 7.5 * c, 2400.0), 3), MEDIUM, 30_000, 16
+        _content, _made(6, 7, lambda c: synthetic.on_off(3 * c, 7 * c, 2 * HOUR), 3), MEDIUM, 30_000, 16
     ),
     "flat": _Recipe(_content, _made(5, 6, lambda c: lambda _: 5.6 * c, 4), MEDIUM, 30_000, 12),
     "bursts": _Recipe(
-        _content, _made(4, 9, lambda c: synthetic.bursts(4 * c, 8 * c, 1800.0, 150.0), 5), FAST, 15_000, 16
+        _content,
+        _made(4, 7, lambda c: synthetic.bursts(4.6 * c, 6.8 * c, 2400.0, 120.0), 5),
+        FAST,
+        15_000,
+        16,
     ),
     "diurnal": _Recipe(
         _content,
@@ -132,7 +136,7 @@ _RECIPES: dict[str, _Recipe] = {
     ),
     "small": _Recipe(
         _content,
-        _made(8, 2, lambda c: synthetic.diurnal(0.2 * c, 1.9 * c, seed=9, noise=0.15), 9),
+        _made(24, 3, lambda c: synthetic.diurnal(0.3 * c, 2.7 * c, seed=9, noise=0.2), 9),
         MEDIUM,
         30_000,
         6,

@@ -48,10 +48,7 @@ def ramp(low: float, high: float, up: tuple[float, float], down: tuple[float, fl
     """From low to high and back, evenly."""
 
     def rate(at: float) -> float:
-        if at < down[0]:
-            share = (at - up[0]) / (up[1] - up[0])
-        else:
-            share = (down[1] - at) / (down[1] - down[0])
+        share = min((at - up[0]) / (up[1] - up[0]), (down[1] - at) / (down[1] - down[0]))
         return low + (high - low) * min(1.0, max(0.0, share))
 
     return rate

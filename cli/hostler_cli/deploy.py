@@ -72,6 +72,13 @@ def deploy(
             min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
         ),
     ] = None,
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="target: the target rate is a ceiling. slo: replicas are given as much as they carry within the target latency.",
+        ),
+    ] = None,
     schedule: schedule_options.Schedule = None,
     root_disk_gb: Annotated[
         int | None,
@@ -215,6 +222,7 @@ def deploy(
             activation_replicas=activation_replicas,
             stabilisation_window_seconds=stabilisation,
             scale_to_zero_after_seconds=scale_to_zero_after,
+            mode=scaling_mode,
             schedule=tuple(NewWindow.model_validate(each) for each in windows) if windows else None,
         ),
         target_rps=target_rps,

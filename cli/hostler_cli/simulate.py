@@ -42,8 +42,9 @@ def simulate(
         int | None,
         typer.Option(metavar="SECONDS", help="A scale-down follows the highest need of this window."),
     ] = None,
-    mode: Annotated[
-        str | None, typer.Option(help="target or slo: which target leads where a job has both.")
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(metavar="MODE", help="target or slo: which target leads where a job has both."),
     ] = None,
     project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
     output: DataOutput = DataFormat.TABLE,
@@ -55,7 +56,7 @@ def simulate(
         "min_replicas": min_replicas,
         "max_replicas": max_replicas,
         "stabilisation_window_seconds": stabilisation,
-        "mode": mode,
+        "mode": scaling_mode,
     }
     changes = {name: value for name, value in given.items() if value is not None}
     seconds = int(span(since).total_seconds())

@@ -48,6 +48,7 @@ class Scaling(_Answer):
     max_replicas: int
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
+    mode: str = "target"
     schedule: tuple[ScheduledBounds, ...] = ()
 
 

@@ -38,6 +38,7 @@ class NewScaling(_Request):
     targets: tuple[NewTarget, ...] | None = None
     stabilisation_window_seconds: int | None = None
     scale_to_zero_after_seconds: int | None = None
+    mode: str | None = None
     schedule: tuple[NewWindow, ...] | None = None
 
 

@@ -141,6 +141,8 @@ def _target_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:
             yield FieldError(f"{field}.threshold", f"must be above 0, got {target.threshold:g}")
         if not 1 <= target.percentage <= 100:
             yield FieldError(f"{field}.percentage", f"must be from 1 to 100, got {target.percentage}")
+    if scaling.mode is ScalingMode.SLO and ScalingMetric.LATENCY_P95 not in seen:
+        yield FieldError(f"{prefix}.mode", "slo needs a latency_p95 target")
     if scaling.min_replicas == 0 and seen == {ScalingMetric.LATENCY_P95}:
         yield FieldError(
             f"{prefix}.targets",

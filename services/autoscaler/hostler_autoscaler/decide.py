@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import ceil
 
 from hostler_autoscaler.advising import advised
+from hostler_autoscaler.backoff import HOLD_SECONDS_MAX
 from hostler_autoscaler.carrying import capacity
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.learning import learned, sensed
@@ -29,6 +30,8 @@ SURVIVORS_SHARE = 0.97
 DOWN_SHARE_PER_MINUTE = 0.25
 DOWN_PACE_SECONDS = 60.0
 WINDOW_FACTOR_MAX = 4.0
+SURGE_SHARE = 1.3
+"""Of the ready replicas: a need beyond it came faster than replicas can, so requests will be late."""
 
 
 def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple[PolicyState, Decision]:
@@ -38,12 +41,14 @@ def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple
     load = observation.load
     if isinstance(load, NoData):
         # Needs from before a gap must not vouch for the time in it.
-        lost = replace(state, valid_since=None, peaks=Peaks(), settled_at=None)
+        lost = replace(state, valid_since=None, peaks=Peaks(), lasting=Peaks(), settled_at=None)
         held = Proposal(ProposalKind.HOLD, within, f"hold: {load.reason}")
         return lost, Decision(within, f"held at {within}: {load.reason}", (held,), hold=True)
     state = looked(state, observation, load, now=now)
     state = learned(state, observation, load, now=now)
     scene = _scene(state, observation, load, spec, now)
+    if scene.capacity.learned is not None and scene.capacity.learned.rps != state.rps:
+        state = replace(state, rps=scene.capacity.learned.rps)
     wanted = wants(scene, spec)
     if observation.desired == 0 and spec.min_replicas == 0:
         return asleep(state, scene, spec, wanted)
@@ -93,12 +98,17 @@ def _awake(
     """
     desired, now = scene.observation.desired, scene.now
     need = max((each.need for each in wanted), default=float(desired))
+    lasting = max((each.need for each in wanted if each.proposal.kind is not ProposalKind.BACKLOG), default=need)
     top = max(wanted, key=lambda each: each.need, default=None)
     # To zero leads only the idle time.
     floor = max(spec.min_replicas, 1)
     window = _window_seconds(state, scene, spec)
-    horizon = _plain_window(scene, spec) * WINDOW_FACTOR_MAX
-    state = replace(state, peaks=state.peaks.with_need(now, need, horizon_seconds=horizon))
+    plain = _plain_window(scene, spec)
+    state = replace(
+        state,
+        peaks=state.peaks.with_need(now, need, horizon_seconds=plain),
+        lasting=state.lasting.with_need(now, lasting, horizon_seconds=max(plain, HOLD_SECONDS_MAX) if plain else 0.0),
+    )
     proposals = [each.proposal for each in wanted]
     raw = replicas_for(need)
     # Those that will not come count for nothing; one more is asked for in the place of each.
@@ -117,8 +127,12 @@ def _awake(
 
     why = top.proposal.sentence if top else "no target to scale against"
     if bounded > desired:
+        surge = need > SURGE_SHARE * max(scene.observation.ready, 1) and scene.observation.ready > 0
         backoff = state.backoff.went_up(
-            now, window_seconds=window, cold_start_seconds=scene.cold_start_seconds
+            now,
+            configured=float(spec.stabilisation_window_seconds),
+            cold_start_seconds=scene.cold_start_seconds,
+            surge=surge,
         )
         if extra or bounded == floor:
             # No regret: what was lost or is asked for by the bounds is no load that came back.
@@ -144,7 +158,7 @@ def _down(state, scene, spec, bounded, extra, window, answer):
             f"there are {valid_seconds:.0f} s of good news, not yet {spec.stabilisation_window_seconds} s",
             hold=True,
         )
-    peak = state.peaks.highest(now - window)
+    peak = max(state.peaks.highest(now - _plain_window(scene, spec)), state.lasting.highest(now - window))
     carried = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
     carried = min(max(carried, bounded, spec.min_replicas, 1), spec.max_replicas)
     if carried >= desired:
@@ -169,12 +183,12 @@ def _plain_window(scene: Scene, spec: Scaling) -> float:
 
 
 def _window_seconds(state: PolicyState, scene: Scene, spec: Scaling) -> float:
-    longer = state.backoff.factor(scene.now) * spec.stabilisation_window_seconds
+    longer = state.backoff.window_seconds(scene.now, float(spec.stabilisation_window_seconds))
     return max(_plain_window(scene, spec), longer)
 
 
 def _slept(state: PolicyState, scene: Scene, spec: Scaling) -> tuple[PolicyState, Decision]:
     quiet = f"no request for {idle_seconds(spec)} s"
-    slept = replace(state, slept_at=scene.now, peaks=Peaks(), settled_at=None)
+    slept = replace(state, slept_at=scene.now, peaks=Peaks(), lasting=Peaks(), settled_at=None)
     told = Proposal(ProposalKind.IDLE, 0, f"idle: {quiet}")
     return slept, Decision(0, f"asleep: {quiet}", (told,))

@@ -10,6 +10,7 @@ MINUTES_KEPT = 30
 TREND_MINUTES = 12
 """Shorter, and noise is a trend; longer, and the turn of the tide is missed."""
 TREND_MINUTES_MIN = 5
+NOISE_MINUTES_MIN = 4
 TREND_ERRORS = 2.0
 """Only the part of a slope beyond two standard errors counts: the rest may be chance."""
 TREND_SHARE = 0.7
@@ -33,15 +34,16 @@ class RateHistory:
         since = now - self.ended_at
         if since < 60:
             return self
-        brief = float(f"{rate:.4g}")
         if since > GAP_SECONDS_MAX:
-            return RateHistory((brief,), round(now, 1))
+            # The first minute is not over yet.
+            return RateHistory((), round(now, 1))
+        brief = float(f"{rate:.4g}")
         return RateHistory((*self.minutes, brief)[-MINUTES_KEPT:], round(now, 1))
 
     def noise(self) -> float:
         """Standard deviation of a minute's rate about its course, from the steps between minutes; so a trend is no noise."""
         recent = self.minutes[-TREND_MINUTES - 3 :]
-        if len(recent) < 3:
+        if len(recent) < NOISE_MINUTES_MIN:
             return 0.0
         steps = [(later - earlier) ** 2 for earlier, later in zip(recent, recent[1:], strict=False)]
         return math.sqrt(sum(steps) / len(steps) / 2)

@@ -7,9 +7,9 @@ percentile; it tells what share of the requests ends in time at any speed.
 import math
 from dataclasses import dataclass
 
-MEMORY_COMPLETIONS = 600.0
+MEMORY_COMPLETIONS = 2000.0
 """Requests that a mean remembers: a percentile of fewer is chance."""
-MEMORY_SECONDS = 600.0
+MEMORY_SECONDS = 1800.0
 """And no longer than this, so that it follows answers that become longer."""
 SPREAD_MIN = 0.1
 """Of the logarithm; a median equal to the 95th percentile is a matter of few requests."""

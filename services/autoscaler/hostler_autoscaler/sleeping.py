@@ -16,7 +16,7 @@ GAP_SECONDS = 60.0
 def looked(state: PolicyState, observation: Observation, load: LoadSignals, *, now: float) -> PolicyState:
     """The state after a look at good news; one that comes late begins anew."""
     if state.observed_at is None or now - state.observed_at > GAP_SECONDS or state.valid_since is None:
-        state = replace(state, peaks=Peaks(), valid_since=now, settled_at=None, observed_at=None)
+        state = replace(state, peaks=Peaks(), lasting=Peaks(), valid_since=now, settled_at=None, observed_at=None)
     # A job that is waking up is not idle, however long its weights take to load.
     waking = observation.desired > 0 and observation.ready == 0
     active_at = now if waking else _active_at(load, now)
@@ -58,7 +58,7 @@ def asleep(
     need = max((each.need for each in wanted), default=0.0)
     replicas = spec.clamp(max(spec.activation_replicas, replicas_for(need), 1))
     peaks = Peaks().with_need(scene.now, replicas, horizon_seconds=float(spec.stabilisation_window_seconds))
-    woken = replace(state, slept_at=None, active_at=scene.now, peaks=peaks, settled_at=None)
+    woken = replace(state, slept_at=None, active_at=scene.now, peaks=peaks, lasting=Peaks(), settled_at=None)
     told = Proposal(ProposalKind.WAKE, replicas, f"wake: {scene.load.queued} requests wait")
     return woken, Decision(
         replicas, f"awake with {replicas}: a request came", (told, *(each.proposal for each in wanted))
