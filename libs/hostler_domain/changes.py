@@ -36,12 +36,16 @@ class JobPending:
 
 @dataclass(frozen=True, slots=True)
 class JobScaled:
-    """It shall have another number of replicas; `reasons` holds the numbers that led there."""
+    """It shall have another number of replicas; `reasons` holds the numbers that led there.
+
+    `policy_state` is what the autoscaler's policy remembered then, as its own small JSON; None where somebody scaled by hand.
+    """
 
     at: datetime
     previous_replicas: int
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

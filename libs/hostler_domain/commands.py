@@ -50,11 +50,12 @@ class FinishDelete:
 
 @dataclass(frozen=True, slots=True)
 class ScaleJob:
-    """Have another number of replicas, within the job's bounds."""
+    """Have another number of replicas, within the job's bounds; `policy_state` is what the autoscaler remembers with it."""
 
     at: datetime
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,4 +119,5 @@ def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:
         )
     if wanted == job.status.desired_replicas:
         return ()
-    return (JobScaled(command.at, job.status.desired_replicas, wanted, command.reasons),)
+    before = job.status.desired_replicas
+    return (JobScaled(command.at, before, wanted, command.reasons, command.policy_state),)

@@ -189,6 +189,11 @@ SPECIAL: list[tuple[str, list[Change], Change]] = [
     ),
     ("job.created.v1.workspace.json", [], replace(MADE, spec=WORKSPACE)),
     (
+        "job.scaled.v1.remembered.json",
+        [MADE, PLACED, READY],
+        JobScaled(at(9), 1, 2, ("up from 1 to 2",), '{"valid_since":1.5,"peaks":{"entries":[[1.5,2.0]]}}'),
+    ),
+    (
         "replica.draining.v1.preempted.json",
         [MADE, PLACED, READY],
         ReplicaDraining(at(21), "r1", ReplicaReason.PREEMPTED, "job-above"),
