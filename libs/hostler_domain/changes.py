@@ -43,6 +43,7 @@ class JobScaled:
         previous_replicas: How many it should have before.
         desired_replicas: How many from now on.
         reasons: The numbers that led there.
+        policy_state: What the autoscaler's policy remembered then, as its own small JSON; None where somebody scaled by hand.
         hold: Until when nothing but its owner changes the number; None lets its load change it.
     """
 
@@ -50,6 +51,7 @@ class JobScaled:
     previous_replicas: int
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
     hold: ScaleHold | None = None
 
 

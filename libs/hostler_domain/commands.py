@@ -59,6 +59,7 @@ class ScaleJob:
         at: When it was asked for or decided.
         desired_replicas: The number.
         reasons: Why, in words with the numbers.
+        policy_state: What the autoscaler remembers with it; None of somebody who scales by hand.
         hold_until: The number shall stay until then, whatever the load is; None asks for no hold.
         by_owner: Whether the job's owner asks, who ends an earlier hold by that; whoever follows the load ends none.
     """
@@ -66,6 +67,7 @@ class ScaleJob:
     at: datetime
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
     hold_until: datetime | None = None
     by_owner: bool = False
 
@@ -150,4 +152,5 @@ def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:
         hold = ScaleHold(wanted, command.hold_until)
     if wanted == job.status.desired_replicas and hold == job.status.held(command.at):
         return ()
-    return (JobScaled(command.at, job.status.desired_replicas, wanted, command.reasons, hold),)
+    before = job.status.desired_replicas
+    return (JobScaled(command.at, before, wanted, command.reasons, command.policy_state, hold),)

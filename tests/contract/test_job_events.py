@@ -199,7 +199,12 @@ SPECIAL: list[tuple[str, list[Change], Change]] = [
     (
         "job.scaled.v1.held.json",
         [MADE, PLACED, READY],
-        JobScaled(at(9), 1, 2, ("asked for by the API key key-1",), ScaleHold(2, at(7200))),
+        JobScaled(at(9), 1, 2, ("asked for by the API key key-1",), hold=ScaleHold(2, at(7200))),
+    ),
+    (
+        "job.scaled.v1.remembered.json",
+        [MADE, PLACED, READY],
+        JobScaled(at(9), 1, 2, ("up from 1 to 2",), '{"valid_since":1.5,"peaks":{"entries":[[1.5,2.0]]}}'),
     ),
     (
         "replica.draining.v1.preempted.json",

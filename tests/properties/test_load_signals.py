@@ -78,6 +78,7 @@ def _rounded(load: LoadSignals | NoData) -> LoadSignals | NoData:
         rps=round(load.rps, 6),
         rps_20=None if load.rps_20 is None else round(load.rps_20, 6),
         concurrency=None if load.concurrency is None else round(load.concurrency, 6),
+        concurrency_20=None if load.concurrency_20 is None else round(load.concurrency_20, 6),
         kv_utilisation=None if load.kv_utilisation is None else round(load.kv_utilisation, 6),
         seconds_covered=round(load.seconds_covered, 6),
     )

@@ -70,52 +70,53 @@ def observe(
     return present
 
 
-def stale_after(slices: Iterable[Slice]) -> float:
-    """Seconds without a report after which a router counts as silent, by the longest period there is.
+def patience(slices: Iterable[Slice]) -> dict[str, float]:
+    """Seconds without a report after which each router counts as silent, by its longest period.
 
     A short period is no sign of short ones: routers report at once when a request comes for a job that sleeps.
     """
-    longest = max((each.end - each.begin for each in slices), default=0.0)
-    return min(max(STALE_SECONDS, STALE_PERIODS * longest), STALE_SECONDS_MAX)
+    found: dict[str, float] = {}
+    for each in slices:
+        stale_seconds = min(max(STALE_SECONDS, STALE_PERIODS * (each.end - each.begin)), STALE_SECONDS_MAX)
+        found[each.router] = max(found.get(each.router, 0.0), stale_seconds)
+    return found
 
 
 def silent_since(slices: Collection[Slice], heard: Mapping[str, Heard], *, at: float) -> frozenset[float]:
     """When routers that had requests of the job were heard of last, of those that are silent and did not leave."""
-    stale_seconds = stale_after(slices)
-    since = {
-        router: known.last_at
-        for router, known in heard.items()
-        if not known.left and at - known.last_at > stale_seconds
+    late = {
+        router for router, known in heard.items() if not known.left and at - known.last_at > STALE_SECONDS
     }
-    if not since:
+    if not late:
         return frozenset()
-    had_some = {
-        each.router
+    stale_seconds = patience(slices)
+    return frozenset(
+        heard[each.router].last_at
         for each in slices
-        if each.busy and each.router in since and since[each.router] - each.end <= LOOK_BACK_SECONDS
-    }
-    return frozenset(since[router] for router in had_some)
+        if each.router in late
+        and each.busy
+        and heard[each.router].last_at - each.end <= LOOK_BACK_SECONDS
+        and at - heard[each.router].last_at > stale_seconds[each.router]
+    )
 
 
 def _signals(
-    slices: Iterable[Slice], heard: Mapping[str, Heard], *, at: float, listens: bool, then: bool = False
+    slices: Collection[Slice], heard: Mapping[str, Heard], *, at: float, listens: bool, then: bool = False
 ) -> LoadSignals | NoData:
     """The signals at one moment; `then` takes every router to be there that reported shortly before."""
     recent = [each for each in slices if at - LOOK_BACK_SECONDS < each.end <= at]
     if not recent:
         return NoData(f"no load window of the last {LOOK_BACK_SECONDS:g} s")
-    newest_at = max(each.end for each in recent)
-    stale_seconds = stale_after(recent)
-    age_seconds = at - newest_at
-    if age_seconds > stale_seconds:
-        return NoData(f"the newest load window ended {age_seconds:.0f} s ago, over {stale_seconds:g} s")
-
-    newest = _newest(recent)
+    newest, stale_seconds = _newest(recent), patience(slices)
+    newest_at = max(each.end for each in newest.values())
+    age_seconds, longest = at - newest_at, max(stale_seconds[router] for router in newest)
+    if all(at - each.end > stale_seconds[router] for router, each in newest.items()):
+        return NoData(f"the newest load window ended {age_seconds:.0f} s ago, over {longest:g} s")
 
     def stays(router: str) -> bool:
         known = heard.get(router)
         left = newest[router].leaves or (known is not None and known.left and not then)
-        return not left and at - newest[router].end <= stale_seconds
+        return not left and at - newest[router].end <= stale_seconds[router]
 
     standing = [each for router, each in newest.items() if stays(router)]
     came = rates(recent, at=newest_at, staying=stays, amount=_arrivals)
@@ -127,7 +128,8 @@ def _signals(
         in_flight=sum(each.in_flight for each in standing),
         queued=sum(each.queued for each in standing),
         rps_20=mean(came[-2:]),
-        concurrency=_concurrency(recent, newest, standing, newest_at),
+        concurrency=_concurrency(recent, newest, standing, newest_at - LOOK_BACK_SECONDS),
+        concurrency_20=_concurrency(recent, newest, standing, newest_at - RECENT_SECONDS),
         queue_age_seconds=max(
             (each.queue_age_seconds for each in standing if each.queue_age_seconds is not None), default=None
         ),
@@ -152,6 +154,7 @@ def _no_less(present: LoadSignals, before: LoadSignals) -> LoadSignals:
         in_flight=max(present.in_flight, before.in_flight),
         rps_20=_largest(present.rps_20, before.rps),
         concurrency=_largest(present.concurrency, before.concurrency),
+        concurrency_20=_largest(present.concurrency_20, before.concurrency),
         audio_seconds_per_second=_largest(present.audio_seconds_per_second, before.audio_seconds_per_second),
         # As idle as it was then: nobody can say that it is more so now.
         idle_seconds=min(
@@ -173,19 +176,19 @@ def _newest(slices: Iterable[Slice]) -> dict[str, Slice]:
     newest: dict[str, Slice] = {}
     for each in slices:
         known = newest.get(each.router)
-        if known is None or (each.end, each.begin) > (known.end, known.begin):
+        if known is None or (each.end, each.started_at) > (known.end, known.started_at):
             newest[each.router] = each
     return newest
 
 
 def _concurrency(
-    slices: Iterable[Slice], newest: Mapping[str, Slice], standing: Collection[Slice], newest_at: float
+    slices: Iterable[Slice], newest: Mapping[str, Slice], standing: Collection[Slice], since: float
 ) -> float:
-    """Mean of what was under way and waiting at the ends of the latest periods, of each router that is there, added up."""
+    """Mean of what was under way and waiting at the ends of the periods since then, of each router that is there, added up."""
     there = {each.router for each in standing}
     sums: dict[str, list[float]] = {}
     for each in slices:
-        if each.router in there and each.end > newest_at - RECENT_SECONDS:
+        if each.router in there and each.end > since:
             seconds = each.end - each.begin
             of_router = sums.setdefault(each.router, [0.0, 0.0])
             of_router[0] += each.outstanding * seconds

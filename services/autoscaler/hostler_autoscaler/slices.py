@@ -17,6 +17,7 @@ class Slice:
         router: Which router.
         begin: Of the period, in seconds since 1970.
         end: Likewise.
+        started_at: Begin by the router's own clock; differs only where that is ahead.
         arrivals: Requests that came.
         rejected: Of them, those turned away.
         in_flight: Requests under way on replicas at the end.
@@ -34,6 +35,7 @@ class Slice:
     router: str
     begin: float
     end: float
+    started_at: float
     arrivals: int
     rejected: int
     in_flight: int
@@ -65,12 +67,13 @@ def slice_of(window: LoadWindow, *, latest: float) -> Slice:
         window: As it came.
         latest: A period that ended after this moment, by the clock of a router that is ahead, is taken to have ended then.
     """
-    begin = window.started_at.timestamp()
-    end = min(begin + window.seconds, latest)
+    started_at = window.started_at.timestamp()
+    end = min(started_at + window.seconds, latest)
     return Slice(
         router=window.router,
         begin=end - window.seconds,
         end=end,
+        started_at=started_at,
         arrivals=window.arrivals,
         rejected=window.rejected,
         in_flight=window.in_flight,

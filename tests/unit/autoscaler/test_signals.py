@@ -97,14 +97,15 @@ def test_in_flight_and_waiting_are_what_the_newest_window_of_each_router_says() 
     assert load.queue_age_seconds == 4.0
 
 
-def test_concurrency_is_the_mean_of_the_last_twenty_seconds() -> None:
+def test_concurrency_is_the_mean_of_the_last_minute_and_of_its_last_twenty_seconds() -> None:
     load = seen(
         *every(0, 40, in_flight=90),
         *every(40, 50, in_flight=2, queued=2),
         *every(50, 60, in_flight=6),
         *every(0, 60, in_flight=1, router="router-2"),
     )
-    assert load.concurrency == pytest.approx(6.0)
+    assert load.concurrency_20 == pytest.approx(6.0)
+    assert load.concurrency == pytest.approx((90 * 40 + 4 * 10 + 6 * 10) / 60 + 1)
 
 
 def test_memory_is_the_mean_over_replicas_of_what_each_said_last() -> None:

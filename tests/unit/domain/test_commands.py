@@ -150,13 +150,13 @@ HELD = ScaleHold(2, UNTIL)
 
 
 def held_job() -> Job:
-    return evolve(running_job(), JobScaled(at(8), 1, 2, (), HELD))
+    return evolve(running_job(), JobScaled(at(8), 1, 2, (), hold=HELD))
 
 
 def test_a_number_can_be_held_for_a_while() -> None:
     command = ScaleJob(at(9), 2, ("asked for",), hold_until=UNTIL, by_owner=True)
     (change,) = decide(running_job(), command)
-    assert change == JobScaled(at(9), 1, 2, ("asked for",), HELD)
+    assert change == JobScaled(at(9), 1, 2, ("asked for",), hold=HELD)
     job = evolve(running_job(), change)
     assert job.status.held(at(10)) == HELD
     assert job.status.held(UNTIL) is None
@@ -165,21 +165,21 @@ def test_a_number_can_be_held_for_a_while() -> None:
 
 def test_the_number_that_there_is_can_be_held_too() -> None:
     command = ScaleJob(at(9), 1, (), hold_until=UNTIL, by_owner=True)
-    assert decide(running_job(), command) == (JobScaled(at(9), 1, 1, (), ScaleHold(1, UNTIL)),)
+    assert decide(running_job(), command) == (JobScaled(at(9), 1, 1, (), hold=ScaleHold(1, UNTIL)),)
 
 
 def test_the_owner_ends_a_hold_by_scaling_without_one() -> None:
-    assert decide(held_job(), ScaleJob(at(9), 2, (), by_owner=True)) == (JobScaled(at(9), 2, 2, (), None),)
+    assert decide(held_job(), ScaleJob(at(9), 2, (), by_owner=True)) == (JobScaled(at(9), 2, 2, ()),)
 
 
 def test_whoever_follows_the_load_ends_no_hold() -> None:
-    assert decide(held_job(), ScaleJob(at(9), 3, ())) == (JobScaled(at(9), 2, 3, (), HELD),)
+    assert decide(held_job(), ScaleJob(at(9), 3, ())) == (JobScaled(at(9), 2, 3, (), hold=HELD),)
     assert decide(held_job(), ScaleJob(at(9), 2, ())) == ()
 
 
 def test_a_hold_that_is_over_is_forgotten_with_the_next_change() -> None:
     late = at(7300)
-    assert decide(held_job(), ScaleJob(late, 3, ())) == (JobScaled(late, 2, 3, (), None),)
+    assert decide(held_job(), ScaleJob(late, 3, ())) == (JobScaled(late, 2, 3, ()),)
     assert decide(held_job(), ScaleJob(late, 2, ())) == ()
 
 
