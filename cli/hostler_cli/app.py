@@ -30,6 +30,7 @@ from hostler_cli.metrics import metrics
 from hostler_cli.output import say
 from hostler_cli.profiles import profiles_app
 from hostler_cli.projects import projects_app
+from hostler_cli.shadow import shadow_app
 from hostler_cli.simulate import simulate
 from hostler_cli.transcribe import transcribe
 
@@ -110,6 +111,7 @@ app.add_typer(projects_app, name="projects")
 app.add_typer(masters_app, name="masters")
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(contexts_app, name="context")
+app.add_typer(shadow_app, name="shadow")
 app.command()(audit)
 app.command()(chat)
 app.command()(transcribe)

@@ -6,6 +6,7 @@ from datetime import datetime
 from hostler_client import scaling_api
 from hostler_client.async_tenancy import AsyncPerformer
 from hostler_client.job_changes import ScalingChanges
+from hostler_client.models import Job
 from hostler_client.scaling_models import ScalingDecision, Simulation
 
 
@@ -53,3 +54,7 @@ class AsyncScalingOfJobs:
                 project=project,
             )
         )
+
+    async def promote_shadow(self, job: str, *, revision: int | None = None) -> Job:
+        """Let the job be scaled by what its shadow policy goes by; with a revision only if it is still the one that was read."""
+        return await self._client.perform(scaling_api.promote_shadow(job, revision=revision))

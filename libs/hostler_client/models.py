@@ -41,6 +41,14 @@ class ScaleHold(_Answer):
     until: datetime
 
 
+class ShadowScaling(_Answer):
+    """What a second policy goes by, whose decisions are written down and not carried out; None is as the job has it."""
+
+    targets: tuple[ScalingTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: str | None = None
+
+
 class Scaling(_Answer):
     """Bounds and targets."""
 
@@ -50,6 +58,7 @@ class Scaling(_Answer):
     stabilisation_window_seconds: int = 300
     mode: str = "target"
     schedule: tuple[ScheduledBounds, ...] = ()
+    shadow: ShadowScaling | None = None
 
 
 class Routing(_Answer):

@@ -28,6 +28,14 @@ class NewWindow(_Request):
     max_replicas: int | None = None
 
 
+class NewShadow(_Request):
+    """What a second policy goes by, whose decisions are written down and not carried out."""
+
+    targets: tuple[NewTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: str | None = None
+
+
 class NewScaling(_Request):
     """Bounds and targets; what is left out follows from `min_replicas`."""
 
@@ -40,6 +48,7 @@ class NewScaling(_Request):
     scale_to_zero_after_seconds: int | None = None
     mode: str | None = None
     schedule: tuple[NewWindow, ...] | None = None
+    shadow: NewShadow | None = None
 
 
 class NewServing(_Request):

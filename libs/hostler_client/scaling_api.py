@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from hostler_client.job_changes import ScalingChanges
 from hostler_client.jobs_api import Call, given, reader
+from hostler_client.models import Job
 from hostler_client.scaling_models import DecisionPage, Simulation
 
 _SIMULATION_SECONDS = 120.0
@@ -56,6 +57,12 @@ def simulate(
         body=json.dumps({name: value for name, value in fields.items() if value is not None}).encode(),
         timeout_seconds=_SIMULATION_SECONDS,
     )
+
+
+def promote_shadow(job: str, *, revision: int | None = None) -> Call[Job]:
+    """Let a job be scaled by what its shadow goes by."""
+    headers = {} if revision is None else {"If-Match": f'"{revision}"'}
+    return Call("POST", f"{_job_path(job)}/shadow/promote", reader(Job), headers=headers)
 
 
 def _job_path(job: str) -> str:

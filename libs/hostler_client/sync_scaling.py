@@ -5,6 +5,7 @@ from datetime import datetime
 
 from hostler_client import scaling_api
 from hostler_client.job_changes import ScalingChanges
+from hostler_client.models import Job
 from hostler_client.scaling_models import ScalingDecision, Simulation
 from hostler_client.sync_tenancy import Performer
 
@@ -52,3 +53,7 @@ class ScalingOfJobs:
                 project=project,
             )
         )
+
+    def promote_shadow(self, job: str, *, revision: int | None = None) -> Job:
+        """Let the job be scaled by what its shadow policy goes by; with a revision only if it is still the one that was read."""
+        return self._client.perform(scaling_api.promote_shadow(job, revision=revision))

@@ -50,6 +50,7 @@ from hostler_domain.kinds import MACHINE, JobKind
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 from hostler_domain.routing import Balancing, Routing
+from hostler_domain.scaling import ScalingMetric, ScalingMode, ScalingTarget, ShadowScaling
 from hostler_domain.scheduled_bounds import ScheduledBounds
 from tests.support.builders import JOB_ID, MASTER, NOW, at, fold, spec
 
@@ -188,6 +189,13 @@ SCHEDULED = replace(
         schedule=(ScheduledBounds("0 8 * * 1-5", 36000, "Europe/Berlin", min_replicas=2, max_replicas=3),),
     ),
 )
+SHADOWED = replace(
+    MADE.spec,
+    scaling=replace(
+        MADE.spec.scaling,
+        shadow=ShadowScaling((ScalingTarget(ScalingMetric.THROUGHPUT, 5.0),), 60, ScalingMode.TARGET),
+    ),
+)
 SPECIAL: list[tuple[str, list[Change], Change]] = [
     (
         "job.created.v1.routing.json",
@@ -196,6 +204,7 @@ SPECIAL: list[tuple[str, list[Change], Change]] = [
     ),
     ("job.created.v1.workspace.json", [], replace(MADE, spec=WORKSPACE)),
     ("job.created.v1.schedule.json", [], replace(MADE, spec=SCHEDULED)),
+    ("job.created.v1.shadow.json", [], replace(MADE, spec=SHADOWED)),
     (
         "job.scaled.v1.held.json",
         [MADE, PLACED, READY],

@@ -37,6 +37,7 @@ from hostler_api.record_routes import router as record_router
 from hostler_api.records import RecordService
 from hostler_api.route_access import RouteAccess, is_for_admins, route_table
 from hostler_api.routes import router
+from hostler_api.shadows import router as shadow_router
 from hostler_api.simulations import Simulations
 from hostler_api.simulations import router as simulation_router
 from hostler_api.usage import UsageTotals
@@ -166,6 +167,7 @@ def create_app(
         metric_router,
         decision_router,
         simulation_router,
+        shadow_router,
         key_router,
         project_router,
         record_router,

@@ -20,7 +20,7 @@ from hostler_domain.external import EXTERNAL, ExternalServers, base_address
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS, MACHINE, JobKind
 from hostler_domain.priorities import PRIORITY_CLASSES
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget, ShadowScaling
 from hostler_domain.spec_rules import spec_errors
 
 DEFAULT_HARDWARE_PROFILE = "gpu.a100"
@@ -33,6 +33,14 @@ class TargetRequest(RequestBody):
     metric: ScalingMetric
     threshold: Number
     percentage: Whole = 100
+
+
+class ShadowRequest(RequestBody):
+    """What a second policy goes by, whose decisions are written down and not carried out; what is left out is as the job has it."""
+
+    targets: tuple[TargetRequest, ...] | None = Field(default=None, max_length=10)
+    stabilisation_window_seconds: Whole | None = None
+    mode: ScalingMode | None = None
 
 
 class ScalingRequest(RequestBody):
@@ -49,6 +57,7 @@ class ScalingRequest(RequestBody):
     schedule: tuple[WindowRequest, ...] = Field(
         default=(), max_length=100, description="Windows of time in which narrower bounds hold."
     )
+    shadow: ShadowRequest | None = None
 
 
 class ServingRequest(RequestBody):
@@ -304,6 +313,21 @@ def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
         scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
         mode=wanted.mode,
         schedule=windows_of(wanted.schedule),
+        shadow=shadow_of(wanted.shadow),
+    )
+
+
+def shadow_of(request: ShadowRequest | None) -> ShadowScaling | None:
+    """What it asks for; whether it makes sense is for the domain to say."""
+    if request is None:
+        return None
+    targets = request.targets
+    return ShadowScaling(
+        targets=None
+        if targets is None
+        else tuple(ScalingTarget(each.metric, each.threshold, each.percentage) for each in targets),
+        stabilisation_window_seconds=request.stabilisation_window_seconds,
+        mode=request.mode,
     )
 
 

@@ -171,6 +171,28 @@ async def test_the_windows_of_a_schedule_are_replaced_as_a_whole(site: Site) -> 
     assert gone["spec"]["scaling"]["schedule"] == []
 
 
+async def test_a_shadow_is_set_promoted_and_taken_away(site: Site) -> None:
+    body = {"model": MODEL, "name": "demo", "target_rps": 5, "scaling": {"max_replicas": 3}}
+    job = (await site.post(body)).json()
+    path = f"/v1/jobs/{job['job_id']}"
+    assert (await site.send("POST", f"{path}/shadow/promote")).status_code == 409
+    shadow = {"targets": [{"metric": "throughput", "threshold": 2.5}], "stabilisation_window_seconds": 60}
+    there = (await site.send("PATCH", path, {"scaling": {"shadow": shadow}})).json()
+    assert there["spec"]["scaling"]["shadow"]["targets"][0]["threshold"] == 2.5
+    assert there["spec"]["scaling"]["targets"][0]["threshold"] == 5
+    assert there["generation"] == 1
+    late = await site.send("POST", f"{path}/shadow/promote", **{"If-Match": f'"{job["revision"]}"'})
+    assert late.status_code == 412
+    promoted = (await site.send("POST", f"{path}/shadow/promote")).json()["spec"]["scaling"]
+    assert (promoted["targets"][0]["threshold"], promoted["stabilisation_window_seconds"]) == (2.5, 60)
+    assert promoted["shadow"] is None
+    events = [each["type"] for each in (await site.get(f"{path}/events")).json()["data"]]
+    assert events[-1] == "dev.hostler.job.updated.v1"
+    await site.send("PATCH", path, {"scaling": {"shadow": {"mode": "target"}}})
+    gone = (await site.send("PATCH", path, {"scaling": {"shadow": None}})).json()
+    assert gone["spec"]["scaling"]["shadow"] is None
+
+
 async def test_a_wait_ends_when_the_wish_is_fulfilled(site: Site) -> None:
     job = (await site.post({"model": MODEL, "name": "demo"})).json()
     path = f"/v1/jobs/{job['job_id']}/wait"

@@ -19,7 +19,7 @@ from hostler_domain.errors import Conflict, InvalidFields, NotFound
 from hostler_domain.evolve import evolve
 from hostler_domain.job import Job, JobSpec, ScaleHold, Serving, Timeouts
 from hostler_domain.phases import PhaseReason
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget, ShadowScaling
 from hostler_domain.scheduled_bounds import ScheduledBounds
 from hostler_domain.spec_rules import spec_errors
 from tests.support.builders import JOB_ID, MASTER, at, running_job, spec
@@ -72,6 +72,18 @@ BAD = {
     "sleep on latency alone": (
         scaled(min_replicas=0, targets=(ScalingTarget(ScalingMetric.LATENCY_P95, 1.0),)),
         "scaling.targets",
+    ),
+    "a shadow with a senseless target": (
+        scaled(shadow=ShadowScaling(targets=(ScalingTarget(ScalingMetric.THROUGHPUT, 0.0),))),
+        "scaling.shadow.targets.0.threshold",
+    ),
+    "a shadow of the latency without a target for it": (
+        scaled(shadow=ShadowScaling(mode=ScalingMode.SLO)),
+        "scaling.shadow.mode",
+    ),
+    "a shadow with too long a window": (
+        scaled(shadow=ShadowScaling(stabilisation_window_seconds=4000)),
+        "scaling.shadow.stabilisation_window_seconds",
     ),
     "a window wider than the bounds": (
         scaled(schedule=(ScheduledBounds("0 8 * * *", 3600, max_replicas=99),)),
@@ -129,6 +141,11 @@ def test_a_bad_spec_is_refused_and_the_field_is_named(wrong: JobSpec, field: str
 def test_every_mistake_is_named_at_once() -> None:
     wrong = replace(spec(), name="", model="gpt2", gpu_count=-1)
     assert [error.field for error in spec_errors(wrong, None)] == ["name", "model", "gpu_count"]
+
+
+def test_what_a_shadow_has_from_the_job_is_named_once() -> None:
+    wrong = scaled(stabilisation_window_seconds=4000, shadow=ShadowScaling(mode=ScalingMode.TARGET))
+    assert [error.field for error in spec_errors(wrong, None)] == ["scaling.stabilisation_window_seconds"]
 
 
 def test_a_good_spec_is_created_with_its_master() -> None:
