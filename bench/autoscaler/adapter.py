@@ -21,7 +21,7 @@ from hostler_autoscaler.observation import LoadSignals, NoData, Observation  # n
 from hostler_autoscaler.policy_state import PolicyState  # noqa: E402
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget  # noqa: E402
 
-INTERVAL_SECONDS = 15.0
+INTERVAL_SECONDS = 10.0
 _BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -61,11 +61,20 @@ from hostler_client.new_job import (
     NewRouting,
     NewScaling,
     NewServing,
+    NewShadow,
     NewTarget,
     NewTimeouts,
+    NewWindow,
 )
 from hostler_client.retrying import RetryPolicy
-from hostler_client.scaling_models import Advice, Proposal, ScalingDecision, ShadowDecision
+from hostler_client.scaling_models import (
+    Advice,
+    Proposal,
+    Replay,
+    ScalingDecision,
+    ShadowDecision,
+    Simulation,
+)
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
@@ -124,14 +133,17 @@ __all__ = [
     "NewRouting",
     "NewScaling",
     "NewServing",
+    "NewShadow",
     "NewTarget",
     "NewTimeouts",
+    "NewWindow",
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",
     "Project",
     "ProjectChanges",
     "Proposal",
+    "Replay",
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
@@ -141,6 +153,7 @@ __all__ = [
     "ScalingDecision",
     "ServingChanges",
     "ShadowDecision",
+    "Simulation",
     "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",

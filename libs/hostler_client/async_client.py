@@ -134,7 +134,7 @@ class AsyncHostlerClient:
             params=dict(call.params),
             headers=http_options.headers(call, self.connection.headers),
             content=call.body,
-            timeout=timeout or self._http.timeout,
+            timeout=timeout or http_options.patience(call, self._http.timeout),
         )
 
 
@@ -173,9 +173,9 @@ class AsyncJobs:
             of_generation = (await self.get(job)).generation
         return await self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
-    async def scale(self, job: str, replicas: int) -> Job:
-        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
-        return await self._client.perform(jobs_api.scale(job, replicas))
+    async def scale(self, job: str, replicas: int, *, hold_seconds: int | None = None) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there, at once or after the hold."""
+        return await self._client.perform(jobs_api.scale(job, replicas, hold_seconds=hold_seconds))
 
     async def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
         """The replicas of a job: those that live, and the latest that ended."""

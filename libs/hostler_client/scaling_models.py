@@ -64,3 +64,63 @@ class DecisionPage(_Answer):
     data: tuple[ScalingDecision, ...]
     has_more: bool = False
     next: int | None = None
+
+
+class Engine(_Answer):
+    """What one replica is taken to be like: milliseconds per unit alone, and what each request that shares it adds."""
+
+    unit: str
+    alpha_ms: float
+    beta_ms: float
+    units_per_request: float
+    guessed: bool = False
+
+
+class ReplayPoint(_Answer):
+    """How a replay stood at a moment."""
+
+    at: datetime
+    wanted: int
+    ready: int = 0
+    outstanding: int = 0
+
+
+class Replay(_Answer):
+    """What came of one replay; a flap is a change against the one before, within the stabilisation window."""
+
+    attainment: float | None = None
+    p50_ms: float | None = None
+    p95_ms: float | None = None
+    replica_hours: float
+    cost: float = 0.0
+    launches: int = 0
+    changes: int = 0
+    flaps: int = 0
+    unfinished: int = 0
+    points: tuple[ReplayPoint, ...] = ()
+
+
+class Rate(_Answer):
+    """Requests per second around a moment."""
+
+    at: datetime
+    rps: float
+
+
+class Simulation(_Answer):
+    """Two replays of the same recorded traffic: as it was, and with other settings."""
+
+    job_id: str
+    policy: str
+    scaling: Scaling | None = None
+    begin: datetime
+    end: datetime
+    requests: int
+    unknown_seconds: float = 0.0
+    engine: Engine
+    cold_start_seconds: float = 0.0
+    price_per_hour: float = 0.0
+    notes: tuple[str, ...] = ()
+    traffic: tuple[Rate, ...] = ()
+    was: Replay
+    would: Replay

@@ -142,7 +142,7 @@ class HostlerClient:
             params=dict(call.params),
             headers=http_options.headers(call, self.connection.headers),
             content=call.body,
-            timeout=timeout or self._http.timeout,
+            timeout=timeout or http_options.patience(call, self._http.timeout),
         )
 
 
@@ -181,9 +181,9 @@ class Jobs:
             of_generation = (self.get(job)).generation
         return self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
-    def scale(self, job: str, replicas: int) -> Job:
-        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
-        return self._client.perform(jobs_api.scale(job, replicas))
+    def scale(self, job: str, replicas: int, *, hold_seconds: int | None = None) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there, at once or after the hold."""
+        return self._client.perform(jobs_api.scale(job, replicas, hold_seconds=hold_seconds))
 
     def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
         """The replicas of a job: those that live, and the latest that ended."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from hostler_client import scaling_api
-from hostler_client.scaling_models import ScalingDecision
+from hostler_client.job_changes import ScalingChanges
+from hostler_client.models import Job
+from hostler_client.scaling_models import ScalingDecision, Simulation
 from hostler_client.sync_tenancy import Performer
 
 
@@ -27,3 +29,31 @@ class ScalingOfJobs:
             if not page.has_more or page.next is None:
                 return
             after = page.next
+
+    def simulate(
+        self,
+        job: str,
+        *,
+        policy: str | None = None,
+        since_seconds: int | None = None,
+        scaling: ScalingChanges | None = None,
+        target_rps: float | None = None,
+        target_latency_p95_ms: float | None = None,
+        project: str | None = None,
+    ) -> Simulation:
+        """Replay a job's recorded traffic, a day of it by default, with other settings or by another system's rule; it changes nothing."""
+        return self._client.perform(
+            scaling_api.simulate(
+                job,
+                policy=policy,
+                since_seconds=since_seconds,
+                scaling=scaling,
+                target_rps=target_rps,
+                target_latency_p95_ms=target_latency_p95_ms,
+                project=project,
+            )
+        )
+
+    def promote_shadow(self, job: str, *, revision: int | None = None) -> Job:
+        """Let the job be scaled by what its shadow policy goes by; with a revision only if it is still the one that was read."""
+        return self._client.perform(scaling_api.promote_shadow(job, revision=revision))

@@ -122,6 +122,10 @@ SCHEDULER_EXPLAIN = f"{ROOT}.rpc.scheduler.explain"
 """Request subject at which any scheduler says why a job has no place."""
 
 
+AUTOSCALER_SIMULATE = f"{ROOT}.rpc.autoscaler.simulate"
+"""Request subject at which any autoscaler replays a job's recorded traffic under other settings."""
+
+
 def router_in_flight(router: str) -> str:
     """Request subject at which one router says how many requests it still has on a replica."""
     return f"{ROOT}.rpc.router.{token(router)}.in_flight"

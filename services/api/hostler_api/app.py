@@ -37,6 +37,9 @@ from hostler_api.record_routes import router as record_router
 from hostler_api.records import RecordService
 from hostler_api.route_access import RouteAccess, is_for_admins, route_table
 from hostler_api.routes import router
+from hostler_api.shadows import router as shadow_router
+from hostler_api.simulations import Simulations
+from hostler_api.simulations import router as simulation_router
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
@@ -121,6 +124,7 @@ class Parts:
     catalogues: Catalogues
     history: MetricHistory
     decisions: DecisionReader
+    simulations: Simulations
     readiness: Readiness
 
 
@@ -162,6 +166,8 @@ def create_app(
         *runai.ROUTERS,
         metric_router,
         decision_router,
+        simulation_router,
+        shadow_router,
         key_router,
         project_router,
         record_router,

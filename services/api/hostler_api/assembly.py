@@ -21,6 +21,7 @@ from hostler_api.keys import KeyService
 from hostler_api.projects import ProjectService
 from hostler_api.record_kinds import master_service, profile_service
 from hostler_api.sessions import Sessions
+from hostler_api.simulations import Simulations
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
 from hostler_bus.dead_letters import DeadLetterBook, collect
@@ -128,5 +129,6 @@ class Assembly:
             catalogues=catalogues,
             history=history or NoHistory(),
             decisions=DecisionReader(bus, logger=given.logger),
+            simulations=Simulations(bus),
             readiness=given.readiness,
         )

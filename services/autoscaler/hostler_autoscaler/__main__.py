@@ -6,6 +6,7 @@ Reads the settings, builds the adapters, and leaves the rest to the chassis. Of 
 from hostler_autoscaler.recorder import DecisionRecorder
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
+from hostler_autoscaler.what_if.answers import SimulationAnswers
 from hostler_bus.connection import campaign, open_bus, resync
 from hostler_bus.job_log import JobLog
 from hostler_bus.projection import JobProjection
@@ -41,6 +42,8 @@ def main() -> None:
         chassis.spawn("lease", autoscaler.watch_lease())
         chassis.spawn("decisions", recorder.run())
         chassis.spawn("decide", autoscaler.loop.run())
+        answers = SimulationAnswers(bus, jobs, chassis.clock, chassis.logger)
+        chassis.spawn("simulations", answers.run())
 
     run_service("autoscaler", platform, settings, start)
 

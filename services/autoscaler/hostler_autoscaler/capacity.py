@@ -12,6 +12,8 @@ from hostler_autoscaler.shape import Shape
 
 POINT_WORTH_HOURS = 0.1
 """One point of attainment is worth a tenth of the replica-hours; more, and calm jobs are over-bought, less, and users feel it."""
+CAREFUL_POINTS = 2.0
+"""Of attainment that a careful operator gives away: what their hours are is what hours are counted against."""
 IN_TIME_WANTED = 0.95
 """What a target for the 95th percentile asks for."""
 P95_SHARE = 0.95
@@ -66,8 +68,10 @@ def carried(line: Line, shape: Shape, target_ms: float) -> Carried:
     while x <= x_limit:
         points.append((x, rate_at(line, shape, x), shape.in_time(line.unit_ms(x), target_ms)))
         x *= GRID_RATIO
-    # Hours are counted against those of a careful operator, who gives away one point.
-    careful = max((rate for _, rate, share in points if share >= best - 0.01), default=points[0][1])
+    # Hours are counted against those of a careful operator.
+    careful = max(
+        (rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1]
+    )
     allowed = [
         point
         for point in points

@@ -1,6 +1,6 @@
 """The capacity that a job's replicas are counted with: the configured target, what was learned, or both, by the job's mode."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hostler_autoscaler.capacity import Carried, carried, outstanding_at
 from hostler_autoscaler.policy_state import PolicyState
@@ -10,6 +10,9 @@ SLO_GROWTH_MAX = 2.0
 """In slo mode a replica may be given so many times the target rate: a user knows it to within a factor of two."""
 PRIOR_LATENCY_SHARE = 0.6
 """Of the latency target: a usual mean latency at the target rate, as long as nothing is learned."""
+
+STICKY_SHARE = 0.08
+"""A learned capacity is used until it is off by this much: content is noisy, and each wobble would cost a launch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ def capacity(state: PolicyState, spec: Scaling) -> Capacity:
     limit = target_rps
     if target_rps is not None and learned is not None and spec.mode is ScalingMode.SLO:
         limit = target_rps * SLO_GROWTH_MAX
+    learned = _sticky(learned, state.rps)
     known = [rps for rps in (limit, learned.rps if learned else None) if rps is not None]
     rps = min(known, default=None)
     x = None
@@ -57,3 +61,10 @@ def capacity(state: PolicyState, spec: Scaling) -> Capacity:
     elif rps is not None and latency is not None:
         x = rps * latency.effective / 1000 * PRIOR_LATENCY_SHARE
     return Capacity(rps, x, limit, learned)
+
+
+def _sticky(learned: Carried | None, before: float | None) -> Carried | None:
+    """The learned capacity as it was used before, unless it has changed by more than noise."""
+    if learned is None or before is None or abs(learned.rps - before) > STICKY_SHARE * before:
+        return learned
+    return replace(learned, rps=before)

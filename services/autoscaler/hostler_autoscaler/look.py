@@ -36,10 +36,12 @@ def look_at(job: Job, slices: Collection[Slice], heard: Mapping[str, Heard], *, 
 
 
 def scalable(job: Job) -> bool:
-    """Whether there is anything to decide: it is meant to run, and its bounds leave a choice or are not kept."""
+    """Whether there is anything to decide: it is meant to run, and its bounds leave a choice, may change by themselves, or are not kept."""
     if job.status.desired_phase is not DesiredPhase.RUNNING or job.status.phase is JobPhase.FAILED:
         return False
     scaling = job.spec.scaling
     chooses = bool(scaling.targets) or scaling.min_replicas == 0
     choice = scaling.min_replicas < scaling.max_replicas and chooses
-    return choice or scaling.clamp(job.status.desired_replicas) != job.status.desired_replicas
+    # A hold that is over is looked at once more than needed; nothing comes of it.
+    changing = bool(scaling.schedule) or job.status.hold is not None
+    return choice or changing or scaling.clamp(job.status.desired_replicas) != job.status.desired_replicas

@@ -11,6 +11,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from hostler_autoscaler.bounds import bounds_at
 from hostler_autoscaler.decide import decide
 from hostler_autoscaler.decision import Decision
 from hostler_autoscaler.look import look_at, scalable
@@ -20,6 +21,7 @@ from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.recorder import Recorder
 from hostler_autoscaler.records import Made
 from hostler_autoscaler.settings import AutoscalerSettings
+from hostler_autoscaler.shadows import Shadows
 from hostler_autoscaler.turns import Turns
 from hostler_autoscaler.windows import KEPT_SECONDS, WindowStore
 from hostler_bus.job_log import JobLog
@@ -73,6 +75,7 @@ class Autoscaler:
         self._windows = WindowStore()
         self._windows_read = False
         self._turns = Turns()
+        self._shadows = Shadows()
         self._round_at = self._pruned_at = -math.inf
         self._memory = PolicyMemory(bus, save_seconds=settings.save_seconds, logger=logger)
         self._metrics = AutoscalerMetrics(registry)
@@ -126,6 +129,7 @@ class Autoscaler:
             self._windows.prune(now=now, living=self._living)
         if not self._lease.held:
             self._memory.forget()
+            self._shadows = Shadows()
             return
         if not self._caught_up():
             return
@@ -136,6 +140,7 @@ class Autoscaler:
             self._metrics.forget(job_id)
         if gone:
             self._recorder.forget(lambda job_id: not self._living(job_id))
+            self._shadows.forget(gone)
         try:
             await self._decide_for_all()
         finally:
@@ -177,18 +182,27 @@ class Autoscaler:
         """Decide for one job, append what follows, and have it written down."""
         before = await self._memory.get(job.spec.project, job.job_id)
         observation = look_at(job, self._windows.of(job.job_id), self._windows.heard, now=now)
-        scaling = job.spec.scaling
-        state, decision = decide(before, observation, scaling)
+        bounds = bounds_at(job.spec.scaling, now, hold=job.status.hold)
+        state, decision = decide(before, observation, bounds.scaling)
         self._metrics.told(job, decision, observation)
         changes = decision.replicas != observation.desired
-        if changes and not await self._append(job, decision, state, now):
+        reasons = (*decision.reasons, *bounds.reasons)
+        if changes and not await self._append(job, decision, reasons, state, now):
             return
-        self._recorder.note(job, Made(before, observation, scaling, decision))
+        made = Made(before, observation, bounds.scaling, decision)
+        self._recorder.note(job, made, bounds=bounds.reasons, shadow=self._shadows.decide(job, made))
         self._memory.keep(job.job_id, state, now=now, at_once=changes)
 
-    async def _append(self, decided_for: Job, decision: Decision, state: PolicyState, now: datetime) -> bool:
+    async def _append(
+        self,
+        decided_for: Job,
+        decision: Decision,
+        reasons: tuple[str, ...],
+        state: PolicyState,
+        now: datetime,
+    ) -> bool:
         """Append the decision unless the job is no longer what it was made for; gives whether it was appended."""
-        command = commands.ScaleJob(now, decision.replicas, decision.reasons, state.to_json())
+        command = commands.ScaleJob(now, decision.replicas, reasons, state.to_json())
 
         def scaled(job: Job | None) -> tuple[Change, ...]:
             if job is None or not scalable(job) or not _same_question(job, decided_for):
@@ -210,7 +224,7 @@ class Autoscaler:
             job=job_id,
             previous_replicas=decided_for.status.desired_replicas,
             desired_replicas=decision.replicas,
-            reasons=decision.reasons,
+            reasons=reasons,
         )
         return True
 
@@ -235,7 +249,8 @@ def _busy(window: LoadWindow) -> bool:
 
 
 def _same_question(job: Job, other: Job) -> bool:
-    return (job.status.desired_replicas, job.spec.scaling) == (
+    return (job.status.desired_replicas, job.status.hold, job.spec.scaling) == (
         other.status.desired_replicas,
+        other.status.hold,
         other.spec.scaling,
     )

@@ -7,9 +7,9 @@ percentile; it tells what share of the requests ends in time at any speed.
 import math
 from dataclasses import dataclass
 
-MEMORY_COMPLETIONS = 600.0
+MEMORY_COMPLETIONS = 2000.0
 """Requests that a mean remembers: a percentile of fewer is chance."""
-MEMORY_SECONDS = 600.0
+MEMORY_SECONDS = 1800.0
 """And no longer than this, so that it follows answers that become longer."""
 SPREAD_MIN = 0.1
 """Of the logarithm; a median equal to the 95th percentile is a matter of few requests."""
@@ -27,7 +27,9 @@ class Shape:
 
     def in_time(self, unit_ms: float, target_ms: float) -> float:
         """Share of requests that end within the target at this speed."""
-        spread = max(math.log(self.p95 / self.p50) / NORMAL_95, SPREAD_MIN) if self.p95 > self.p50 else SPREAD_MIN
+        spread = (
+            max(math.log(self.p95 / self.p50) / NORMAL_95, SPREAD_MIN) if self.p95 > self.p50 else SPREAD_MIN
+        )
         centre = self.p95 * math.exp(-NORMAL_95 * spread)
         return 0.5 * (1 + math.erf(math.log(target_ms / (centre * unit_ms)) / (spread * math.sqrt(2))))
 

@@ -16,7 +16,9 @@ GAP_SECONDS = 60.0
 def looked(state: PolicyState, observation: Observation, load: LoadSignals, *, now: float) -> PolicyState:
     """The state after a look at good news; one that comes late begins anew."""
     if state.observed_at is None or now - state.observed_at > GAP_SECONDS or state.valid_since is None:
-        state = replace(state, peaks=Peaks(), valid_since=now, settled_at=None, observed_at=None)
+        state = replace(
+            state, peaks=Peaks(), lasting=Peaks(), valid_since=now, settled_at=None, observed_at=None
+        )
     # A job that is waking up is not idle, however long its weights take to load.
     waking = observation.desired > 0 and observation.ready == 0
     active_at = now if waking else _active_at(load, now)
@@ -47,6 +49,13 @@ def idle_seconds(spec: Scaling) -> int:
     return spec.stabilisation_window_seconds
 
 
+def fell_asleep(state: PolicyState, scene: Scene, spec: Scaling) -> tuple[PolicyState, Decision]:
+    """To zero."""
+    quiet = f"no request for {idle_seconds(spec)} s"
+    slept = replace(state, slept_at=scene.now, peaks=Peaks(), lasting=Peaks(), settled_at=None)
+    return slept, Decision(0, f"asleep: {quiet}", (Proposal(ProposalKind.IDLE, 0, f"idle: {quiet}"),))
+
+
 def asleep(
     state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted]
 ) -> tuple[PolicyState, Decision]:
@@ -58,7 +67,7 @@ def asleep(
     need = max((each.need for each in wanted), default=0.0)
     replicas = spec.clamp(max(spec.activation_replicas, replicas_for(need), 1))
     peaks = Peaks().with_need(scene.now, replicas, horizon_seconds=float(spec.stabilisation_window_seconds))
-    woken = replace(state, slept_at=None, active_at=scene.now, peaks=peaks, settled_at=None)
+    woken = replace(state, slept_at=None, active_at=scene.now, peaks=peaks, lasting=Peaks(), settled_at=None)
     told = Proposal(ProposalKind.WAKE, replicas, f"wake: {scene.load.queued} requests wait")
     return woken, Decision(
         replicas, f"awake with {replicas}: a request came", (told, *(each.proposal for each in wanted))

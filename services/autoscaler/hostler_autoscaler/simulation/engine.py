@@ -125,8 +125,7 @@ class Engine:
         while waiting and (
             not heap
             or (
-                len(heap) < self._active_max
-                and self._kv_used + waiting[0][1] + waiting[0][2] <= self._kv_max
+                len(heap) < self._active_max and self._kv_used + waiting[0][1] + waiting[0][2] <= self._kv_max
             )
         ):
             entering, prompt, answer = waiting.popleft()
@@ -139,6 +138,4 @@ class Engine:
         heap = self._heap
         if not heap:
             return _NEVER
-        return (
-            self._at + self._stall + (heap[0][0] - self._virtual) * (self._alpha + self._beta * len(heap))
-        )
+        return self._at + self._stall + (heap[0][0] - self._virtual) * (self._alpha + self._beta * len(heap))

@@ -116,9 +116,7 @@ class Observed:
         if span <= 0:
             return 0.0
         history = self._history
-        return max(
-            0.0, (history.request_seconds(self.t) - history.request_seconds(self.t - span)) / span
-        )
+        return max(0.0, (history.request_seconds(self.t) - history.request_seconds(self.t - span)) / span)
 
     @property
     def rps(self) -> float | None:
