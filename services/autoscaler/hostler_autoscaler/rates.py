@@ -34,23 +34,21 @@ def rates(
         staying: Whether a router whose newest report is older than the newest step is still there.
         amount: What to count.
     """
-    counted: dict[str, list[list[float]]] = {}
+    counted: dict[str, tuple[list[float], list[float]]] = {}
     for each in slices:
         steps = counted.get(each.router)
         if steps is None:
-            steps = counted[each.router] = [[0.0, 0.0] for _ in range(STEPS)]
-        _apportion(each, amount(each), steps, at)
+            steps = counted[each.router] = ([0.0] * STEPS, [0.0] * STEPS)
+        _apportion(each, amount(each), steps, at - LOOK_BACK_SECONDS)
     totals: list[float | None] = [None] * STEPS
-    for router, steps in counted.items():
-        if not any(seconds > 0 for _, seconds in steps):
-            continue
-        own = _rates_of(steps, stays=staying(router))
-        for number, (rate, (_, seconds)) in enumerate(zip(own, steps, strict=True)):
-            total = totals[number]
-            if total is not None:
-                totals[number] = total + rate
-            elif seconds > 0 or rate > 0:
-                totals[number] = rate
+    for router, (came, seconds) in counted.items():
+        if any(seconds):
+            for number, rate in enumerate(_rates_of(came, seconds, stays=staying(router))):
+                total = totals[number]
+                if total is not None:
+                    totals[number] = total + rate
+                elif seconds[number] > 0 or rate > 0:
+                    totals[number] = rate
     return tuple(totals)
 
 
@@ -60,29 +58,37 @@ def mean(steps: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _apportion(each: Slice, amount: int, steps: list[list[float]], at: float) -> None:
-    """Add a report to the steps that it overlaps, evenly over its time."""
+def _apportion(each: Slice, amount: int, steps: tuple[list[float], list[float]], oldest: float) -> None:
+    """Add a report to the steps that it overlaps, evenly over its time: what came, and the seconds that it tells of."""
+    came, known = steps
     length = each.end - each.begin
-    oldest = at - LOOK_BACK_SECONDS
-    first = max(int((each.begin - oldest) // STEP_SECONDS), 0)
-    last = min(int((each.end - oldest) // STEP_SECONDS), STEPS - 1)
+    begin, end = each.begin - oldest, each.end - oldest
+    first = int(begin // STEP_SECONDS) if begin > 0 else 0
+    last = min(int(end // STEP_SECONDS), STEPS - 1)
+    if first == last and begin >= 0:
+        came[first] += amount
+        known[first] += length
+        return
     for number in range(first, last + 1):
-        begin = oldest + number * STEP_SECONDS
-        seconds = min(each.end, begin + STEP_SECONDS) - max(each.begin, begin)
+        seconds = min(end, (number + 1) * STEP_SECONDS) - max(begin, number * STEP_SECONDS)
         if seconds > 0:
-            steps[number][0] += amount * seconds / length
-            steps[number][1] += seconds
+            came[number] += amount * seconds / length
+            known[number] += seconds
 
 
-def _rates_of(steps: list[list[float]], *, stays: bool) -> list[float]:
+def _rates_of(came: list[float], seconds: list[float], *, stays: bool) -> list[float]:
     """A router's rate in each step: 0 before it came and after it went, else that of the nearest step of which enough is known."""
     known = {
-        number: came / seconds for number, (came, seconds) in enumerate(steps) if seconds >= KNOWN_SECONDS_MIN
+        number: came[number] / seconds[number]
+        for number in range(STEPS)
+        if seconds[number] >= KNOWN_SECONDS_MIN
     }
+    if len(known) == STEPS:
+        return list(known.values())
     if not known:
-        return [came / ALONE_SECONDS_MIN for came, _ in steps]
-    first = min(number for number, (_, seconds) in enumerate(steps) if seconds > 0)
-    last = STEPS - 1 if stays else max(number for number, (_, seconds) in enumerate(steps) if seconds > 0)
+        return [each / ALONE_SECONDS_MIN for each in came]
+    there = [number for number in range(STEPS) if seconds[number] > 0]
+    first, last = there[0], STEPS - 1 if stays else there[-1]
     return [_nearest(known, number) if first <= number <= last else 0.0 for number in range(STEPS)]
 
 

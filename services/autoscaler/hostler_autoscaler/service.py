@@ -87,7 +87,7 @@ class Autoscaler:
         """Wake the loop whenever the lease is won or lost; runs until cancelled."""
         while True:
             await self._lease.changed()
-            self.loop.note()
+            self.look_at_all()
 
     def ready(self) -> Check:
         """Whether it could act, leader or not."""
@@ -116,6 +116,11 @@ class Autoscaler:
                     # Somebody was turned away or waits, perhaps for a job that sleeps: not at the next tick, now.
                     self._turns.hurry(window.job_id)
                     self.loop.note()
+
+    def look_at_all(self) -> None:
+        """Let the next tick look at every job, whenever the last one was."""
+        self._round_at = -math.inf
+        self.loop.note()
 
     async def tick(self) -> None:
         """Look at every job once, or at as many as there is time for."""

@@ -118,6 +118,19 @@ def _signals(
         left = newest[router].leaves or (known is not None and known.left and not then)
         return not left and at - newest[router].end <= stale_seconds[router]
 
+    if not any(each.busy or each.latency_ms or each.audio_seconds for each in recent):
+        # Most jobs are idle most of the time, and there is nothing to add up then.
+        return LoadSignals(
+            rps=0.0,
+            in_flight=0,
+            rps_20=0.0,
+            concurrency=0.0,
+            concurrency_20=0.0,
+            kv_utilisation=_kv_utilisation(recent, at),
+            audio_seconds_per_second=0.0 if listens else None,
+            seconds_covered=_seconds_covered(recent),
+            age_seconds=age_seconds,
+        )
     standing = [each for router, each in newest.items() if stays(router)]
     came = rates(recent, at=newest_at, staying=stays, amount=_arrivals)
     heard_audio = rates(recent, at=newest_at, staying=stays, amount=_audio_seconds) if listens else ()

@@ -35,7 +35,7 @@ class WindowStore:
     def add(self, window: LoadWindow, *, now: datetime) -> None:
         """Take in a window that came at `now`; the same one again replaces it."""
         taken = slice_of(window, latest=now.timestamp())
-        if taken.end <= now.timestamp() - SILENT_SECONDS_MAX:
+        if taken.end <= now.timestamp() - SILENT_SECONDS_MAX - LOOK_BACK_SECONDS:
             return
         self._slices.setdefault(window.job_id, {})[window.router, window.started_at] = taken
         known = self._heard.get(taken.router)
