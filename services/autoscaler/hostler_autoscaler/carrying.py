@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from hostler_autoscaler.capacity import Carried, carried, outstanding_at
+from hostler_autoscaler.engine_fit import Line
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode
 
@@ -24,12 +25,14 @@ class Capacity:
         x: Requests at a time and replica at that rate; None where nobody knows.
         limit_rps: The most that the throughput target allows.
         learned: What the latency target leaves, where it is known.
+        line: What answers cost, where it is known.
     """
 
     rps: float | None
     x: float | None
     limit_rps: float | None
     learned: Carried | None
+    line: Line | None
 
 
 def capacity(state: PolicyState, spec: Scaling) -> Capacity:
@@ -60,7 +63,7 @@ def capacity(state: PolicyState, spec: Scaling) -> Capacity:
             x = learned.x if x is None else min(x, learned.x)
     elif rps is not None and latency is not None:
         x = rps * latency.effective / 1000 * PRIOR_LATENCY_SHARE
-    return Capacity(rps, x, limit, learned)
+    return Capacity(rps, x, limit, learned, line)
 
 
 def _sticky(learned: Carried | None, before: float | None) -> Carried | None:

@@ -148,9 +148,7 @@ def _remembered(
     state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted], need: float
 ) -> PolicyState:
     """With the needs of now, and what they tell of bursts."""
-    lasting = max(
-        (each.need for each in wanted if each.proposal.kind is not ProposalKind.BACKLOG), default=need
-    )
+    lasting = max((each.need for each in wanted if each.lasting), default=need)
     window = windows(state, scene, spec)
     return replace(
         state,
