@@ -10,7 +10,6 @@ from pathlib import Path
 from bench.autoscaler import scenarios
 from bench.autoscaler.baseline import Baseline, Figures, baseline, draws, figures
 from bench.autoscaler.scenarios import Scenario
-from hostler_autoscaler.simulation.history import Observed
 from hostler_autoscaler.simulation.interface import Policy
 from hostler_autoscaler.simulation.outcome import Outcome
 from hostler_autoscaler.simulation.references.catalogue import named
@@ -118,21 +117,3 @@ def _decreases_blind(scenario: Scenario, outcome: Outcome) -> int:
         for change in outcome.changes
         for begin, end in scenario.conditions.outages
     )
-
-
-class Recorded:
-    """A policy that counts what it is shown, for measuring how long it takes to decide."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self.seen: list[Observed] = []
-
-    @property
-    def interval(self) -> float:
-        """That of the policy."""
-        return self._policy.interval
-
-    def decide(self, obs: Observed) -> int | None:
-        """Its answer."""
-        self.seen.append(obs)
-        return self._policy.decide(obs)
