@@ -67,6 +67,11 @@ def test_hpa_goes_down_to_the_highest_proposal_of_the_window() -> None:
     assert answers(hpa, *(Seen(t=t, rps=rps, ready=8) for t, rps in falling)) == [8, 8, 8, 8, 6, 3]
 
 
+def test_hpa_takes_what_it_finds_for_its_first_proposal() -> None:
+    hpa = Hpa(latency=False)
+    assert answers(hpa, *(Seen(t=t, rps=30.0, ready=8) for t in (0, 300, 301))) == [8, 8, 3]
+
+
 def test_hpa_counts_on_starting_replicas_where_the_rate_is_concerned() -> None:
     hpa = Hpa(latency=False)
     assert answers(hpa, Seen(rps=40.0, ready=2), Seen(t=15, rps=40.0, ready=2, starting=2)) == [4, 4]
