@@ -72,6 +72,13 @@ def deploy(
             min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
         ),
     ] = None,
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="target: the target rate is a ceiling. slo: replicas are given as much as they carry within the target latency.",
+        ),
+    ] = None,
     root_disk_gb: Annotated[
         int | None,
         typer.Option(min=1, metavar="GB", help="Disk of a replica; the model master's by default."),
@@ -212,6 +219,7 @@ def deploy(
             activation_replicas=activation_replicas,
             stabilisation_window_seconds=stabilisation,
             scale_to_zero_after_seconds=scale_to_zero_after,
+            mode=scaling_mode,
         ),
         target_rps=target_rps,
         target_latency_p95_ms=target_latency,

@@ -105,6 +105,13 @@ def update(
             min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
         ),
     ] = None,
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="target: the target rate is a ceiling. slo: replicas are given as much as they carry within the target latency.",
+        ),
+    ] = None,
     endpoint_auth: Annotated[EndpointAuth | None, typer.Option(help="Whether requests need a key.")] = None,
     gpu: Annotated[
         str | None, typer.Option("--gpu", "-g", metavar="PROFILE", help="Hardware profile.")
@@ -146,6 +153,7 @@ def update(
             "activation_replicas": activation_replicas,
             "stabilisation_window_seconds": stabilisation,
             "scale_to_zero_after_seconds": scale_to_zero_after,
+            "mode": scaling_mode,
         },
         serving={"args": _named(arg, "--arg"), "env": _named(env, "--env")},
         timeouts={"initialization_seconds": initialization_timeout, "request_seconds": request_timeout},

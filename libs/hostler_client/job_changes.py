@@ -21,6 +21,7 @@ class ScalingChanges(_Changes):
     targets: tuple[NewTarget, ...] | None = None
     stabilisation_window_seconds: int | None = None
     scale_to_zero_after_seconds: int | None = None
+    mode: str | None = None
 
 
 class ServingChanges(_Changes):

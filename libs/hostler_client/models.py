@@ -31,6 +31,7 @@ class Scaling(_Answer):
     max_replicas: int
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
+    mode: str = "target"
 
 
 class Routing(_Answer):

@@ -28,6 +28,7 @@ class NewScaling(_Request):
     targets: tuple[NewTarget, ...] | None = None
     stabilisation_window_seconds: int | None = None
     scale_to_zero_after_seconds: int | None = None
+    mode: str | None = None
 
 
 class NewServing(_Request):

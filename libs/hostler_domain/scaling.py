@@ -25,6 +25,15 @@ class ScalingMetric(StrEnum):
     """95th percentile of the whole request, in milliseconds."""
 
 
+class ScalingMode(StrEnum):
+    """How the targets are meant."""
+
+    TARGET = "target"
+    """The throughput target is a ceiling: a latency target can only add replicas."""
+    SLO = "slo"
+    """The latency target decides: replicas are given as much as they carry within it, at most twice the throughput target."""
+
+
 @dataclass(frozen=True, slots=True)
 class ScalingTarget:
     """One thing to keep to.
@@ -57,6 +66,7 @@ class Scaling:
         targets: What to scale against; none means that the count stays where it is put.
         stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
         scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
+        mode: Whether the throughput or the latency target leads where a job has both.
     """
 
     min_replicas: int = 1
@@ -66,6 +76,7 @@ class Scaling:
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
     scale_to_zero_after_seconds: int | None = None
+    mode: ScalingMode = ScalingMode.TARGET
 
     def clamp(self, replicas: int) -> int:
         """`replicas` brought within the bounds."""
@@ -124,6 +135,8 @@ def _target_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:
             yield FieldError(f"{field}.threshold", f"must be above 0, got {target.threshold:g}")
         if not 1 <= target.percentage <= 100:
             yield FieldError(f"{field}.percentage", f"must be from 1 to 100, got {target.percentage}")
+    if scaling.mode is ScalingMode.SLO and ScalingMetric.LATENCY_P95 not in seen:
+        yield FieldError(f"{prefix}.mode", "slo needs a latency_p95 target")
     if scaling.min_replicas == 0 and seen == {ScalingMetric.LATENCY_P95}:
         yield FieldError(
             f"{prefix}.targets",

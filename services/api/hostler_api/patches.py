@@ -18,7 +18,7 @@ from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS
 from hostler_domain.lifecycle import update_errors
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget
 
 
 def _refuse(value: object) -> object:
@@ -39,6 +39,7 @@ class ScalingPatch(RequestBody):
     targets: tuple[TargetRequest, ...] | None = None
     stabilisation_window_seconds: Whole | None = None
     scale_to_zero_after_seconds: Whole | None = None
+    mode: ScalingMode | None = None
 
 
 class ServingPatch(RequestBody):
@@ -222,6 +223,7 @@ def _scaling(before: Scaling, patch: JobPatch, errors: list[FieldError]) -> Scal
         scale_to_zero_after_seconds=given.scale_to_zero_after_seconds
         if "scale_to_zero_after_seconds" in names
         else before.scale_to_zero_after_seconds,
+        mode=given.mode or (default.mode if "mode" in names else before.mode),
     )
 
 

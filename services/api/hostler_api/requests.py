@@ -19,7 +19,7 @@ from hostler_domain.external import EXTERNAL, ExternalServers, base_address
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS, MACHINE, JobKind
 from hostler_domain.priorities import PRIORITY_CLASSES
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget
 from hostler_domain.spec_rules import spec_errors
 
 DEFAULT_HARDWARE_PROFILE = "gpu.a100"
@@ -44,6 +44,7 @@ class ScalingRequest(RequestBody):
     targets: tuple[TargetRequest, ...] = ()
     stabilisation_window_seconds: Whole = 300
     scale_to_zero_after_seconds: Whole | None = None
+    mode: ScalingMode = ScalingMode.TARGET
 
 
 class ServingRequest(RequestBody):
@@ -291,6 +292,7 @@ def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
         targets=tuple(targets),
         stabilisation_window_seconds=wanted.stabilisation_window_seconds,
         scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
+        mode=wanted.mode,
     )
 
 

@@ -1,0 +1,52 @@
+"""What the considerations look at, and what each of them gives."""
+
+import math
+from dataclasses import dataclass
+
+from hostler_autoscaler.carrying import Capacity
+from hostler_autoscaler.decision import Proposal, ProposalKind
+from hostler_autoscaler.learning import Sensed
+from hostler_autoscaler.observation import LoadSignals, Observation
+from hostler_autoscaler.policy_state import PolicyState
+
+SLACK = 0.05
+"""Share of a replica by which a need may exceed a whole number: 3.02 replicas' worth of load is served by 3."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A need in replicas, not rounded, and the proposal that tells it."""
+
+    need: float
+    proposal: Proposal
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """All that the considerations look at."""
+
+    state: PolicyState
+    observation: Observation
+    load: LoadSignals
+    sensed: Sensed
+    capacity: Capacity
+    now: float
+    latency_ms: float | None
+    cold_start_seconds: float
+    arriving_seconds: float
+    fresh: int
+    overdue: int
+
+
+def replicas_for(need: float) -> int:
+    """Whole replicas for a need."""
+    return max(math.ceil(need - SLACK), 0)
+
+
+def made(kind: ProposalKind, need: float, sentence: str, **numbers: float) -> Wanted:
+    """A need, told with its number."""
+    replicas = replicas_for(need)
+    told = f"{kind}: {sentence} = {need:.2f}: {replicas} replica" + ("" if replicas == 1 else "s")
+    return Wanted(need, Proposal(kind, replicas, told, {"need": round(need, 3), **numbers}))
+
+
