@@ -98,7 +98,9 @@ def _awake(
     """
     desired, now = scene.observation.desired, scene.now
     need = max((each.need for each in wanted), default=float(desired))
-    lasting = max((each.need for each in wanted if each.proposal.kind is not ProposalKind.BACKLOG), default=need)
+    lasting = max(
+        (each.need for each in wanted if each.proposal.kind is not ProposalKind.BACKLOG), default=need
+    )
     top = max(wanted, key=lambda each: each.need, default=None)
     # To zero leads only the idle time.
     floor = max(spec.min_replicas, 1)
@@ -107,7 +109,9 @@ def _awake(
     state = replace(
         state,
         peaks=state.peaks.with_need(now, need, horizon_seconds=plain),
-        lasting=state.lasting.with_need(now, lasting, horizon_seconds=max(plain, HOLD_SECONDS_MAX) if plain else 0.0),
+        lasting=state.lasting.with_need(
+            now, lasting, horizon_seconds=max(plain, HOLD_SECONDS_MAX) if plain else 0.0
+        ),
     )
     proposals = [each.proposal for each in wanted]
     raw = replicas_for(need)
@@ -139,7 +143,9 @@ def _awake(
             backoff = state.backoff
         return replace(state, backoff=backoff), answer(bounded, f"up from {desired} to {bounded}: {why}")
     if desired > spec.max_replicas:
-        return state, answer(bounded, f"down from {desired} to {bounded}: max_replicas is {spec.max_replicas}")
+        return state, answer(
+            bounded, f"down from {desired} to {bounded}: max_replicas is {spec.max_replicas}"
+        )
     if bounded == desired or top is None:
         return state, answer(desired, f"stays at {desired}: {why}")
     return _down(state, scene, spec, bounded, extra, window, answer)
@@ -150,7 +156,9 @@ def _down(state, scene, spec, bounded, extra, window, answer):
 
     def held(reason: str, *, hold: bool = False) -> tuple[PolicyState, Decision]:
         told = Proposal(ProposalKind.HOLD, desired, f"hold: {reason}")
-        return state, answer(desired, f"stays at {desired}, {bounded} would do now: {reason}", told, hold=hold)
+        return state, answer(
+            desired, f"stays at {desired}, {bounded} would do now: {reason}", told, hold=hold
+        )
 
     valid_seconds = now - state.valid_since if state.valid_since is not None else 0.0
     if valid_seconds < spec.stabilisation_window_seconds:

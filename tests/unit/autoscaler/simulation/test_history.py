@@ -49,7 +49,17 @@ def test_what_was_shown_is_not_changed_by_what_comes_after() -> None:
 def test_without_metrics_everything_but_the_replicas_is_unknown() -> None:
     blind = at(70.0, outages=((65.0, 80.0),))
     assert not blind.metrics_ok
-    names = ("rps", "in_flight", "queued", "queue_age_s", "completions", "p50_ms", "p95_ms", "mean_ms", "token_ms")
+    names = (
+        "rps",
+        "in_flight",
+        "queued",
+        "queue_age_s",
+        "completions",
+        "p50_ms",
+        "p95_ms",
+        "mean_ms",
+        "token_ms",
+    )
     assert [getattr(blind, name) for name in names] == [None] * len(names)
     assert (blind.rps_over(10), blind.concurrency_over(10)) == (None, None)
     assert (blind.ready, blind.starting) == (1, 0)
@@ -70,6 +80,16 @@ def test_a_part_of_traffic_begins_at_zero() -> None:
 def test_a_reversal_goes_against_the_change_before_it_within_the_time() -> None:
     moves = [(0, 1, 3), (100, 3, 5), (400, 5, 4), (401, 4, 6), (900, 6, 2)]
     outcome = Outcome(
-        0, 0, 0, 0.0, 0, 0, tuple(Change(at, before, after, "") for at, before, after in moves), None, None, None, ()
+        0,
+        0,
+        0,
+        0.0,
+        0,
+        0,
+        tuple(Change(at, before, after, "") for at, before, after in moves),
+        None,
+        None,
+        None,
+        (),
     )
     assert [outcome.reversals(seconds) for seconds in (0, 1, 299, 300, 499)] == [0, 1, 1, 2, 3]

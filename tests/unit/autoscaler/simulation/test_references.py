@@ -208,5 +208,7 @@ def test_the_most_and_a_plan_look_at_no_metrics() -> None:
 def test_each_has_a_name() -> None:
     made = {name: named(name, target_concurrency=4.0) for name in REFERENCES}
     assert all(policy is not None and policy.interval > 0 for policy in made.values())
-    assert len({type(policy) for policy in made.values()}) == len(made) - 1  # HPA is there with and without latency
+    assert (
+        len({type(policy) for policy in made.values()}) == len(made) - 1
+    )  # HPA is there with and without latency
     assert named("none of them", target_concurrency=4.0) is None
