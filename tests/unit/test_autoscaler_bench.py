@@ -89,7 +89,7 @@ def test_the_worst_shortfall_counts_as_well() -> None:
 @pytest.mark.parametrize(
     ("name", "base", "changed", "expected"),
     [
-        ("drift", None, {"hostler": figures(97.3, 40)}, {"4": "met"}),
+        ("drift", None, {"hostler": figures(97.31, 40)}, {"4": "met"}),
         ("drift", None, {"hostler": figures(97.2, 40)}, {"4": "MISSED"}),
         ("target-high", None, {"hostler": figures(96, 40), "hpa_p95": figures(95, 40)}, {"5a": "met"}),
         ("target-high", None, {"hostler": figures(96, 41), "hpa_p95": figures(95, 40)}, {"5a": "MISSED"}),

@@ -76,6 +76,21 @@ def test_a_request_larger_than_the_room_is_served_alone() -> None:
     assert ends_of(engine, first) == [(1, 1.0), (2, 1.1)]
 
 
+def test_a_small_request_does_not_overtake_a_large_one_that_waits() -> None:
+    engine = Engine(EngineModel(alpha_ms=100, beta_ms=0, kv_tokens=100))
+    engine.admit(1, 50, 10, 0.0)
+    engine.admit(2, 40, 10, 0.0)
+    first = engine.admit(3, 1, 1, 0.0)
+    assert ends_of(engine, first) == [(1, 1.0), (3, 1.1), (2, 2.0)]
+
+
+def test_a_request_larger_than_the_room_waits_until_it_is_alone() -> None:
+    engine = Engine(EngineModel(alpha_ms=100, beta_ms=0, kv_tokens=100))
+    engine.admit(1, 1, 1, 0.0)
+    first = engine.admit(2, 500, 10, 0.0)
+    assert ends_of(engine, first) == [(1, 0.1), (2, 1.1)]
+
+
 def test_it_knows_all_that_it_has() -> None:
     engine = Engine(EngineModel(alpha_ms=100, beta_ms=0, active_max=1))
     for request in (5, 3, 9):

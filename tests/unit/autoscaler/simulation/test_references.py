@@ -170,7 +170,7 @@ def test_skyserve_counts_looks_from_the_last_that_wished_otherwise() -> None:
         (11, 2, 0, 2),  # within the tolerance
         (15, 2, 0, 3),
         (40, 2, 0, 4),  # at most twice as many
-        (40, 2, 2, 8),  # and again while they load: ready ones are measured, all are multiplied
+        (30, 2, 2, 8),  # and again while they load: ready ones are measured, all are multiplied
     ],
 )
 def test_apa_multiplies_all_by_the_use_of_the_ready_ones(under_way, ready, starting, wanted) -> None:

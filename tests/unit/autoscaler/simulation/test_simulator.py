@@ -176,7 +176,7 @@ def test_requests_go_to_the_replica_with_the_fewest() -> None:
 
 
 def test_what_a_dead_replica_had_is_served_by_the_others() -> None:
-    outcome, policy = served(
+    outcome, _ = served(
         of_rows(2000.0, [(1.0, 0, 5000)]), Says(lambda _: 1), life_seconds=40.0, cold_start_seconds=10.0
     )
     assert outcome.unfinished == 0
