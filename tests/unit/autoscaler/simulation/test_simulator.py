@@ -95,6 +95,13 @@ def test_a_draining_replica_finishes_what_it_has_gets_nothing_new_and_is_paid_un
     assert outcome.replica_seconds == pytest.approx(200 + 106)
 
 
+def test_the_least_busy_replica_is_drained() -> None:
+    # The first replica has two of them, which last until 218 s; the second has one, until 212 s.
+    traffic = of_rows(300.0, [(1.0, 0, 10_000), (2.0, 0, 10_000), (3.0, 0, 5000)])
+    outcome, _ = served(traffic, Says(lambda _: 1), initial_replicas=2)
+    assert outcome.replica_seconds == pytest.approx(300 + 212)
+
+
 def test_an_idle_replica_that_is_too_much_ends_at_once() -> None:
     outcome, _ = served(of_rows(200.0, []), Says(lambda _: 1), initial_replicas=3)
     assert outcome.replica_seconds == 200 + 2 * 60
