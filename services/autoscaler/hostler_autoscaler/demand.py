@@ -18,6 +18,9 @@ TREND_SHARE = 0.7
 TREND_GROWTH_MAX = 1.3
 """A forecast asks for no more than this share of the present rate; what comes beyond it, the next forecast will see."""
 GAP_SECONDS_MAX = 180.0
+NOISE_SHARE = 0.5
+"""Of the standard deviation of a minute's rate: the headroom for the noise that was seen."""
+SURGE_SECONDS = 20.0
 SURGE_ERRORS = 3.0
 """The rate of 20 s replaces that of 60 s when it is so many standard errors above it."""
 
@@ -62,6 +65,39 @@ class RateHistory:
         left = sum((rate - mean - slope * (index - middle)) ** 2 for index, rate in enumerate(recent))
         error = math.sqrt(left / max(count - 2, 1) / squares)
         return max(slope - TREND_ERRORS * error, 0.0) / 60
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """The present rate, over how many seconds it is taken, and the headroom for its noise."""
+
+    rps: float
+    seconds: float
+    headroom: float
+
+    @property
+    def with_headroom(self) -> float:
+        """The rate to be ready for."""
+        return self.rps + self.headroom
+
+    @property
+    def bare(self) -> str:
+        """For sentences."""
+        return f"{self.rps:.3g} rps over {self.seconds:.0f} s"
+
+    @property
+    def told(self) -> str:
+        """Likewise, with the headroom where there is a noticeable one."""
+        if self.headroom < 0.005 * self.rps or not self.headroom:
+            return self.bare
+        return f"{self.rps:.3g} + {self.headroom:.2g} rps over {self.seconds:.0f} s"
+
+
+def demanded(history: RateHistory, rate: float, rate_20: float | None, *, seconds: float) -> Demand:
+    """The demand of now, from the rates of the last minute, of which `seconds` are known, and of the last 20 s."""
+    noise = history.noise()
+    present = present_rate(rate, rate_20, noise)
+    return Demand(present, seconds if present == rate else min(SURGE_SECONDS, seconds), NOISE_SHARE * noise)
 
 
 def present_rate(rate: float, rate_20: float | None, noise: float) -> float:

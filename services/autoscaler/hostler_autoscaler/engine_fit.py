@@ -15,6 +15,10 @@ LEVEL_RATIO = 1.25
 """Levels of x are this far apart: a sample within a quarter of another tells the same."""
 LEVEL_WEIGHT_MAX = 20.0
 """Samples that a level remembers; ten minutes' worth, so that a level follows an engine that was changed."""
+FADE = 0.995
+"""What each sample leaves of the weight of the other levels: three hours of others halve it more than once,"""
+WEIGHT_KEPT = 1.0
+"""but one sample's worth stays, so that a day of load does not forget what calm was like."""
 SPAN_MIN = 1.5
 """Highest by lowest x from which on a slope may be believed: over a narrower span noise looks like a slope."""
 WEIGHT_MIN = 6.0
@@ -69,7 +73,7 @@ class EngineFit:
                     round(old + weight, 3),
                 )
             else:
-                kept.append(level)
+                kept.append(Level(level.x, level.unit_ms, _faded(level.weight)))
         return EngineFit(tuple(sorted((*kept, merged), key=lambda level: level.x)))
 
     def line(self) -> Line | None:
@@ -106,6 +110,10 @@ class EngineFit:
 
 ALPHA_SHARE_MIN = 0.2
 """Of the lowest token time seen: no engine is without a base cost."""
+
+
+def _faded(weight: float) -> float:
+    return round(max(weight * FADE, min(weight, WEIGHT_KEPT)), 3)
 
 
 def _level_number(x: float) -> int:

@@ -35,7 +35,7 @@ def unlearned_latency(scene: Scene) -> Wanted | None:
     stay = float(observation.desired)
     settled_at = scene.state.settled_at
     judged = settled_at is not None and scene.now - settled_at >= JUDGED_SECONDS
-    if not judged or observation.ready + 0 < 1:
+    if not judged or observation.ready < 1:
         return None if beside else _told(stay, "not judged while replicas start or have just started")
     fewer = max(stay - 1, min(stay, 1.0))
     if load.p95_ms is None or load.completions < COMPLETIONS_MIN:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import TypeAdapter, ValidationError
 
 from hostler_autoscaler.backoff import Backoff
+from hostler_autoscaler.bursts import Bursts
 from hostler_autoscaler.demand import RateHistory
 from hostler_autoscaler.engine_fit import EngineFit
 from hostler_autoscaler.peaks import Peaks
@@ -38,7 +39,7 @@ class PolicyState:
         peaks: The needs of the window.
         lasting: Likewise without backlogs, for as long as a surge is remembered.
         backoff: What was learned from regrets.
-        bursts: Bursts that ended before a replica asked for them served, how many replicas they wanted, and when the last was.
+        bursts: Those that were over before help could come.
         advised: Which advice holds, so that it does not come and go.
     """
 
@@ -59,7 +60,7 @@ class PolicyState:
     peaks: Peaks = field(default_factory=Peaks)
     lasting: Peaks = field(default_factory=Peaks)
     backoff: Backoff = field(default_factory=Backoff)
-    bursts: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    bursts: Bursts = field(default_factory=Bursts)
     advised: tuple[str, ...] = ()
 
     def to_json(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hostler_autoscaler.carrying import Capacity
 from hostler_autoscaler.decision import Proposal, ProposalKind
+from hostler_autoscaler.demand import Demand
 from hostler_autoscaler.learning import Sensed
 from hostler_autoscaler.observation import LoadSignals, Observation
 from hostler_autoscaler.policy_state import PolicyState
@@ -23,18 +24,32 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """All that the considerations look at."""
+    """All that the considerations look at.
+
+    Attributes:
+        state: What is remembered, what this look taught included.
+        observation: What was told.
+        load: Its load, which is known.
+        sensed: The same in the policy's units.
+        demand: The rate to be ready for.
+        capacity: What a replica is counted with.
+        now: Seconds since 1970.
+        latency_ms: The target for the 95th percentile, if there is one.
+        cold_start_seconds: From asking for a replica until it serves.
+        arriving_seconds: Until the next that is starting serves, or one asked for now would.
+        overdue: How many have been starting for so long that they will not come.
+    """
 
     state: PolicyState
     observation: Observation
     load: LoadSignals
     sensed: Sensed
+    demand: Demand
     capacity: Capacity
     now: float
     latency_ms: float | None
     cold_start_seconds: float
     arriving_seconds: float
-    fresh: int
     overdue: int
 
 

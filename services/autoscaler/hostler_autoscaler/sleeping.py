@@ -49,6 +49,13 @@ def idle_seconds(spec: Scaling) -> int:
     return spec.stabilisation_window_seconds
 
 
+def fell_asleep(state: PolicyState, scene: Scene, spec: Scaling) -> tuple[PolicyState, Decision]:
+    """To zero."""
+    quiet = f"no request for {idle_seconds(spec)} s"
+    slept = replace(state, slept_at=scene.now, peaks=Peaks(), lasting=Peaks(), settled_at=None)
+    return slept, Decision(0, f"asleep: {quiet}", (Proposal(ProposalKind.IDLE, 0, f"idle: {quiet}"),))
+
+
 def asleep(
     state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted]
 ) -> tuple[PolicyState, Decision]:

@@ -1,126 +1,136 @@
 """What each consideration wants, by itself: a need in replicas, with a sentence and its figures. `decide` takes the largest."""
 
 from hostler_autoscaler.decision import ProposalKind
-from hostler_autoscaler.demand import forecast, present_rate
+from hostler_autoscaler.demand import forecast
 from hostler_autoscaler.latency_rule import unlearned_latency
 from hostler_autoscaler.scene import Scene, Wanted, made
 from hostler_domain.scaling import Scaling, ScalingMetric
 
-NOISE_SHARE = 0.5
-"""Of the standard deviation of a minute's rate: the headroom for the noise that was seen."""
 BACKLOG_SHARE = 1.2
 """So many times the requests at a time that replicas are meant to have are a backlog."""
 BACKLOG_SHARE_UNLEARNED = 1.5
 DRAIN_SECONDS_MIN = 120.0
 """A backlog is worked off in this time, or in one cold start, if that is longer: sooner, and the help comes for nothing left."""
-PILE_SHARE = 0.5
-"""Of what will pile up until help arrives: not all of it, since bursts end."""
+PILE_SHARE = 0.25
+"""Of what will pile up until help arrives: bursts end, and new replicas take new requests, so only a part must be worked off."""
+GROWTH_MIN = 1.01
 KV_FULL = 0.95
+"""From here on replicas make requests wait, or take their room away again."""
 KV_WANTED = 0.85
 
 
 def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
     """All of them, in the order in which they are told."""
-    found = [_rate(scene), _latency(scene), _concurrency(scene, spec), _backlog(scene), _forecast(scene)]
+    steady = [_rate(scene), _latency(scene), _concurrency(scene, spec)]
+    found = [*steady, _backlog(scene), _cache(scene), _forecast(scene, steady)]
+    if scene.capacity.learned is None:
+        found.append(unlearned_latency(scene))
     return [each for each in found if each is not None]
 
 
-def rate_now(scene: Scene) -> float:
-    """The present rate with the headroom for its noise."""
-    noise = scene.state.rates.noise()
-    present = present_rate(scene.sensed.rate, scene.sensed.rate_20, noise)
-    return present + NOISE_SHARE * noise
-
-
 def _rate(scene: Scene) -> Wanted | None:
-    limit = scene.capacity.limit_rps
+    """By the throughput target. Headroom for noise is a matter of the latency, once that is known."""
+    limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
-    rate, told = _rate_told(scene)
+    rps = demand.rps if scene.capacity.learned is not None else demand.with_headroom
+    told = demand.bare if scene.capacity.learned is not None else demand.told
     return made(
-        ProposalKind.RATE, rate / limit, f"{told} / {limit:.3g} rps per replica", rps=rate, replica_rps=limit
+        ProposalKind.RATE,
+        rps / limit,
+        f"{told} / {limit:.3g} rps per replica",
+        rps=rps,
+        replica_rps=limit,
     )
 
 
 def _latency(scene: Scene) -> Wanted | None:
-    """What keeps the 95th percentile, by what was learned; until then, what it says by itself."""
-    learned = scene.capacity.learned
+    """What keeps the 95th percentile, by what was learned."""
+    learned, demand = scene.capacity.learned, scene.demand
     if learned is None:
-        return unlearned_latency(scene)
-    rate, told = _rate_told(scene)
+        return None
     bound = ", which is content-bound" if learned.content_bound else ""
     return made(
         ProposalKind.LATENCY,
-        rate / learned.rps,
-        f"{told} / {learned.rps:.3g} rps that a replica carries for a p95 of {learned.p95_ms:.0f} ms{bound}",
-        rps=rate,
+        demand.with_headroom / learned.rps,
+        f"{demand.told} / {learned.rps:.3g} rps that a replica carries for a p95 of {learned.p95_ms:.0f} ms{bound}",
+        rps=demand.with_headroom,
         replica_rps=learned.rps,
         p95_ms=learned.p95_ms,
         in_time=learned.in_time,
     )
 
 
-def _rate_told(scene: Scene) -> tuple[float, str]:
-    noise = NOISE_SHARE * scene.state.rates.noise()
-    present = present_rate(scene.sensed.rate, scene.sensed.rate_20, scene.state.rates.noise())
-    seconds = 20 if present > scene.sensed.rate else scene.load.seconds_covered
-    spare = f" + {noise:.2g}" if noise > 0.005 * present else ""
-    return present + noise, f"{present:.3g}{spare} rps over {seconds:.0f} s"
-
-
 def _concurrency(scene: Scene, spec: Scaling) -> Wanted | None:
+    """By the concurrency target; those that wait would be under way if there were room for them."""
     target = spec.target(ScalingMetric.CONCURRENCY)
     if target is None:
         return None
-    waiting = f" and {scene.load.queued} waiting" if scene.load.queued else ""
+    outstanding = scene.sensed.outstanding
     return made(
         ProposalKind.CONCURRENCY,
-        scene.sensed.outstanding / target.effective,
-        f"{scene.load.in_flight} in flight{waiting} / {target.effective:g} per replica",
-        outstanding=scene.sensed.outstanding,
+        outstanding / target.effective,
+        f"{outstanding:.3g} in flight and waiting / {target.effective:g} per replica",
+        outstanding=outstanding,
         replica_outstanding=target.effective,
     )
 
 
 def _backlog(scene: Scene) -> Wanted | None:
     """More than the ready replicas are meant to have: enough for the rate, and for working off the excess in time."""
-    rps, x = scene.capacity.rps, scene.capacity.x
-    if rps is None or x is None:
+    capacity, ready, rps = scene.capacity, scene.observation.ready, scene.demand.with_headroom
+    outstanding = scene.sensed.outstanding
+    if capacity.rps is None:
         return None
-    ready, outstanding = scene.observation.ready, scene.sensed.outstanding
-    share = BACKLOG_SHARE if scene.capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
-    meant = x * ready
-    if outstanding <= share * meant + 1:
-        return None
-    rate = rate_now(scene)
-    piling = max(rate - rps * ready, 0.0) * scene.arriving_seconds
-    excess = outstanding - meant
+    if capacity.x is None:
+        # Nobody knows how many a replica may have; those that wait are too many in any case.
+        meant = outstanding - scene.load.queued
+        if scene.load.queued <= 1:
+            return None
+    else:
+        meant = capacity.x * ready
+        share = BACKLOG_SHARE if capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
+        if outstanding <= share * meant + 1:
+            return None
+    piling = max(rps - capacity.rps * ready, 0.0) * scene.arriving_seconds
     seconds = max(DRAIN_SECONDS_MIN, scene.cold_start_seconds)
-    need = rate / rps + (excess + PILE_SHARE * piling) / (rps * seconds)
+    excess = outstanding - meant + PILE_SHARE * piling
     return made(
         ProposalKind.BACKLOG,
-        need,
-        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {seconds:.0f} s at {rps:.3g} rps each",
+        (rps + excess / seconds) / capacity.rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {seconds:.0f} s at {capacity.rps:.3g} rps each",
         outstanding=outstanding,
         meant=meant,
         piling=round(piling, 1),
-        rps=rate,
+        rps=rps,
     )
 
 
-def _forecast(scene: Scene) -> Wanted | None:
-    rps = scene.capacity.rps
-    if rps is None:
+def _cache(scene: Scene) -> Wanted | None:
+    """Replicas whose caches are full make requests wait, however few there are."""
+    used, ready = scene.load.kv_utilisation, scene.observation.ready
+    if used is None or used < KV_FULL or scene.load.queued <= 1:
         return None
-    noise = scene.state.rates.noise()
-    present = present_rate(scene.sensed.rate, scene.sensed.rate_20, noise)
+    return made(
+        ProposalKind.BACKLOG,
+        ready * used / KV_WANTED,
+        f"caches are {100 * used:.0f} % full and {scene.load.queued} requests wait, {100 * KV_WANTED:.0f} % are meant for {ready} ready",
+        kv_utilisation=used,
+        queued=scene.load.queued,
+    )
+
+
+def _forecast(scene: Scene, steady: list[Wanted | None]) -> Wanted | None:
+    """What the load of now needs, for the rate that there will be when a replica asked for now serves."""
+    need = max((each.need for each in steady if each is not None), default=0.0)
+    present = scene.demand.rps
     ahead = forecast(scene.state.rates, present, scene.cold_start_seconds)
-    if ahead <= present * 1.01:
+    if need <= 0 or ahead <= present * GROWTH_MIN:
         return None
     return made(
         ProposalKind.FORECAST,
-        (ahead + NOISE_SHARE * noise) / rps,
-        f"{ahead:.3g} rps in {scene.cold_start_seconds:.0f} s, a cold start, / {rps:.3g} rps per replica",
+        need * ahead / present,
+        f"{ahead:.3g} rps in {scene.cold_start_seconds:.0f} s, a cold start, {ahead / present:.2f} times the present {present:.3g}",
         rps=ahead,
         seconds=scene.cold_start_seconds,
     )
