@@ -69,9 +69,7 @@ def carried(line: Line, shape: Shape, target_ms: float) -> Carried:
         points.append((x, rate_at(line, shape, x), shape.in_time(line.unit_ms(x), target_ms)))
         x *= GRID_RATIO
     # Hours are counted against those of a careful operator.
-    careful = max(
-        (rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1]
-    )
+    careful = max((rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1])
     allowed = [
         point
         for point in points

@@ -86,7 +86,9 @@ def learned(state: PolicyState, observation: Observation, load: LoadSignals, *, 
     return _sampled(state, load, concurrency, x, now)
 
 
-def _sampled(state: PolicyState, load: LoadSignals, concurrency: float, x: float, now: float) -> PolicyState:
+def _sampled(
+    state: PolicyState, load: LoadSignals, concurrency: float, x: float, now: float
+) -> PolicyState:
     # Little's law gives the mean latency where nobody reports it.
     mean_ms = load.mean_ms if load.mean_ms else 60_000 * concurrency / load.completions
     unit_ms = unit_ms_of(load, mean_ms)

@@ -63,3 +63,5 @@ def made(kind: ProposalKind, need: float, sentence: str, **numbers: float) -> Wa
     replicas = replicas_for(need)
     told = f"{kind}: {sentence} = {need:.2f}: {replicas} replica" + ("" if replicas == 1 else "s")
     return Wanted(need, Proposal(kind, replicas, told, {"need": round(need, 3), **numbers}))
+
+
