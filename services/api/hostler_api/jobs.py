@@ -15,15 +15,13 @@ from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
 from hostler_api.names import Claim, Names, NameTaken, NameUndecided
 from hostler_api.patches import JobPatch, patched_spec
+from hostler_api.placements import placement
 from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import (
-    HandlerFailed,
     MessageTooLarge,
-    NoResponder,
-    RequestTimeout,
     RevisionConflict,
     SequenceConflict,
     StreamFull,
@@ -33,7 +31,7 @@ from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.job_events import JobEvent, JobScaledV1
-from hostler_contracts.placements import PlacementAnswer, PlacementQuestion
+from hostler_contracts.placements import PlacementAnswer
 from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
@@ -45,7 +43,6 @@ from hostler_kit.ids import new_id
 from hostler_kit.secret_key import SecretKey
 
 IDEMPOTENCY_KEPT_SECONDS = 24 * 3600
-_PLACEMENT_SECONDS = 3.0
 _UPDATE_RACES_MAX = 20
 """An update that loses this often in a row meets a bug, not a race."""
 
@@ -305,17 +302,7 @@ class JobService:
 
     async def placement(self, entry: JobEntry) -> PlacementAnswer | None:
         """What a scheduler says of a job that lacks replicas; None where none is lacking, or no scheduler answers."""
-        job = entry.job
-        if len(job.active_replicas) >= job.wanted_replicas:
-            return None
-        question = PlacementQuestion(job_id=job.job_id).model_dump_json().encode()
-        try:
-            data = await self._bus.request(
-                subjects.SCHEDULER_EXPLAIN, question, timeout_seconds=_PLACEMENT_SECONDS
-            )
-        except (NoResponder, RequestTimeout, HandlerFailed):
-            return None
-        return PlacementAnswer.model_validate_json(data)
+        return await placement(self._bus, entry.job)
 
     async def replica_log(self, entry: JobEntry, question: LogQuestion) -> LogDocument:
         """What a replica of the job wrote.
