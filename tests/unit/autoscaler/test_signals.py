@@ -189,7 +189,9 @@ ONE, OTHER = every(0, 60, **HALF), every(0, 60, router="router-2", **HALF)
 def test_a_router_that_falls_silent_is_not_taken_for_one_without_load(now: int) -> None:
     load = seen(*ONE, *OTHER, *every(60, now, **HALF), now=now)
     assert load.rps == pytest.approx(4.0)
+    assert load.rps_20 == pytest.approx(4.0)
     assert (load.in_flight, load.concurrency, load.idle_seconds) == (8, 8.0, 0.0)
+    assert load.concurrency_20 == pytest.approx(8.0)
 
 
 def test_what_moved_from_a_silent_router_to_the_others_is_not_counted_twice() -> None:
