@@ -74,7 +74,7 @@ def _scene(
         load=load,
         sensed=units,
         demand=demanded(state.rates, units.rate, units.rate_20, seconds=load.seconds_covered),
-        capacity=capacity(state, spec),
+        capacity=capacity(state, spec, ready=observation.ready),
         now=now,
         latency_ms=latency.effective if latency else None,
         cold_start_seconds=cold,
