@@ -86,7 +86,7 @@ def scenario_lines(measured: Measured) -> str:
     most, clairvoyant = measured.baseline.most, measured.baseline.clairvoyant
     lines = [
         f"{measured.scenario}: {measured.requests} requests; max {most.attainment:.2f} %, {most.replica_hours:.1f} h;"
-         f" clairvoyant {clairvoyant.attainment:.2f} %, {clairvoyant.replica_hours:.1f} h"
+        f" clairvoyant {clairvoyant.attainment:.2f} %, {clairvoyant.replica_hours:.1f} h"
     ]
     lines += [
         f"  {policy:<12} shortfall {shortfall(measured, figures):>6.2f}  hours x"
