@@ -6,6 +6,7 @@ no speed, and where answers are too long for the target no number of replicas he
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hostler_autoscaler.engine_fit import Line
 from hostler_autoscaler.shape import Shape
@@ -19,6 +20,8 @@ IN_TIME_WANTED = 0.95
 P95_SHARE = 0.95
 """Of the target: where the 95th percentile may be at most; the rest is for the noise of a minute."""
 GRID_RATIO = 1.12
+REMEMBERED = 20_000
+"""Answers kept: a job asks the same until it has learned more, fifteen times with ticks of two seconds, and there may be ten thousand jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ def outstanding_at(line: Line, shape: Shape, rate: float) -> float | None:
     return work * line.alpha / left if left > 0.02 else None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float) -> Carried:
     """The x, up to a limit, that costs least in hours and attainment."""
     best = shape.in_time(line.unit_ms(0.5), target_ms)
