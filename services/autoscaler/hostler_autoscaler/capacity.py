@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from hostler_autoscaler.carried import Carried, carried, outstanding_at
+from hostler_autoscaler.carried import BEST, LEAN, Carried, carried, outstanding_at
 from hostler_autoscaler.engine_fit import Line
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.shape import Shape
@@ -59,7 +59,8 @@ def capacity(state: PolicyState, spec: Scaling, *, ready: int) -> Capacity:
     learned = None
     if line and shape and latency:
         x_limit = _x_limit(line, shape, target_rps, ready)
-        learned = carried(line, shape, latency.effective, x_limit=x_limit)
+        aim = LEAN if spec.mode is ScalingMode.TARGET and target_rps is not None else BEST
+        learned = carried(line, shape, latency.effective, x_limit=x_limit, aim=aim)
     limit = target_rps
     if target_rps is not None and learned is not None and spec.mode is ScalingMode.SLO:
         limit = target_rps * SLO_GROWTH_MAX

@@ -13,15 +13,33 @@ from hostler_autoscaler.shape import Shape
 
 POINT_WORTH_HOURS = 0.1
 """One point of attainment is worth a tenth of the replica-hours; more, and calm jobs are over-bought, less, and users feel it."""
-CAREFUL_POINTS = 2.0
-"""Of attainment that a careful operator gives away: what their hours are is what hours are counted against."""
 IN_TIME_WANTED = 0.95
 """What a target for the 95th percentile asks for."""
-P95_SHARE = 0.95
-"""Of the target: where the 95th percentile may be at most; the rest is for the noise of a minute."""
+KNEE = 1.5
+"""Times the base token time: beyond it more replicas buy almost no speed, so a p95 that needs them is not pursued."""
 GRID_RATIO = 1.12
 REMEMBERED = 20_000
 """Answers kept: a job asks the same until it has learned more, fifteen times with ticks of two seconds, and there may be ten thousand jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How much to give for attainment.
+
+    Attributes:
+        p95_share: Of the target: where the 95th percentile may be at most.
+        careful_points: Of attainment that a careful operator gives away; what their hours are is what hours are counted against, so
+            the more, the more an hour weighs.
+    """
+
+    p95_share: float
+    careful_points: float
+
+
+LEAN = Aim(p95_share=1.0, careful_points=4.0)
+"""Who set a rate wants the latency kept, not more."""
+BEST = Aim(p95_share=0.95, careful_points=2.0)
+"""Who lets the latency decide wants attainment; the share below the target is for the noise of a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ def outstanding_at(line: Line, shape: Shape, rate: float) -> float | None:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float) -> Carried:
+def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float, aim: Aim = BEST) -> Carried:
     """The x, up to a limit, that costs least in hours and attainment."""
     best = shape.in_time(line.unit_ms(0.5), target_ms)
     points: list[tuple[float, float, float]] = []
@@ -72,13 +90,13 @@ def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float) -> Ca
         x *= GRID_RATIO
     # Hours are counted against those of a careful operator.
     careful = max(
-        (rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1]
+        (rate for _, rate, share in points if share >= best - aim.careful_points / 100), default=points[0][1]
     )
-    allowed = [
-        point
-        for point in points
-        if best < IN_TIME_WANTED or shape.p95 * line.unit_ms(point[0]) <= P95_SHARE * target_ms
-    ] or points[:1]
+    unit_ms_max = max(aim.p95_share * target_ms / shape.p95, KNEE * line.alpha)
+    content_bound = best < IN_TIME_WANTED
+    allowed = [point for point in points if content_bound or line.unit_ms(point[0]) <= unit_ms_max] or points[
+        :1
+    ]
 
     def cost(point: tuple[float, float, float]) -> float:
         return careful / point[1] + POINT_WORTH_HOURS * 100 * (best - point[2])
