@@ -30,7 +30,7 @@ def advised(state: PolicyState, scene: Scene, spec: Scaling) -> tuple[PolicyStat
             _min_replicas(state, scene, spec),
             *_target_rate(state, scene, spec),
             _content(state, scene),
-            _max_replicas(state, scene, spec),
+            _max_replicas(state, spec),
             _boots(state, scene),
         )
         if each is not None
@@ -85,7 +85,7 @@ def _content(state: PolicyState, scene: Scene) -> Advice | None:
     )
 
 
-def _max_replicas(state: PolicyState, scene: Scene, spec: Scaling) -> Advice | None:
+def _max_replicas(state: PolicyState, spec: Scaling) -> Advice | None:
     # The peaks of the window keep it from coming and going.
     needed = state.peaks.highest(0.0)
     if needed <= spec.max_replicas + 0.5:

@@ -1,83 +1,92 @@
-"""What one replica carries: the rate at which its requests still end in time, worked out of what was learned.
+"""The capacity that a job's replicas are counted with: the configured target, what was learned, or both, by the job's mode."""
 
-Little's law ties the rate to the requests at a time: a replica with x of them, each of `mean` units at `unit_ms(x)`, serves
-`x / (mean * unit_ms(x))` per second. The wanted x weighs hours against attainment: past the knee of the line a replica more buys almost
-no speed, and where answers are too long for the target no number of replicas helps.
-"""
+from dataclasses import dataclass, replace
 
-from dataclasses import dataclass
-
+from hostler_autoscaler.carried import BEST, LEAN, Carried, carried, outstanding_at
 from hostler_autoscaler.engine_fit import Line
+from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.shape import Shape
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode
 
-POINT_WORTH_HOURS = 0.1
-"""One point of attainment is worth a tenth of the replica-hours; more, and calm jobs are over-bought, less, and users feel it."""
-CAREFUL_POINTS = 2.0
-"""Of attainment that a careful operator gives away: what their hours are is what hours are counted against."""
-IN_TIME_WANTED = 0.95
-"""What a target for the 95th percentile asks for."""
-P95_SHARE = 0.95
-"""Of the target: where the 95th percentile may be at most; the rest is for the noise of a minute."""
-GRID_RATIO = 1.12
+SLO_GROWTH_MAX = 2.0
+"""In slo mode a replica may be given so many times the target rate: a user knows it to within a factor of two."""
+PRIOR_LATENCY_SHARE = 0.6
+"""Of the latency target: a usual mean latency at the target rate, as long as nothing is learned."""
+
+STICKY_SHARE = 0.08
+"""A learned capacity is used until it is off by this much: content is noisy, and each wobble would cost a launch."""
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """What a replica carries within the latency target.
+class Capacity:
+    """What to count on.
 
     Attributes:
-        rps: Requests per second.
-        x: Requests at a time that this means.
-        p95_ms: What the 95th percentile will then be.
-        in_time: Share of requests that will end in time.
-        best: The share with as many replicas as one likes.
+        rps: Requests per second and replica; None where there is neither a target nor anything learned.
+        x: Requests at a time and replica at that rate; None where nobody knows.
+        limit_rps: The most that the throughput target allows.
+        learned: What the latency target leaves, where it is known.
+        line: What answers cost, where it is known.
     """
 
-    rps: float
-    x: float
-    p95_ms: float
-    in_time: float
-    best: float
-
-    @property
-    def content_bound(self) -> bool:
-        """Whether the answers are too long for the target on a replica of their own."""
-        return self.best < IN_TIME_WANTED
+    rps: float | None
+    x: float | None
+    limit_rps: float | None
+    learned: Carried | None
+    line: Line | None
 
 
-def rate_at(line: Line, shape: Shape, x: float) -> float:
-    """Requests per second of a replica with x of them at a time."""
-    return 1000 * x / (shape.mean * line.unit_ms(x))
+BEYOND_SEEN = 1.5
+"""A line is followed so far beyond the most requests at a time that were seen: engines have limits that no line tells of."""
+ONE_FEWER_SPARE = 1.1
+"""Of few replicas one less is a larger step: of two, the other one gets twice as much, and a tenth more for the noise."""
 
 
-def outstanding_at(line: Line, shape: Shape, rate: float) -> float | None:
-    """Requests at a time of a replica that serves this rate; None beyond what it can serve at all."""
-    work = rate * shape.mean / 1000
-    left = 1 - work * line.beta
-    return work * line.alpha / left if left > 0.02 else None
+def capacity(state: PolicyState, spec: Scaling, *, ready: int) -> Capacity:
+    """What one replica of the job is counted with.
+
+    | throughput target | learned | mode   | rate                            |
+    | ----------------- | ------- | ------ | ------------------------------- |
+    | none              | no      | any    | none                            |
+    | none              | yes     | any    | the learned one                 |
+    | given             | no      | any    | the target                      |
+    | given             | yes     | target | the smaller                     |
+    | given             | yes     | slo    | the learned one, at most double |
+    """
+    throughput, latency = spec.target(ScalingMetric.THROUGHPUT), spec.target(ScalingMetric.LATENCY_P95)
+    target_rps = throughput.effective if throughput else None
+    line, shape = state.engine.line(), state.shape
+    learned = None
+    if line and shape and latency:
+        x_limit = _x_limit(line, shape, target_rps, ready)
+        aim = LEAN if spec.mode is ScalingMode.TARGET and target_rps is not None else BEST
+        learned = carried(line, shape, latency.effective, x_limit=x_limit, aim=aim)
+    limit = target_rps
+    if target_rps is not None and learned is not None and spec.mode is ScalingMode.SLO:
+        limit = target_rps * SLO_GROWTH_MAX
+    learned = _sticky(learned, state.rps)
+    known = [rps for rps in (limit, learned.rps if learned else None) if rps is not None]
+    rps = min(known, default=None)
+    x = None
+    if rps is not None and line and shape:
+        x = outstanding_at(line, shape, rps)
+        if learned is not None:
+            x = learned.x if x is None else min(x, learned.x)
+    elif rps is not None and latency is not None:
+        x = rps * latency.effective / 1000 * PRIOR_LATENCY_SHARE
+    return Capacity(rps, x, limit, learned, line)
 
 
-def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float) -> Carried:
-    """The x, up to a limit, that costs least in hours and attainment."""
-    best = shape.in_time(line.unit_ms(0.5), target_ms)
-    points: list[tuple[float, float, float]] = []
-    x = 0.5
-    while not points or points[-1][0] < x_limit:
-        x = min(x, x_limit)
-        points.append((x, rate_at(line, shape, x), shape.in_time(line.unit_ms(x), target_ms)))
-        x *= GRID_RATIO
-    # Hours are counted against those of a careful operator.
-    careful = max(
-        (rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1]
-    )
-    allowed = [
-        point
-        for point in points
-        if best < IN_TIME_WANTED or shape.p95 * line.unit_ms(point[0]) <= P95_SHARE * target_ms
-    ] or points[:1]
+def _x_limit(line: Line, shape: Shape, target_rps: float | None, ready: int) -> float:
+    """How many requests at a time to believe the line for: a little more than was seen, and as many as the user says that there may be."""
+    one_fewer = ONE_FEWER_SPARE * ready / (ready - 1) if ready > 1 else 1.0
+    limit = max(line.x_max * max(one_fewer, BEYOND_SEEN), 1.0)
+    said = outstanding_at(line, shape, target_rps) if target_rps is not None else None
+    return limit if said is None else max(limit, said)
 
-    def cost(point: tuple[float, float, float]) -> float:
-        return careful / point[1] + POINT_WORTH_HOURS * 100 * (best - point[2])
 
-    x, rate, share = min(allowed, key=cost)
-    return Carried(rate, x, shape.p95 * line.unit_ms(x), share, best)
+def _sticky(learned: Carried | None, before: float | None) -> Carried | None:
+    """The learned capacity as it was used before, unless it has changed by more than noise."""
+    if learned is None or before is None or abs(learned.rps - before) > STICKY_SHARE * before:
+        return learned
+    return replace(learned, rps=before)

@@ -81,9 +81,7 @@ def lowered(
         return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
     lasting = state.lasting.highest(now - window.lasting_seconds)
     plain = state.peaks.highest(now - window.plain_seconds)
-    peak, seconds = (
-        (lasting, window.lasting_seconds) if lasting >= plain else (plain, window.plain_seconds)
-    )
+    peak, seconds = (lasting, window.lasting_seconds) if lasting >= plain else (plain, window.plain_seconds)
     told = f"{peak:.2f} were needed within {seconds:.0f} s"
     carry = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
     carry = min(max(carry, lowest), spec.max_replicas)

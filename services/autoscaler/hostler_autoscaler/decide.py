@@ -8,7 +8,7 @@ it holds. To zero after an idle time, awake again with the first request.
 from dataclasses import replace
 
 from hostler_autoscaler.advising import advised
-from hostler_autoscaler.carrying import capacity
+from hostler_autoscaler.capacity import capacity
 from hostler_autoscaler.consolidation import Held, lowered, windows
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.demand import demanded

@@ -5,12 +5,14 @@ Means of whole minutes over half an hour are all that is remembered.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 MINUTES_KEPT = 30
 TREND_MINUTES = 12
 """Shorter, and noise is a trend; longer, and the turn of the tide is missed."""
 TREND_MINUTES_MIN = 5
 NOISE_MINUTES_MIN = 4
+"""Steps between fewer are too few for a deviation."""
 TREND_ERRORS = 2.0
 """Only the part of a slope beyond two standard errors counts: the rest may be chance."""
 TREND_SHARE = 0.7
@@ -48,7 +50,7 @@ class RateHistory:
         recent = self.minutes[-TREND_MINUTES - 3 :]
         if len(recent) < NOISE_MINUTES_MIN:
             return 0.0
-        steps = [(later - earlier) ** 2 for earlier, later in zip(recent, recent[1:], strict=False)]
+        steps = [(later - earlier) ** 2 for earlier, later in pairwise(recent)]
         return math.sqrt(sum(steps) / len(steps) / 2)
 
     def growth_per_second(self) -> float:

@@ -89,7 +89,7 @@ def _sampled(
 ) -> PolicyState:
     """The content from any minute, since its figures are of the same requests; the engine, which needs their x, from a steady one."""
     # Little's law gives the mean latency where nobody reports it.
-    mean_ms = load.mean_ms if load.mean_ms else 60_000 * concurrency / load.completions
+    mean_ms = load.mean_ms or 60_000 * concurrency / load.completions
     unit_ms = unit_ms_of(load, mean_ms)
     engine, shape = state.engine, state.shape
     if steady:

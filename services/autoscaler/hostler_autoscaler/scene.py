@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from hostler_autoscaler.carrying import Capacity
+from hostler_autoscaler.capacity import Capacity
 from hostler_autoscaler.decision import Proposal, ProposalKind
 from hostler_autoscaler.demand import Demand
 from hostler_autoscaler.learning import Sensed
@@ -59,12 +59,8 @@ def replicas_for(need: float) -> int:
     return max(math.ceil(need - SLACK), 0)
 
 
-def made(
-    kind: ProposalKind, need: float, sentence: str, *, lasting: bool = True, **numbers: float
-) -> Wanted:
+def made(kind: ProposalKind, need: float, sentence: str, *, lasting: bool = True, **numbers: float) -> Wanted:
     """A need, told with its number."""
     replicas = replicas_for(need)
     told = f"{kind}: {sentence} = {need:.2f}: {replicas} replica" + ("" if replicas == 1 else "s")
     return Wanted(need, Proposal(kind, replicas, told, {"need": round(need, 3), **numbers}), lasting)
-
-

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hostler_autoscaler.capacity import carried, outstanding_at, rate_at
+from hostler_autoscaler.carried import carried, outstanding_at, rate_at
 from hostler_autoscaler.engine_fit import LEVEL_WEIGHT_MAX, EngineFit, Line
 from hostler_autoscaler.shape import Shape, updated
 

@@ -147,9 +147,7 @@ def test_bursts_that_end_before_help_comes_ask_for_more_warm_replicas():
 
 def test_a_job_at_its_ceiling_is_told_what_it_needs():
     run = Run(scaling(RPS, maximum=3)).go(10, load(40))
-    assert [each.sentence for each in run.last.advice] == [
-        "max_replicas 3 is below the 8.0 that were needed"
-    ]
+    assert [each.sentence for each in run.last.advice] == ["max_replicas 3 is below the 8.0 that were needed"]
 
 
 def test_boots_that_fail_are_said_so_until_they_are_clearly_better():

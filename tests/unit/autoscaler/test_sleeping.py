@@ -87,7 +87,9 @@ def test_requests_from_before_it_slept_do_not_wake_it():
     assert decision.replicas == 0
 
 
-@pytest.mark.parametrize("told", [load(queued=1, idle_seconds=9), load(in_flight=1)], ids=["waiting", "under way"])
+@pytest.mark.parametrize(
+    "told", [load(queued=1, idle_seconds=9), load(in_flight=1)], ids=["waiting", "under way"]
+)
 def test_a_request_that_has_not_ended_wakes_it_though_its_routers_clock_is_behind(told):
     _, decision = decide(slept(0), seen(told, desired=0, seconds=2), sleeper())
     assert decision.replicas == 1
