@@ -61,10 +61,20 @@ from hostler_client.new_job import (
     NewRouting,
     NewScaling,
     NewServing,
+    NewShadow,
     NewTarget,
     NewTimeouts,
+    NewWindow,
 )
 from hostler_client.retrying import RetryPolicy
+from hostler_client.scaling_models import (
+    Advice,
+    Proposal,
+    Replay,
+    ScalingDecision,
+    ShadowDecision,
+    Simulation,
+)
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
@@ -83,6 +93,7 @@ from hostler_client.tenancy_models import (
 from hostler_client.waiting import Until
 
 __all__ = [
+    "Advice",
     "ApiError",
     "ApiKey",
     "AsyncHostlerClient",
@@ -122,20 +133,27 @@ __all__ = [
     "NewRouting",
     "NewScaling",
     "NewServing",
+    "NewShadow",
     "NewTarget",
     "NewTimeouts",
+    "NewWindow",
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",
     "Project",
     "ProjectChanges",
+    "Proposal",
+    "Replay",
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
     "RoutingChanges",
     "Sample",
     "ScalingChanges",
+    "ScalingDecision",
     "ServingChanges",
+    "ShadowDecision",
+    "Simulation",
     "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",

@@ -24,6 +24,31 @@ class ScalingTarget(_Answer):
     percentage: int = 100
 
 
+class ScheduledBounds(_Answer):
+    """A window of time in which narrower bounds hold."""
+
+    start: str
+    duration_seconds: int
+    time_zone: str = "UTC"
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+
+
+class ScaleHold(_Answer):
+    """A number of replicas that the job's owner asked for until a moment; it may be over."""
+
+    replicas: int
+    until: datetime
+
+
+class ShadowScaling(_Answer):
+    """What a second policy goes by, whose decisions are written down and not carried out; None is as the job has it."""
+
+    targets: tuple[ScalingTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: str | None = None
+
+
 class Scaling(_Answer):
     """Bounds and targets."""
 
@@ -32,6 +57,8 @@ class Scaling(_Answer):
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
     mode: str = "target"
+    schedule: tuple[ScheduledBounds, ...] = ()
+    shadow: ShadowScaling | None = None
 
 
 class Routing(_Answer):
@@ -115,6 +142,7 @@ class JobStatus(_Answer):
     desired_replicas: int
     ready_replicas: int = 0
     replicas: tuple[Replica, ...] = ()
+    hold: ScaleHold | None = None
 
     @model_validator(mode="before")
     @classmethod

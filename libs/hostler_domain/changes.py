@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hostler_domain.catalogue import ModelMaster
-from hostler_domain.job import JobSpec, Placement, Progress
+from hostler_domain.job import JobSpec, Placement, Progress, ScaleHold
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 
@@ -36,12 +36,23 @@ class JobPending:
 
 @dataclass(frozen=True, slots=True)
 class JobScaled:
-    """It shall have another number of replicas; `reasons` holds the numbers that led there."""
+    """It shall have another number of replicas, or keep its number for a while.
+
+    Attributes:
+        at: When that was decided.
+        previous_replicas: How many it should have before.
+        desired_replicas: How many from now on.
+        reasons: The numbers that led there.
+        policy_state: What the autoscaler's policy remembered then, as its own small JSON; None where somebody scaled by hand.
+        hold: Until when nothing but its owner changes the number; None lets its load change it.
+    """
 
     at: datetime
     previous_replicas: int
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
+    hold: ScaleHold | None = None
 
 
 @dataclass(frozen=True, slots=True)

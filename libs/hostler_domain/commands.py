@@ -4,7 +4,7 @@ A command that is already fulfilled leads to no change, so doing it twice is har
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from hostler_domain.catalogue import ModelMaster
 from hostler_domain.changes import (
@@ -16,10 +16,13 @@ from hostler_domain.changes import (
     JobScaled,
 )
 from hostler_domain.errors import Conflict, FieldError, InvalidFields, NotFound
-from hostler_domain.job import Job, JobSpec
+from hostler_domain.job import Job, JobSpec, ScaleHold
 from hostler_domain.lifecycle import LifecycleCommand, decide_lifecycle
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.spec_rules import spec_errors
+
+HOLD_SECONDS_MIN = 60
+HOLD_SECONDS_MAX = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,23 @@ class FinishDelete:
 
 @dataclass(frozen=True, slots=True)
 class ScaleJob:
-    """Have another number of replicas, within the job's bounds."""
+    """Have another number of replicas, within the job's bounds.
+
+    Attributes:
+        at: When it was asked for or decided.
+        desired_replicas: The number.
+        reasons: Why, in words with the numbers.
+        policy_state: What the autoscaler remembers with it; None of somebody who scales by hand.
+        hold_until: The number shall stay until then, whatever the load is; None asks for no hold.
+        by_owner: Whether the job's owner asks, who ends an earlier hold by that; whoever follows the load ends none.
+    """
 
     at: datetime
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
+    hold_until: datetime | None = None
+    by_owner: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +120,21 @@ def decide(job: Job | None, command: Command) -> tuple[Change, ...]:
             return decide_lifecycle(job, command)
 
 
+def held_until(now: datetime, hold_seconds: int) -> datetime:
+    """When a hold that begins now is over.
+
+    Raises:
+        InvalidFields: it would be too short to be of use, or would be forgotten about.
+    """
+    if not HOLD_SECONDS_MIN <= hold_seconds <= HOLD_SECONDS_MAX:
+        raise InvalidFields(
+            FieldError(
+                "hold_seconds", f"must be from {HOLD_SECONDS_MIN} to {HOLD_SECONDS_MAX}, got {hold_seconds}"
+            )
+        )
+    return now + timedelta(seconds=hold_seconds)
+
+
 def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:
     if job.status.desired_phase is not DesiredPhase.RUNNING:
         raise Conflict(f"job {job.job_id} is not meant to run, it can't be scaled")
@@ -116,6 +146,11 @@ def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:
                 f"must be from {job.spec.scaling.min_replicas} to {job.spec.scaling.max_replicas}, got {command.desired_replicas}",
             )
         )
-    if wanted == job.status.desired_replicas:
+    if command.hold_until is None:
+        hold = None if command.by_owner else job.status.held(command.at)
+    else:
+        hold = ScaleHold(wanted, command.hold_until)
+    if wanted == job.status.desired_replicas and hold == job.status.held(command.at):
         return ()
-    return (JobScaled(command.at, job.status.desired_replicas, wanted, command.reasons),)
+    before = job.status.desired_replicas
+    return (JobScaled(command.at, before, wanted, command.reasons, command.policy_state, hold),)

@@ -101,8 +101,8 @@ def evolve(job: Job | None, change: Change) -> Job:
                 job, status=replace(status, phase_reason=change.reason, phase_detail=change.detail)
             )
         case JobScaled():
-            scaled = replace(job, status=replace(job.status, desired_replicas=change.desired_replicas))
-            return _settle(scaled, change.at)
+            status = replace(job.status, desired_replicas=change.desired_replicas, hold=change.hold)
+            return _settle(replace(job, status=status), change.at)
         case JobFailed():
             status = _phase(job.status, PhaseEvent.FAILED, change.at)
             return replace(

@@ -37,7 +37,7 @@ from hostler_contracts.placements import PlacementAnswer, PlacementQuestion
 from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
-from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide
+from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide, held_until
 from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
@@ -247,16 +247,22 @@ class JobService:
         command = RestartJob(self._clock.now(), caller.key.key_id, of_generation)
         return await self._execute(caller, job, command)
 
-    async def scale(self, caller: Caller, job: str, replicas: int) -> JobEntry:
-        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there.
+    async def scale(
+        self, caller: Caller, job: str, replicas: int, hold_seconds: int | None = None
+    ) -> JobEntry:
+        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there, when the hold is over.
 
         Raises:
             NotFound: there is none, or not for this caller.
             InvalidFields: the bounds do not allow it.
             Conflict: it is not meant to run.
         """
+        now = self._clock.now()
         reasons = (f"asked for by the API key {caller.key.key_id}",)
-        return await self._execute(caller, job, ScaleJob(self._clock.now(), replicas, reasons))
+        until = None if hold_seconds is None else held_until(now, hold_seconds)
+        return await self._execute(
+            caller, job, ScaleJob(now, replicas, reasons, hold_until=until, by_owner=True)
+        )
 
     async def update(self, caller: Caller, job: str, patch: JobPatch, if_match: int | None) -> JobEntry:
         """Change what a job is; what is so already stays as it is, whatever revision the caller knows.

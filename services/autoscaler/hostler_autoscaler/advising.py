@@ -10,8 +10,8 @@ from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene
 from hostler_domain.scaling import Scaling, ScalingMetric
 
-BURSTS_SAID = (3.0, 1.5)
-"""Bursts from which on to say so, and below which to stop; likewise the pairs below."""
+BURSTS_SAID = (1.75, 0.75)
+"""Bursts, which fade, from which on to say so, two within hours, and below which to stop; likewise the pairs below."""
 TARGET_HIGH = (1.5, 1.25)
 """Target rate by what a replica carries."""
 TARGET_LOW = (1.6, 1.3)

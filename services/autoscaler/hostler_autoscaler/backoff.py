@@ -57,7 +57,10 @@ class Backoff:
         if surge:
             hold = log2(max(HOLD_SECONDS_MAX / configured, 1.0))
             level = max(left, hold if since <= HOLD_SECONDS_MAX else SURGE_LEVEL)
-        elif not self.regretted and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds:
+        elif (
+            not self.regretted
+            and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds
+        ):
             level = max(left, min(left + 1, MILD_LEVEL_MAX))
         else:
             return self

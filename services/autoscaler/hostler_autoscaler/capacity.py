@@ -18,8 +18,6 @@ IN_TIME_WANTED = 0.95
 """What a target for the 95th percentile asks for."""
 P95_SHARE = 0.95
 """Of the target: where the 95th percentile may be at most; the rest is for the noise of a minute."""
-BEYOND_SEEN = 1.25
-"""A line is followed so far beyond the most requests at a time that were seen; each scale-down thus looks a quarter further."""
 GRID_RATIO = 1.12
 
 
@@ -59,17 +57,19 @@ def outstanding_at(line: Line, shape: Shape, rate: float) -> float | None:
     return work * line.alpha / left if left > 0.02 else None
 
 
-def carried(line: Line, shape: Shape, target_ms: float) -> Carried:
-    """The x that costs least, in hours and attainment."""
-    x_limit = max(line.x_max * BEYOND_SEEN, 1.0)
+def carried(line: Line, shape: Shape, target_ms: float, *, x_limit: float) -> Carried:
+    """The x, up to a limit, that costs least in hours and attainment."""
     best = shape.in_time(line.unit_ms(0.5), target_ms)
     points: list[tuple[float, float, float]] = []
     x = 0.5
-    while x <= x_limit:
+    while not points or points[-1][0] < x_limit:
+        x = min(x, x_limit)
         points.append((x, rate_at(line, shape, x), shape.in_time(line.unit_ms(x), target_ms)))
         x *= GRID_RATIO
     # Hours are counted against those of a careful operator.
-    careful = max((rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1])
+    careful = max(
+        (rate for _, rate, share in points if share >= best - CAREFUL_POINTS / 100), default=points[0][1]
+    )
     allowed = [
         point
         for point in points

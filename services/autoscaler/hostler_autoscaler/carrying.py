@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 
 from hostler_autoscaler.capacity import Carried, carried, outstanding_at
+from hostler_autoscaler.engine_fit import Line
 from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.shape import Shape
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode
 
 SLO_GROWTH_MAX = 2.0
@@ -24,15 +26,23 @@ class Capacity:
         x: Requests at a time and replica at that rate; None where nobody knows.
         limit_rps: The most that the throughput target allows.
         learned: What the latency target leaves, where it is known.
+        line: What answers cost, where it is known.
     """
 
     rps: float | None
     x: float | None
     limit_rps: float | None
     learned: Carried | None
+    line: Line | None
 
 
-def capacity(state: PolicyState, spec: Scaling) -> Capacity:
+BEYOND_SEEN = 1.5
+"""A line is followed so far beyond the most requests at a time that were seen: engines have limits that no line tells of."""
+ONE_FEWER_SPARE = 1.1
+"""Of few replicas one less is a larger step: of two, the other one gets twice as much, and a tenth more for the noise."""
+
+
+def capacity(state: PolicyState, spec: Scaling, *, ready: int) -> Capacity:
     """What one replica of the job is counted with.
 
     | throughput target | learned | mode   | rate                            |
@@ -46,7 +56,10 @@ def capacity(state: PolicyState, spec: Scaling) -> Capacity:
     throughput, latency = spec.target(ScalingMetric.THROUGHPUT), spec.target(ScalingMetric.LATENCY_P95)
     target_rps = throughput.effective if throughput else None
     line, shape = state.engine.line(), state.shape
-    learned = carried(line, shape, latency.effective) if line and shape and latency else None
+    learned = None
+    if line and shape and latency:
+        x_limit = _x_limit(line, shape, target_rps, ready)
+        learned = carried(line, shape, latency.effective, x_limit=x_limit)
     limit = target_rps
     if target_rps is not None and learned is not None and spec.mode is ScalingMode.SLO:
         limit = target_rps * SLO_GROWTH_MAX
@@ -60,7 +73,15 @@ def capacity(state: PolicyState, spec: Scaling) -> Capacity:
             x = learned.x if x is None else min(x, learned.x)
     elif rps is not None and latency is not None:
         x = rps * latency.effective / 1000 * PRIOR_LATENCY_SHARE
-    return Capacity(rps, x, limit, learned)
+    return Capacity(rps, x, limit, learned, line)
+
+
+def _x_limit(line: Line, shape: Shape, target_rps: float | None, ready: int) -> float:
+    """How many requests at a time to believe the line for: a little more than was seen, and as many as the user says that there may be."""
+    one_fewer = ONE_FEWER_SPARE * ready / (ready - 1) if ready > 1 else 1.0
+    limit = max(line.x_max * max(one_fewer, BEYOND_SEEN), 1.0)
+    said = outstanding_at(line, shape, target_rps) if target_rps is not None else None
+    return limit if said is None else max(limit, said)
 
 
 def _sticky(learned: Carried | None, before: float | None) -> Carried | None:

@@ -77,9 +77,8 @@ def lowered(
     """
     desired, now, load = scene.observation.desired, scene.now, scene.load
     good_seconds = now - state.valid_since if state.valid_since is not None else 0.0
-    configured = spec.stabilisation_window_seconds
-    if good_seconds < configured:
-        return Held(f"{good_seconds:.0f} s of good news, not yet {configured} s", blind=True)
+    if good_seconds < window.plain_seconds:
+        return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
     lasting = state.lasting.highest(now - window.lasting_seconds)
     plain = state.peaks.highest(now - window.plain_seconds)
     peak, seconds = (

@@ -74,7 +74,7 @@ def _scene(
         load=load,
         sensed=units,
         demand=demanded(state.rates, units.rate, units.rate_20, seconds=load.seconds_covered),
-        capacity=capacity(state, spec),
+        capacity=capacity(state, spec, ready=observation.ready),
         now=now,
         latency_ms=latency.effective if latency else None,
         cold_start_seconds=cold,
@@ -148,9 +148,7 @@ def _remembered(
     state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted], need: float
 ) -> PolicyState:
     """With the needs of now, and what they tell of bursts."""
-    lasting = max(
-        (each.need for each in wanted if each.proposal.kind is not ProposalKind.BACKLOG), default=need
-    )
+    lasting = max((each.need for each in wanted if each.lasting), default=need)
     window = windows(state, scene, spec)
     return replace(
         state,

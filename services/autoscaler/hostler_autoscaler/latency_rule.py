@@ -1,5 +1,6 @@
 """What a 95th percentile says by itself, before anything is learned: that more is needed, hardly how much."""
 
+from hostler_autoscaler.consolidation import SURVIVORS_SHARE
 from hostler_autoscaler.decision import ProposalKind
 from hostler_autoscaler.scene import Scene, Wanted, made
 
@@ -37,7 +38,8 @@ def unlearned_latency(scene: Scene) -> Wanted | None:
     judged = settled_at is not None and scene.now - settled_at >= JUDGED_SECONDS
     if not judged or observation.ready < 1:
         return None if beside else _told(stay, "not judged while replicas start or have just started")
-    fewer = max(stay - 1, min(stay, 1.0))
+    # As low as lets the check of what survivors carry pass: this rule has made one of its own.
+    fewer = max(stay - 1, min(stay, 1.0)) * SURVIVORS_SHARE
     if load.p95_ms is None or load.completions < COMPLETIONS_MIN:
         if beside:
             return None
@@ -53,7 +55,7 @@ def unlearned_latency(scene: Scene) -> Wanted | None:
         )
     if beside:
         return None
-    afterwards = load.p95_ms * stay / max(fewer, 1.0)
+    afterwards = load.p95_ms * stay / max(stay - 1, 1.0)
     if load.p95_ms < CALM_SHARE * target_ms and afterwards <= AFTER_SHARE * target_ms:
         return _told(fewer, f"p95 {load.p95_ms:.0f} ms, well below {target_ms:g} ms")
     return _told(stay, f"p95 {load.p95_ms:.0f} ms, not above {target_ms:g} ms, as it is")

@@ -77,27 +77,28 @@ def learned(state: PolicyState, observation: Observation, load: LoadSignals, *, 
         work=_work(state, load, elapsed),
         rates=state.rates.with_rate(now, load.rps),
     )
-    if now - settled_at < SETTLE_SECONDS or now - state.sampled_at < SAMPLE_SECONDS:
+    few = load.completions < COMPLETIONS_MIN or observation.ready < 1
+    if few or now - settled_at < SETTLE_SECONDS or now - state.sampled_at < SAMPLE_SECONDS:
         return state
-    if load.completions < COMPLETIONS_MIN or observation.ready < 1:
-        return state
-    if abs(x - smooth) > STEADY_SHARE * max(smooth, x):
-        return state
-    return _sampled(state, load, concurrency, x, now)
+    steady = abs(x - smooth) <= STEADY_SHARE * max(smooth, x)
+    return _sampled(state, load, concurrency, x, now, steady=steady)
 
 
 def _sampled(
-    state: PolicyState, load: LoadSignals, concurrency: float, x: float, now: float
+    state: PolicyState, load: LoadSignals, concurrency: float, x: float, now: float, *, steady: bool
 ) -> PolicyState:
+    """The content from any minute, since its figures are of the same requests; the engine, which needs their x, from a steady one."""
     # Little's law gives the mean latency where nobody reports it.
     mean_ms = load.mean_ms if load.mean_ms else 60_000 * concurrency / load.completions
     unit_ms = unit_ms_of(load, mean_ms)
-    engine = state.engine.with_sample(x, unit_ms, min(load.completions / COMPLETIONS_FULL, 1.0))
-    shape = state.shape
-    if load.p95_ms:
+    engine, shape = state.engine, state.shape
+    if steady:
+        engine = engine.with_sample(x, unit_ms, min(load.completions / COMPLETIONS_FULL, 1.0))
+    known = steady or load.mean_ms is not None
+    if load.p95_ms and (known or shape is not None):
         shape = updated(
             shape,
-            mean=mean_ms / unit_ms,
+            mean=mean_ms / unit_ms if known or shape is None else shape.mean,
             p50=(load.p50_ms or mean_ms) / unit_ms,
             p95=load.p95_ms / unit_ms,
             completions=load.completions,

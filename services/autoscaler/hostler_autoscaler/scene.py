@@ -16,10 +16,11 @@ SLACK = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A need in replicas, not rounded, and the proposal that tells it."""
+    """A need in replicas, not rounded, and the proposal that tells it; `lasting` if it tells of what comes, not of what has piled up."""
 
     need: float
     proposal: Proposal
+    lasting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ def replicas_for(need: float) -> int:
     return max(math.ceil(need - SLACK), 0)
 
 
-def made(kind: ProposalKind, need: float, sentence: str, **numbers: float) -> Wanted:
+def made(
+    kind: ProposalKind, need: float, sentence: str, *, lasting: bool = True, **numbers: float
+) -> Wanted:
     """A need, told with its number."""
     replicas = replicas_for(need)
     told = f"{kind}: {sentence} = {need:.2f}: {replicas} replica" + ("" if replicas == 1 else "s")
-    return Wanted(need, Proposal(kind, replicas, told, {"need": round(need, 3), **numbers}))
+    return Wanted(need, Proposal(kind, replicas, told, {"need": round(need, 3), **numbers}), lasting)
 
 

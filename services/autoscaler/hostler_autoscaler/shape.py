@@ -27,7 +27,9 @@ class Shape:
 
     def in_time(self, unit_ms: float, target_ms: float) -> float:
         """Share of requests that end within the target at this speed."""
-        spread = max(math.log(self.p95 / self.p50) / NORMAL_95, SPREAD_MIN) if self.p95 > self.p50 else SPREAD_MIN
+        spread = (
+            max(math.log(self.p95 / self.p50) / NORMAL_95, SPREAD_MIN) if self.p95 > self.p50 else SPREAD_MIN
+        )
         centre = self.p95 * math.exp(-NORMAL_95 * spread)
         return 0.5 * (1 + math.erf(math.log(target_ms / (centre * unit_ms)) / (spread * math.sqrt(2))))
 

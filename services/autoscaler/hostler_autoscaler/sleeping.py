@@ -16,7 +16,9 @@ GAP_SECONDS = 60.0
 def looked(state: PolicyState, observation: Observation, load: LoadSignals, *, now: float) -> PolicyState:
     """The state after a look at good news; one that comes late begins anew."""
     if state.observed_at is None or now - state.observed_at > GAP_SECONDS or state.valid_since is None:
-        state = replace(state, peaks=Peaks(), lasting=Peaks(), valid_since=now, settled_at=None, observed_at=None)
+        state = replace(
+            state, peaks=Peaks(), lasting=Peaks(), valid_since=now, settled_at=None, observed_at=None
+        )
     # A job that is waking up is not idle, however long its weights take to load.
     waking = observation.desired > 0 and observation.ready == 0
     active_at = now if waking else _active_at(load, now)

@@ -104,6 +104,11 @@ class RouterSettings(OpsSettings):
     """How often routers, and the workers of one, tell each other how many requests each has on every replica, where that has changed. 0
     tells and hears nothing: each goes by its own requests."""
 
+    runtime_metrics_seconds: float = Field(default=10.0, ge=0)
+    """How often the inference servers are asked for their own line and use of memory, each by one router; 0 asks none."""
+    runtime_metrics_timeout_seconds: float = Field(default=2.0, gt=0)
+    """How long such an answer may take."""
+
     @property
     def usage_spool_folder(self) -> Path:
         """Where usage is kept that could not be stored yet."""

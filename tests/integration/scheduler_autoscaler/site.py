@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from prometheus_client import CollectorRegistry
 
+from hostler_autoscaler.recorder import DecisionRecorder
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_bus.job_log import JobLog
@@ -175,18 +176,25 @@ class Site:
     ) -> AsyncIterator[Running]:
         bus, jobs, registry = MemoryBus(self.server), JobProjection(), CollectorRegistry()
         async with hold(bus, "autoscaler", holder=name, ttl_seconds=2, clock=self.clock) as lease:
+            source = f"/hostler/autoscaler/{name}"
+            recorder = DecisionRecorder(bus, source=source, logger=structlog.get_logger(), registry=registry)
             autoscaler = Autoscaler(
                 bus,
                 jobs,
-                JobLog(bus, source=f"/hostler/autoscaler/{name}", clock=self.clock),
+                JobLog(bus, source=source, clock=self.clock),
                 lease,
                 settings,
+                recorder=recorder,
                 clock=self.clock,
                 logger=structlog.get_logger(),
                 registry=registry,
             )
             async with tasks(
-                jobs.run(bus), autoscaler.follow_windows(), autoscaler.watch_lease(), autoscaler.loop.run()
+                jobs.run(bus),
+                autoscaler.follow_windows(),
+                autoscaler.watch_lease(),
+                recorder.run(),
+                autoscaler.loop.run(),
             ):
                 yield Running(lease, autoscaler, registry, jobs)
 
