@@ -28,7 +28,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router storm storm-kubernetes
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router bench-autoscaler storm storm-kubernetes
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ bench-append: setup ## What it costs to have every append on disk before it is a
 
 bench-router: setup ## What the router costs beside nginx: needs nginx and wrk (ARGS=--quick takes a minute).
 	@$(BIN)/python -m bench.router $(ARGS)
+
+bench-autoscaler: setup ## How scaling policies compare (ARGS='--quick --traces DIR'; the public traces are not in the repository).
+	@$(BIN)/python -m bench.autoscaler $(ARGS)
 
 bench-placement: setup ## How long the scheduler plans for 10,000 replicas on 1,000 nodes.
 	@$(BIN)/python bench/placement.py $(ARGS)

@@ -20,6 +20,7 @@ from hostler_cli.deploy import deploy
 from hostler_cli.events import events_app
 from hostler_cli.explain import explain
 from hostler_cli.failures import explain as explain_failure
+from hostler_cli.job_replicas import scale
 from hostler_cli.jobs import jobs_app
 from hostler_cli.keys import keys_app
 from hostler_cli.logs import logs
@@ -29,6 +30,8 @@ from hostler_cli.metrics import metrics
 from hostler_cli.output import say
 from hostler_cli.profiles import profiles_app
 from hostler_cli.projects import projects_app
+from hostler_cli.shadow import shadow_app
+from hostler_cli.simulate import simulate
 from hostler_cli.transcribe import transcribe
 
 _EPILOG = (
@@ -108,10 +111,13 @@ app.add_typer(projects_app, name="projects")
 app.add_typer(masters_app, name="masters")
 app.add_typer(profiles_app, name="profiles")
 app.add_typer(contexts_app, name="context")
+app.add_typer(shadow_app, name="shadow")
 app.command()(audit)
 app.command()(chat)
 app.command()(transcribe)
 app.command()(explain)
+app.command()(scale)
+app.command()(simulate)
 app.command()(logs)
 app.command()(metrics)
 stack_commands.register(app)

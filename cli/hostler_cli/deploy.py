@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli import placing_options, routing_options
+from hostler_cli import placing_options, routing_options, schedule_options
 from hostler_cli.context import ApiKeyFile, ApiUrl, DataDir, Flags, find
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
@@ -72,6 +72,14 @@ def deploy(
             min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
         ),
     ] = None,
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="target: the target rate is a ceiling. slo: replicas are given as much as they carry within the target latency.",
+        ),
+    ] = None,
+    schedule: schedule_options.Schedule = None,
     root_disk_gb: Annotated[
         int | None,
         typer.Option(min=1, metavar="GB", help="Disk of a replica; the model master's by default."),
@@ -157,6 +165,7 @@ def deploy(
     data_dir: DataDir = None,
 ) -> None:
     """Serve a model behind an OpenAI-compatible endpoint."""
+    windows = schedule_options.windows(schedule)
     args, variables, labels = pairs(arg, "--arg"), pairs(env, "--env"), pairs(label, "--label")
     routing = routing_options.routing_fields(
         balancing=balancing,
@@ -179,6 +188,7 @@ def deploy(
         NewScaling,
         NewServing,
         NewTimeouts,
+        NewWindow,
         Until,
     )
 
@@ -212,6 +222,8 @@ def deploy(
             activation_replicas=activation_replicas,
             stabilisation_window_seconds=stabilisation,
             scale_to_zero_after_seconds=scale_to_zero_after,
+            mode=scaling_mode,
+            schedule=tuple(NewWindow.model_validate(each) for each in windows) if windows else None,
         ),
         target_rps=target_rps,
         target_latency_p95_ms=target_latency,

@@ -1,6 +1,9 @@
-"""`hostler explain JOB`: why it is where it is, what each replica does since when, and what happens next."""
+"""`hostler explain JOB`: why it is where it is, what each replica does since when, and what happens next.
 
-from collections.abc import Iterator
+With `--since` also how it was scaled: a timeline of the autoscaler's decisions with their figures, and what the latest weighed.
+"""
+
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,10 +11,13 @@ import typer
 
 from hostler_cli.completion import job_names
 from hostler_cli.located import located, open_client
-from hostler_cli.output import DataFormat, DataOutput, print_json
+from hostler_cli.output import DataFormat, DataOutput, columns, print_json
 
 if TYPE_CHECKING:
-    from hostler_client import Explanation  # for signatures; the client is loaded when the command runs
+    from hostler_client import (
+        Explanation,
+        ScalingDecision,
+    )  # for signatures; the client is loaded when the command runs
 
 
 @located
@@ -20,17 +26,52 @@ def explain(
         str, typer.Argument(metavar="JOB", autocompletion=job_names, help="Id or name of the job.")
     ],
     *,
+    since: Annotated[
+        str | None, typer.Option(help="Also every decision about its number of replicas: 30m, 6h, 2d.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="With --since: a line for each, also for those that say the same.")
+    ] = False,
     project: Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")] = None,
     output: DataOutput = DataFormat.TABLE,
 ) -> None:
-    """Tell why a job waits, what each replica does since when, how it was scaled, and what happens next."""
+    """Tell why a job waits, what each replica does since when, how it was scaled, and what happens next.
+
+    With --since and -o json the decisions alone are printed, with everything that they were made from.
+    """
+    from hostler_cli.metrics import span
+
+    now = datetime.now(UTC)
+    back = None if since is None else span(since)
     with open_client() as client:
+        decisions = (
+            None if back is None else list(client.scaling.decisions(job, since=now - back, project=project))
+        )
+        if output is DataFormat.JSON and decisions is not None:
+            print_json(decisions)
+            return
         found = client.jobs.explain(job, project=project)
     if output is DataFormat.JSON:
         print_json(found)
         return
-    for line in explanation_lines(found, datetime.now(UTC)):
+    for line in explanation_lines(found, now):
         print(line)
+    if decisions is not None:
+        print()
+        for line in decision_lines(decisions, since or "", full=every):
+            print(line)
+
+
+def decision_lines(decisions: "Sequence[ScalingDecision]", since: str, *, full: bool) -> Iterator[str]:
+    """The timeline, and what the latest decision weighed."""
+    from hostler_cli.decision_text import HEADINGS, timeline, weighed
+
+    if not decisions:
+        yield f"no decision about its number of replicas in the last {since}"
+        return
+    yield from columns(HEADINGS, timeline(decisions, full=full))
+    yield ""
+    yield from weighed(decisions[-1])
 
 
 def explanation_lines(found: "Explanation", now: datetime) -> Iterator[str]:

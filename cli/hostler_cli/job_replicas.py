@@ -41,13 +41,24 @@ def scale(
     job: JobName,
     replicas: Annotated[int, typer.Argument(min=0, metavar="REPLICAS", help="How many it shall have.")],
     *,
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            "--for",
+            help="So long its load does not change the number: 30m, 2h, 1d; without it, it does at once.",
+        ),
+    ] = None,
     project: Project = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
     """Have another number of replicas, within the job's bounds; with targets its load scales it on from there."""
+    from hostler_cli.metrics import span
+
+    seconds = None if hold is None else int(span(hold, "--for").total_seconds())
     with open_client() as client:
         found = client.jobs.get(job, project=project)
-        print_jobs([client.jobs.scale(found.job_id, replicas)], output, single=True)
+        scaled = client.jobs.scale(found.job_id, replicas, hold_seconds=seconds)
+        print_jobs([scaled], output, single=True)
 
 
 @located

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from hostler_client.models import Job, JobEvent, Replica, Routing
+from hostler_client.models import Job, JobEvent, Replica, Routing, ScheduledBounds
+from hostler_domain.advice import REASON
 from hostler_domain.routing import Balancing
 
 _SHORT_ID_LENGTH = 8
@@ -46,9 +47,32 @@ def job_lines(job: Job, now: datetime) -> tuple[str, ...]:
         f"phase     {job.phase}" + (f" ({why})" if why else "") + f" for {age(job.status.phase_since, now)}",
         f"replicas  {job.status.ready_replicas} ready of {job.status.desired_replicas} wanted, {scaling.min_replicas} to {scaling.max_replicas} allowed",
         f"targets   {targets or 'none'}",
+        *(f"schedule  {_window_text(each)}" for each in scaling.schedule),
+        *_hold_lines(job, now),
+        *(
+            f"advice    {each.message}"
+            for each in job.status.conditions
+            if each.status and each.reason == REASON
+        ),
         f"routing   {routing_text(job.spec.routing)}",
         f"created   {job.created_at:%Y-%m-%d %H:%M:%S %Z}, {age(job.created_at, now)} ago",
     )
+
+
+def _window_text(window: ScheduledBounds) -> str:
+    bounds = f"{_number(window.min_replicas)}..{_number(window.max_replicas)}"
+    return f"{window.start} ({window.time_zone}) for {window.duration_seconds // 60} min: {bounds} replicas"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+def _hold_lines(job: Job, now: datetime) -> tuple[str, ...]:
+    hold = job.status.hold
+    if hold is None or hold.until <= now:
+        return ()
+    return (f"held      at {hold.replicas} until {hold.until:%Y-%m-%d %H:%M:%S %Z}",)
 
 
 def routing_text(routing: Routing) -> str:
@@ -137,9 +161,22 @@ def _created(change: Change, job: Job) -> str:
 
 def _scaled(change: Change, job: Job) -> str:
     del job
-    return f"{change.get('previous_replicas')} -> {change.get('desired_replicas')} replicas" + _reasons(
+    hold = change.get("hold")
+    held = f", held until {hold.get('until')}" if isinstance(hold, Mapping) else ""
+    return f"{change.get('previous_replicas')} -> {change.get('desired_replicas')} replicas{held}" + _reasons(
         change
     )
+
+
+def _advised(change: Change, job: Job) -> str:
+    del job
+    advice = change.get("advice")
+    told = (
+        [str(each.get("sentence")) for each in advice if isinstance(each, Mapping)]
+        if isinstance(advice, list)
+        else []
+    )
+    return "; ".join(told) or "nothing to change any more"
 
 
 def _scheduled(change: Change, job: Job) -> str:
@@ -187,6 +224,7 @@ def _rolled_out(change: Change, job: Job) -> str:
 _DESCRIBED: Mapping[str, Callable[[Change, Job], str]] = {
     "job.created": _created,
     "job.scaled": _scaled,
+    "job.advised": _advised,
     "job.restart_requested": _rolled_out,
     "job.updated": _rolled_out,
     "replica.scheduled": _scheduled,

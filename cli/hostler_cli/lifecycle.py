@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hostler_cli import placing_options, routing_options
+from hostler_cli import placing_options, routing_options, schedule_options
 from hostler_cli.completion import job_names
 from hostler_cli.deploy import pairs, print_jobs
 from hostler_cli.exit_codes import ExitCode
@@ -105,6 +105,14 @@ def update(
             min=1, metavar="SECONDS", help="With --min-replicas 0: end all after this long without a request."
         ),
     ] = None,
+    scaling_mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODE",
+            help="target: the target rate is a ceiling. slo: replicas are given as much as they carry within the target latency.",
+        ),
+    ] = None,
+    schedule: schedule_options.ScheduleChange = None,
     endpoint_auth: Annotated[EndpointAuth | None, typer.Option(help="Whether requests need a key.")] = None,
     gpu: Annotated[
         str | None, typer.Option("--gpu", "-g", metavar="PROFILE", help="Hardware profile.")
@@ -146,6 +154,8 @@ def update(
             "activation_replicas": activation_replicas,
             "stabilisation_window_seconds": stabilisation,
             "scale_to_zero_after_seconds": scale_to_zero_after,
+            "mode": scaling_mode,
+            "schedule": schedule_options.windows(schedule),
         },
         serving={"args": _named(arg, "--arg"), "env": _named(env, "--env")},
         timeouts={"initialization_seconds": initialization_timeout, "request_seconds": request_timeout},

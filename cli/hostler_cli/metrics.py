@@ -69,7 +69,7 @@ def metrics(
             print_columns(("SERIES", "LAST", "MIN", "MEAN", "MAX", f"THE LAST {since}"), table_rows(found))
 
 
-def span(text: str) -> timedelta:
+def span(text: str, option: str = "--since") -> timedelta:
     """`30m`, `6h`, `7d` as a length of time.
 
     Raises:
@@ -78,7 +78,7 @@ def span(text: str) -> timedelta:
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], units.get(text[-1:])
     if unit is None or not number.isascii() or not number.isdigit() or not 0 < int(number) < 100_000:
-        raise typer.BadParameter("must be a number and one of s, m, h, d, such as 6h", param_hint="--since")
+        raise typer.BadParameter("must be a number and one of s, m, h, d, such as 6h", param_hint=option)
     return timedelta(**{unit: int(number)})
 
 

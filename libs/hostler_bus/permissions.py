@@ -83,6 +83,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             sends=(
                 _EVERY_PROVISIONER,
                 subjects.SCHEDULER_EXPLAIN,
+                subjects.AUTOSCALER_SIMULATE,
                 subjects.DEAD_LETTERS_SUBJECTS,
                 subjects.REPLAYS_SUBJECTS,
                 subjects.AUDIT_SUBJECTS,
@@ -162,8 +163,10 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             writes=((subjects.BUCKET_ROUTERS, ">"), (subjects.BUCKET_KEY_USES, ">")),
         ),
         "autoscaler": Access(
-            events=("job.scaled",),
-            streams=(subjects.JOBS, subjects.METRICS),
+            events=("job.scaled", "job.advised"),
+            sends=(subjects.DECISIONS_SUBJECTS,),
+            serves=(subjects.AUTOSCALER_SIMULATE,),
+            streams=(subjects.JOBS, subjects.METRICS, subjects.DECISIONS),
             buckets=(subjects.BUCKET_AUTOSCALER, _LEASES),
             writes=((subjects.BUCKET_AUTOSCALER, ">"), (_LEASES, "autoscaler")),
         ),

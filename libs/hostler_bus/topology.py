@@ -21,6 +21,13 @@ DEAD_LETTERS_KEPT_SECONDS = 30 * 24 * 3600
 """For so long a dead letter is kept after the last that happened to it."""
 
 
+DECISIONS_KEPT_SECONDS = 3 * 24 * 3600
+"""For so long it can be told why a job had its number of replicas, and its traffic be replayed."""
+
+DECISIONS_PER_JOB_MAX = 8000
+"""One a minute for that time and as many again for changes; a job that changes all the time has a shorter history, and no other job has."""
+
+
 class Storage(StrEnum):
     """Where a stream lives."""
 
@@ -204,6 +211,15 @@ TOPOLOGY = Topology(
             compressed=True,
             age_seconds_max=DEAD_LETTERS_KEPT_SECONDS,
             messages_max=100_000,
+        ),
+        # Why every number was chosen. It explains and nothing is decided from it, so the oldest may go.
+        StreamSpec(
+            subjects.DECISIONS,
+            (subjects.DECISIONS_SUBJECTS,),
+            when_full=WhenFull.DROP_OLD,
+            compressed=True,
+            age_seconds_max=DECISIONS_KEPT_SECONDS,
+            messages_per_subject_max=DECISIONS_PER_JOB_MAX,
         ),
     ),
     buckets=(

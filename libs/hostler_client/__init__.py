@@ -43,6 +43,7 @@ from hostler_client.job_changes import (
     TimeoutsChanges,
 )
 from hostler_client.models import (
+    Condition,
     DeadLetter,
     DeadLetterWithMessage,
     Explanation,
@@ -61,10 +62,20 @@ from hostler_client.new_job import (
     NewRouting,
     NewScaling,
     NewServing,
+    NewShadow,
     NewTarget,
     NewTimeouts,
+    NewWindow,
 )
 from hostler_client.retrying import RetryPolicy
+from hostler_client.scaling_models import (
+    Advice,
+    Proposal,
+    Replay,
+    ScalingDecision,
+    ShadowDecision,
+    Simulation,
+)
 from hostler_client.sync_client import HostlerClient
 from hostler_client.tenancy_models import (
     ApiKey,
@@ -83,11 +94,13 @@ from hostler_client.tenancy_models import (
 from hostler_client.waiting import Until
 
 __all__ = [
+    "Advice",
     "ApiError",
     "ApiKey",
     "AsyncHostlerClient",
     "AuditRecord",
     "ClientError",
+    "Condition",
     "Conflict",
     "Connection",
     "DeadLetter",
@@ -122,20 +135,27 @@ __all__ = [
     "NewRouting",
     "NewScaling",
     "NewServing",
+    "NewShadow",
     "NewTarget",
     "NewTimeouts",
+    "NewWindow",
     "NotConfigured",
     "NotFound",
     "PreconditionFailed",
     "Project",
     "ProjectChanges",
+    "Proposal",
+    "Replay",
     "Replica",
     "ReplicaLog",
     "RetryPolicy",
     "RoutingChanges",
     "Sample",
     "ScalingChanges",
+    "ScalingDecision",
     "ServingChanges",
+    "ShadowDecision",
+    "Simulation",
     "TimeoutsChanges",
     "Unauthorized",
     "Unavailable",

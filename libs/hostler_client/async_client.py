@@ -13,6 +13,7 @@ import httpx2
 
 from hostler_client import dead_letters_api, http_options, jobs_api
 from hostler_client.async_catalogue import AsyncMasters, AsyncProfiles
+from hostler_client.async_scaling import AsyncScalingOfJobs
 from hostler_client.async_tenancy import AsyncAudit, AsyncKeys, AsyncProjects
 from hostler_client.connection import Connection, base_url, from_environment
 from hostler_client.errors import Unavailable, Unreachable
@@ -59,6 +60,7 @@ class AsyncHostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = AsyncJobs(self, self._retry)
+        self.scaling = AsyncScalingOfJobs(self)
         self.dead_letters = AsyncDeadLetters(self)
         self.keys = AsyncKeys(self)
         self.projects = AsyncProjects(self)
@@ -132,7 +134,7 @@ class AsyncHostlerClient:
             params=dict(call.params),
             headers=http_options.headers(call, self.connection.headers),
             content=call.body,
-            timeout=timeout or self._http.timeout,
+            timeout=timeout or http_options.patience(call, self._http.timeout),
         )
 
 
@@ -171,9 +173,9 @@ class AsyncJobs:
             of_generation = (await self.get(job)).generation
         return await self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
-    async def scale(self, job: str, replicas: int) -> Job:
-        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
-        return await self._client.perform(jobs_api.scale(job, replicas))
+    async def scale(self, job: str, replicas: int, *, hold_seconds: int | None = None) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there, at once or after the hold."""
+        return await self._client.perform(jobs_api.scale(job, replicas, hold_seconds=hold_seconds))
 
     async def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
         """The replicas of a job: those that live, and the latest that ended."""

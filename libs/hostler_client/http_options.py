@@ -32,6 +32,11 @@ def timeout(seconds: float) -> httpx2.Timeout:
     return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT_SECONDS))
 
 
+def patience(call: Call[ResultT], usual: httpx2.Timeout) -> httpx2.Timeout:
+    """How long the answer to a request may take."""
+    return usual if call.timeout_seconds is None else timeout(call.timeout_seconds)
+
+
 def headers(call: Call[ResultT], connection_headers: dict[str, str]) -> dict[str, str]:
     """Headers of one request."""
     return {"User-Agent": USER_AGENT, "Accept": "application/json"} | connection_headers | dict(call.headers)

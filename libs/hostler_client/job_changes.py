@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from hostler_client.new_job import NewTarget
+from hostler_client.new_job import NewShadow, NewTarget, NewWindow
 
 
 class _Changes(BaseModel):
@@ -12,7 +12,7 @@ class _Changes(BaseModel):
 
 
 class ScalingChanges(_Changes):
-    """Bounds and targets; `targets` is replaced as a whole."""
+    """Bounds and targets; `targets`, `schedule` and `shadow` are replaced as a whole."""
 
     min_replicas: int | None = None
     max_replicas: int | None = None
@@ -21,6 +21,9 @@ class ScalingChanges(_Changes):
     targets: tuple[NewTarget, ...] | None = None
     stabilisation_window_seconds: int | None = None
     scale_to_zero_after_seconds: int | None = None
+    mode: str | None = None
+    schedule: tuple[NewWindow, ...] | None = None
+    shadow: NewShadow | None = None
 
 
 class ServingChanges(_Changes):

@@ -48,6 +48,8 @@ class Call(Generic[ResultT]):
     body: bytes | None = field(default=None, repr=False)
     tag: Callable[[ResultT, Mapping[str, str]], ResultT] | None = None
     """Adds to the value what only the headers of the answer say."""
+    timeout_seconds: float | None = None
+    """How long its answer may take, where that is longer than usual."""
 
     def result(self, reply: "Reply") -> ResultT:
         """The value of a good answer."""
@@ -122,9 +124,10 @@ def restart(job: str, *, of_generation: int) -> Call[Job]:
     return Call("POST", f"{_job_path(job)}/restart", reader(Job), params=params)
 
 
-def scale(job: str, replicas: int) -> Call[Job]:
-    """Have another number of replicas."""
-    body = json.dumps({"replicas": replicas}).encode()
+def scale(job: str, replicas: int, *, hold_seconds: int | None = None) -> Call[Job]:
+    """Have another number of replicas, perhaps for a while whatever the load is."""
+    hold = {} if hold_seconds is None else {"hold_seconds": hold_seconds}
+    body = json.dumps({"replicas": replicas, **hold}).encode()
     headers = {"Content-Type": "application/json"}
     return Call("POST", f"{_job_path(job)}/scale", reader(Job), headers=headers, body=body)
 

@@ -24,6 +24,31 @@ class ScalingTarget(_Answer):
     percentage: int = 100
 
 
+class ScheduledBounds(_Answer):
+    """A window of time in which narrower bounds hold."""
+
+    start: str
+    duration_seconds: int
+    time_zone: str = "UTC"
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+
+
+class ScaleHold(_Answer):
+    """A number of replicas that the job's owner asked for until a moment; it may be over."""
+
+    replicas: int
+    until: datetime
+
+
+class ShadowScaling(_Answer):
+    """What a second policy goes by, whose decisions are written down and not carried out; None is as the job has it."""
+
+    targets: tuple[ScalingTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: str | None = None
+
+
 class Scaling(_Answer):
     """Bounds and targets."""
 
@@ -31,6 +56,9 @@ class Scaling(_Answer):
     max_replicas: int
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
+    mode: str = "target"
+    schedule: tuple[ScheduledBounds, ...] = ()
+    shadow: ShadowScaling | None = None
 
 
 class Routing(_Answer):
@@ -103,6 +131,16 @@ class Replica(_Answer):
         return self.state in ENDED_STATES
 
 
+class Condition(_Answer):
+    """One fact about a job, in the form that Kubernetes gives to conditions; advice about its scaling is among them."""
+
+    type: str
+    status: bool
+    reason: str = ""
+    message: str = ""
+    last_transition_at: datetime | None = None
+
+
 class JobStatus(_Answer):
     """How a job stands."""
 
@@ -114,6 +152,8 @@ class JobStatus(_Answer):
     desired_replicas: int
     ready_replicas: int = 0
     replicas: tuple[Replica, ...] = ()
+    hold: ScaleHold | None = None
+    conditions: tuple[Condition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

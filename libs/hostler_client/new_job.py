@@ -18,6 +18,24 @@ class NewTarget(_Request):
     percentage: int = 100
 
 
+class NewWindow(_Request):
+    """A window of time in which narrower bounds hold: `start` is a cron expression, `time_zone` an IANA name."""
+
+    start: str
+    duration_seconds: int
+    time_zone: str = "UTC"
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+
+
+class NewShadow(_Request):
+    """What a second policy goes by, whose decisions are written down and not carried out."""
+
+    targets: tuple[NewTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: str | None = None
+
+
 class NewScaling(_Request):
     """Bounds and targets; what is left out follows from `min_replicas`."""
 
@@ -28,6 +46,9 @@ class NewScaling(_Request):
     targets: tuple[NewTarget, ...] | None = None
     stabilisation_window_seconds: int | None = None
     scale_to_zero_after_seconds: int | None = None
+    mode: str | None = None
+    schedule: tuple[NewWindow, ...] | None = None
+    shadow: NewShadow | None = None
 
 
 class NewServing(_Request):

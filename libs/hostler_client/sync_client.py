@@ -30,6 +30,7 @@ from hostler_client.models import (
 from hostler_client.new_job import NewJob
 from hostler_client.retrying import Done, NoReply, RetryPolicy, decide
 from hostler_client.sync_catalogue import Masters, Profiles
+from hostler_client.sync_scaling import ScalingOfJobs
 from hostler_client.sync_tenancy import Audit, Keys, Projects
 from hostler_client.waiting import SILENCE_SECONDS_MAX, Until, is_over, timed_out
 from hostler_domain.phases import JobPhase
@@ -62,6 +63,7 @@ class HostlerClient:
             trust_env=http_options.trust_env(connection.api_url),
         )
         self.jobs = Jobs(self, self._retry)
+        self.scaling = ScalingOfJobs(self)
         self.dead_letters = DeadLetters(self)
         self.keys = Keys(self)
         self.projects = Projects(self)
@@ -140,7 +142,7 @@ class HostlerClient:
             params=dict(call.params),
             headers=http_options.headers(call, self.connection.headers),
             content=call.body,
-            timeout=timeout or self._http.timeout,
+            timeout=timeout or http_options.patience(call, self._http.timeout),
         )
 
 
@@ -179,9 +181,9 @@ class Jobs:
             of_generation = (self.get(job)).generation
         return self._client.perform(jobs_api.restart(job, of_generation=of_generation))
 
-    def scale(self, job: str, replicas: int) -> Job:
-        """Have another number of replicas, within the job's bounds; its load scales it on from there."""
-        return self._client.perform(jobs_api.scale(job, replicas))
+    def scale(self, job: str, replicas: int, *, hold_seconds: int | None = None) -> Job:
+        """Have another number of replicas, within the job's bounds; its load scales it on from there, at once or after the hold."""
+        return self._client.perform(jobs_api.scale(job, replicas, hold_seconds=hold_seconds))
 
     def replicas(self, job: str, *, project: str | None = None) -> tuple[Replica, ...]:
         """The replicas of a job: those that live, and the latest that ended."""

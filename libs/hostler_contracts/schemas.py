@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hostler_contracts.audit import AuditRecordedV1
 from hostler_contracts.dead_letters import LETTER_MODELS
+from hostler_contracts.decisions import ScalingDecidedV1
 from hostler_contracts.envelope import CloudEvent, event_name
 from hostler_contracts.job_events import EVENT_MODELS
 from hostler_contracts.load import LoadWindowV1
@@ -19,6 +20,7 @@ ALL_MODELS: tuple[type[CloudEvent], ...] = (
     LoadWindowV1,
     UsageRecordedV1,
     AuditRecordedV1,
+    ScalingDecidedV1,
     *LETTER_MODELS,
 )
 SCHEMAS = Path(__file__).parent / "schemas"

@@ -15,6 +15,7 @@ AUDIT = "AUDIT"
 DEAD_LETTER_ADVISORIES = "DEADLETTERS_ADVISORIES"
 DEAD_LETTERS = "DEADLETTERS"
 REPLAYS = "REPLAYS"
+DECISIONS = "DECISIONS"
 
 JOBS_SUBJECTS = f"{ROOT}.jobs.>"
 ROUTERS_LOAD = f"{ROOT}.routers.load"
@@ -24,6 +25,7 @@ DEAD_LETTERS_SUBJECTS = f"{ROOT}.deadletters.>"
 REPLAYS_SUBJECTS = f"{ROOT}.replays.>"
 USAGE_SUBJECTS = f"{ROOT}.usage.>"
 AUDIT_SUBJECTS = f"{ROOT}.audit.>"
+DECISIONS_SUBJECTS = f"{ROOT}.decisions.>"
 DEAD_LETTER_ADVISORIES_SUBJECTS = (
     "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
     "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
@@ -111,8 +113,17 @@ def audit(project: str, action: str) -> str:
     return f"{ROOT}.audit.{token(project)}.{event_token(action)}"
 
 
+def decisions(project: str, job_id: str) -> str:
+    """Subject of what the autoscaler decided about one job."""
+    return f"{ROOT}.decisions.{token(project)}.{token(job_id)}"
+
+
 SCHEDULER_EXPLAIN = f"{ROOT}.rpc.scheduler.explain"
 """Request subject at which any scheduler says why a job has no place."""
+
+
+AUTOSCALER_SIMULATE = f"{ROOT}.rpc.autoscaler.simulate"
+"""Request subject at which any autoscaler replays a job's recorded traffic under other settings."""
 
 
 def router_in_flight(router: str) -> str:

@@ -5,11 +5,12 @@ ARCHITECTURE.md: the api writes wishes, the scheduler placements, the provisione
 `JobScaled`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hostler_domain.catalogue import ModelMaster
-from hostler_domain.job import JobSpec, Placement, Progress
+from hostler_domain.job import JobSpec, Placement, Progress, ScaleHold
 from hostler_domain.phases import PhaseReason
 from hostler_domain.replica_states import ReplicaReason
 
@@ -36,12 +37,46 @@ class JobPending:
 
 @dataclass(frozen=True, slots=True)
 class JobScaled:
-    """It shall have another number of replicas; `reasons` holds the numbers that led there."""
+    """It shall have another number of replicas, or keep its number for a while.
+
+    Attributes:
+        at: When that was decided.
+        previous_replicas: How many it should have before.
+        desired_replicas: How many from now on.
+        reasons: The numbers that led there.
+        policy_state: What the autoscaler's policy remembered then, as its own small JSON; None where somebody scaled by hand.
+        hold: Until when nothing but its owner changes the number; None lets its load change it.
+    """
 
     at: datetime
     previous_replicas: int
     desired_replicas: int
     reasons: tuple[str, ...]
+    policy_state: str | None = None
+    hold: ScaleHold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAdvice:
+    """One thing that the job's owner might change.
+
+    Attributes:
+        kind: What it is about, such as `raise_min_replicas`.
+        sentence: What to do, with the evidence.
+        numbers: The evidence.
+    """
+
+    kind: str
+    sentence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdvised:
+    """What its owner might change, as the autoscaler sees it: all that holds from now on; none takes the last back."""
+
+    at: datetime
+    advice: tuple[GivenAdvice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +270,7 @@ JobChange = (
     JobCreated
     | JobPending
     | JobScaled
+    | JobAdvised
     | JobStopRequested
     | JobStopped
     | JobResumeRequested

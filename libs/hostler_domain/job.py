@@ -196,6 +196,19 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleHold:
+    """A number of replicas that the job's owner has asked for until a moment; its load does not change it before.
+
+    Attributes:
+        replicas: The number, within the job's bounds.
+        until: When the load counts again.
+    """
+
+    replicas: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """How the job stands.
 
@@ -211,6 +224,7 @@ class JobStatus:
         start_failures: Replicas in a row that ended before they were ready.
         last_failure_at: When the latest of them, or of any failed replica, ended.
         replicas: Those that live and the latest that ended, by id.
+        hold: The number that its owner last held it at, also when that is over; None where there was none.
     """
 
     phase: JobPhase
@@ -224,6 +238,11 @@ class JobStatus:
     start_failures: int = 0
     last_failure_at: datetime | None = None
     replicas: tuple[Replica, ...] = ()
+    hold: ScaleHold | None = None
+
+    def held(self, now: datetime) -> ScaleHold | None:
+        """The hold, if it is not over."""
+        return self.hold if self.hold is not None and now < self.hold.until else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ each; Run:ai's single metric with threshold and percentage becomes one too.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hostler_domain.errors import FieldError
+from hostler_domain.scheduled_bounds import ScheduledBounds, window_errors
 
 REPLICAS_MAX = 1000
 STABILISATION_WINDOW_SECONDS_MAX = 3600
@@ -23,6 +24,15 @@ class ScalingMetric(StrEnum):
     """Requests in flight per replica."""
     LATENCY_P95 = "latency_p95"
     """95th percentile of the whole request, in milliseconds."""
+
+
+class ScalingMode(StrEnum):
+    """How the targets are meant."""
+
+    TARGET = "target"
+    """The throughput target is a ceiling: a latency target can only add replicas."""
+    SLO = "slo"
+    """The latency target decides: replicas are given as much as they carry within it, at most twice the throughput target."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,21 @@ class ScalingTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowScaling:
+    """What a second policy goes by that runs beside the first and changes nothing; None is as the job has it.
+
+    Attributes:
+        targets: What it scales against.
+        stabilisation_window_seconds: As in `Scaling`.
+        mode: Likewise.
+    """
+
+    targets: tuple[ScalingTarget, ...] | None = None
+    stabilisation_window_seconds: int | None = None
+    mode: ScalingMode | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Scaling:
     """Bounds and targets.
 
@@ -57,6 +82,9 @@ class Scaling:
         targets: What to scale against; none means that the count stays where it is put.
         stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
         scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
+        mode: Whether the throughput or the latency target leads where a job has both.
+        shadow: What a second policy goes by, whose decisions are written down and not carried out; None for no such policy.
+        schedule: Windows of time in which narrower bounds hold; where several are open, the highest minimum and the lowest maximum.
     """
 
     min_replicas: int = 1
@@ -66,6 +94,24 @@ class Scaling:
     targets: tuple[ScalingTarget, ...] = ()
     stabilisation_window_seconds: int = 300
     scale_to_zero_after_seconds: int | None = None
+    mode: ScalingMode = ScalingMode.TARGET
+    schedule: tuple[ScheduledBounds, ...] = ()
+    shadow: ShadowScaling | None = None
+
+    @property
+    def promoted(self) -> "Scaling | None":
+        """The scaling by which the shadow goes, within the same bounds and with no shadow any more; None where there is none."""
+        shadow = self.shadow
+        if shadow is None:
+            return None
+        window = shadow.stabilisation_window_seconds
+        return replace(
+            self,
+            targets=self.targets if shadow.targets is None else shadow.targets,
+            stabilisation_window_seconds=self.stabilisation_window_seconds if window is None else window,
+            mode=self.mode if shadow.mode is None else shadow.mode,
+            shadow=None,
+        )
 
     def clamp(self, replicas: int) -> int:
         """`replicas` brought within the bounds."""
@@ -98,11 +144,6 @@ def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldE
         lowest = max(scaling.min_replicas, 1) if field == "activation_replicas" else scaling.min_replicas
         if not lowest <= value <= scaling.max_replicas:
             yield wrong(field, f"must be from {lowest} to max_replicas ({scaling.max_replicas}), got {value}")
-    if not 0 <= scaling.stabilisation_window_seconds <= STABILISATION_WINDOW_SECONDS_MAX:
-        yield wrong(
-            "stabilisation_window_seconds",
-            f"must be from 0 to {STABILISATION_WINDOW_SECONDS_MAX} seconds, got {scaling.stabilisation_window_seconds}",
-        )
     if scaling.scale_to_zero_after_seconds is not None:
         if scaling.scale_to_zero_after_seconds < 1:
             yield wrong("scale_to_zero_after_seconds", "must be at least 1 second")
@@ -110,6 +151,25 @@ def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldE
             yield wrong(
                 "scale_to_zero_after_seconds", "needs min_replicas 0: a job with a minimum stays warm"
             )
+    yield from _policy_errors(scaling, prefix)
+    promoted = scaling.promoted
+    if promoted is not None:
+        # Whatever the shadow has from the job is wrong there already.
+        own = {error.message for error in _policy_errors(scaling, prefix)}
+        yield from (each for each in _policy_errors(promoted, f"{prefix}.shadow") if each.message not in own)
+    yield from window_errors(
+        scaling.schedule, scaling.min_replicas, scaling.max_replicas, f"{prefix}.schedule"
+    )
+
+
+def _policy_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:
+    """Of what a policy goes by, the job's own or its shadow's."""
+    window = scaling.stabilisation_window_seconds
+    if not 0 <= window <= STABILISATION_WINDOW_SECONDS_MAX:
+        yield FieldError(
+            f"{prefix}.stabilisation_window_seconds",
+            f"must be from 0 to {STABILISATION_WINDOW_SECONDS_MAX} seconds, got {window}",
+        )
     yield from _target_errors(scaling, prefix)
 
 
@@ -124,6 +184,8 @@ def _target_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:
             yield FieldError(f"{field}.threshold", f"must be above 0, got {target.threshold:g}")
         if not 1 <= target.percentage <= 100:
             yield FieldError(f"{field}.percentage", f"must be from 1 to 100, got {target.percentage}")
+    if scaling.mode is ScalingMode.SLO and ScalingMetric.LATENCY_P95 not in seen:
+        yield FieldError(f"{prefix}.mode", "slo needs a latency_p95 target")
     if scaling.min_replicas == 0 and seen == {ScalingMetric.LATENCY_P95}:
         yield FieldError(
             f"{prefix}.targets",

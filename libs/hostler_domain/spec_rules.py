@@ -75,6 +75,8 @@ def _kind_errors(spec: JobSpec) -> Iterator[FieldError]:
         yield FieldError("endpoint_auth", f"{has_none} no endpoint")
     if spec.scaling.targets:
         yield FieldError("scaling.targets", f"{has_none} no requests to scale by")
+    if spec.scaling.shadow is not None:
+        yield FieldError("scaling.shadow", f"{has_none} no requests to scale by")
     if (spec.scaling.min_replicas, spec.scaling.max_replicas) != (1, 1):
         yield FieldError("scaling.max_replicas", f"must be 1, as min_replicas: a {spec.kind} is one machine")
     yield from ssh_key_errors(spec.ssh_keys)

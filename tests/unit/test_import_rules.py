@@ -134,7 +134,7 @@ def test_the_code_as_it_is_keeps_every_contract(copy: Path):
         pytest.param("domain", "hostler_domain.job", "from pydantic import BaseModel", id="domain-uses-a-package"),
         pytest.param("pure", "hostler_provisioner.plan", "import asyncio", id="plan-waits"),
         pytest.param("pure", "hostler_scheduler.score", "import random", id="score-throws-dice"),
-        pytest.param("pure", "hostler_autoscaler.policy", "import hostler_kit.logs", id="policy-logs"),
+        pytest.param("pure", "hostler_autoscaler.decide", "import hostler_kit.logs", id="policy-logs"),
         pytest.param("pure", "hostler_router.table", "import hostler_bus.job_log", id="table-uses-bus"),
         pytest.param("nats", "hostler_router.service", "from nats.aio.client import Client", id="router-uses-nats"),
         pytest.param("nats", "hostler_bus.job_log", "import nats", id="log-uses-nats"),

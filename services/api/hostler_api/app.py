@@ -19,6 +19,8 @@ from hostler_api.audit_routes import router as audit_router
 from hostler_api.body_cap import BodyCap
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
+from hostler_api.decisions import DecisionReader
+from hostler_api.decisions import router as decision_router
 from hostler_api.dialects import lyceum
 from hostler_api.dialects.runai import routes as runai
 from hostler_api.events import EventFeed
@@ -35,6 +37,9 @@ from hostler_api.record_routes import router as record_router
 from hostler_api.records import RecordService
 from hostler_api.route_access import RouteAccess, is_for_admins, route_table
 from hostler_api.routes import router
+from hostler_api.shadows import router as shadow_router
+from hostler_api.simulations import Simulations
+from hostler_api.simulations import router as simulation_router
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
@@ -118,6 +123,8 @@ class Parts:
     dead_letters: DeadLetters
     catalogues: Catalogues
     history: MetricHistory
+    decisions: DecisionReader
+    simulations: Simulations
     readiness: Readiness
 
 
@@ -158,6 +165,9 @@ def create_app(
         lyceum.router,
         *runai.ROUTERS,
         metric_router,
+        decision_router,
+        simulation_router,
+        shadow_router,
         key_router,
         project_router,
         record_router,

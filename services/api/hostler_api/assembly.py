@@ -12,6 +12,7 @@ from hostler_api.app import Parts
 from hostler_api.audit import AuditLog, RefusedLogins
 from hostler_api.catalogues import Catalogues
 from hostler_api.dead_letters import DeadLetters
+from hostler_api.decisions import DecisionReader
 from hostler_api.events import EventFeed
 from hostler_api.history.reader import NoHistory
 from hostler_api.history.shapes import MetricHistory
@@ -20,6 +21,7 @@ from hostler_api.keys import KeyService
 from hostler_api.projects import ProjectService
 from hostler_api.record_kinds import master_service, profile_service
 from hostler_api.sessions import Sessions
+from hostler_api.simulations import Simulations
 from hostler_api.usage import UsageTotals
 from hostler_api.waits import JobWaits
 from hostler_bus.dead_letters import DeadLetterBook, collect
@@ -126,5 +128,7 @@ class Assembly:
             dead_letters=DeadLetters(self._book, self.letters),
             catalogues=catalogues,
             history=history or NoHistory(),
+            decisions=DecisionReader(bus, logger=given.logger),
+            simulations=Simulations(bus),
             readiness=given.readiness,
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from hostler_bus.job_log import JobEntry
-from hostler_domain.job import Condition, JobSpec, Placement, Progress
+from hostler_domain.job import Condition, JobSpec, Placement, Progress, ScaleHold
 from hostler_domain.phases import DesiredPhase, JobPhase, PhaseReason
 from hostler_domain.replica_states import ReplicaReason, ReplicaState
 
@@ -43,6 +43,7 @@ class StatusDocument(Document):
     start_failures: int
     first_ready_at: datetime | None
     conditions: tuple[Condition, ...]
+    hold: ScaleHold | None
     replicas: tuple[ReplicaDocument, ...]
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own way of a property that is written out

@@ -15,15 +15,13 @@ from hostler_api.access import Caller
 from hostler_api.catalogues import Catalogues
 from hostler_api.names import Claim, Names, NameTaken, NameUndecided
 from hostler_api.patches import JobPatch, patched_spec
+from hostler_api.placements import placement
 from hostler_api.problem_catalogue import Forbidden, IdempotencyMismatch, Overtaken
 from hostler_api.replica_logs import LogDocument, replica_log
 from hostler_api.requests import JobRequest, Known, free_name, job_spec, name_from_model
 from hostler_api.shipped import RUNTIMES
 from hostler_bus.errors import (
-    HandlerFailed,
     MessageTooLarge,
-    NoResponder,
-    RequestTimeout,
     RevisionConflict,
     SequenceConflict,
     StreamFull,
@@ -33,11 +31,11 @@ from hostler_bus.port import Bus
 from hostler_bus.projection import JobProjection
 from hostler_contracts import codec, subjects
 from hostler_contracts.job_events import JobEvent, JobScaledV1
-from hostler_contracts.placements import PlacementAnswer, PlacementQuestion
+from hostler_contracts.placements import PlacementAnswer
 from hostler_contracts.replica_logs import LogQuestion
 from hostler_domain.capacity import Allocation
 from hostler_domain.changes import JobScaled
-from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide
+from hostler_domain.commands import Command, CreateJob, DeleteJob, ScaleJob, decide, held_until
 from hostler_domain.errors import FieldError, HostlerError, InvalidFields, NotFound, TemporaryError
 from hostler_domain.lifecycle import RestartJob, ResumeJob, StopJob, UpdateJob
 from hostler_kit.clock import Clock
@@ -45,7 +43,6 @@ from hostler_kit.ids import new_id
 from hostler_kit.secret_key import SecretKey
 
 IDEMPOTENCY_KEPT_SECONDS = 24 * 3600
-_PLACEMENT_SECONDS = 3.0
 _UPDATE_RACES_MAX = 20
 """An update that loses this often in a row meets a bug, not a race."""
 
@@ -247,16 +244,22 @@ class JobService:
         command = RestartJob(self._clock.now(), caller.key.key_id, of_generation)
         return await self._execute(caller, job, command)
 
-    async def scale(self, caller: Caller, job: str, replicas: int) -> JobEntry:
-        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there.
+    async def scale(
+        self, caller: Caller, job: str, replicas: int, hold_seconds: int | None = None
+    ) -> JobEntry:
+        """Have another number of replicas, within the job's bounds; its autoscaler goes on from there, when the hold is over.
 
         Raises:
             NotFound: there is none, or not for this caller.
             InvalidFields: the bounds do not allow it.
             Conflict: it is not meant to run.
         """
+        now = self._clock.now()
         reasons = (f"asked for by the API key {caller.key.key_id}",)
-        return await self._execute(caller, job, ScaleJob(self._clock.now(), replicas, reasons))
+        until = None if hold_seconds is None else held_until(now, hold_seconds)
+        return await self._execute(
+            caller, job, ScaleJob(now, replicas, reasons, hold_until=until, by_owner=True)
+        )
 
     async def update(self, caller: Caller, job: str, patch: JobPatch, if_match: int | None) -> JobEntry:
         """Change what a job is; what is so already stays as it is, whatever revision the caller knows.
@@ -299,17 +302,7 @@ class JobService:
 
     async def placement(self, entry: JobEntry) -> PlacementAnswer | None:
         """What a scheduler says of a job that lacks replicas; None where none is lacking, or no scheduler answers."""
-        job = entry.job
-        if len(job.active_replicas) >= job.wanted_replicas:
-            return None
-        question = PlacementQuestion(job_id=job.job_id).model_dump_json().encode()
-        try:
-            data = await self._bus.request(
-                subjects.SCHEDULER_EXPLAIN, question, timeout_seconds=_PLACEMENT_SECONDS
-            )
-        except (NoResponder, RequestTimeout, HandlerFailed):
-            return None
-        return PlacementAnswer.model_validate_json(data)
+        return await placement(self._bus, entry.job)
 
     async def replica_log(self, entry: JobEntry, question: LogQuestion) -> LogDocument:
         """What a replica of the job wrote.

@@ -1,6 +1,6 @@
 """The native route of metric history: series of a job or of one of its replicas."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +9,7 @@ from hostler_api.access import Reader
 from hostler_api.documents import Document
 from hostler_api.history.shapes import MetricHistory, SeriesName
 from hostler_api.jobs import JobService
-from hostler_api.moments import within_calendar
+from hostler_api.moments import zoned
 from hostler_api.problems import described
 from hostler_domain.errors import FieldError, InvalidFields, NotFound
 from hostler_kit.clock import Clock
@@ -66,8 +66,8 @@ async def job_metrics(
     entry = await service.get(caller, job, project)
     if replica is not None and entry.job.replica(replica) is None:
         raise NotFound(f"the job has no replica {replica!r}, or none that it still remembers")
-    until = _moment("end", end) or clock.now()
-    since = _moment("start", start) or until - SPAN_DEFAULT
+    until = zoned("end", end) or clock.now()
+    since = zoned("start", start) or until - SPAN_DEFAULT
     if since >= until:
         raise InvalidFields(FieldError("start", "must be before end"))
     wanted = tuple(dict.fromkeys(names)) or tuple(SeriesName)
@@ -81,9 +81,3 @@ async def job_metrics(
         reason=found.reason,
         series=tuple(SeriesDocument.model_validate(each) for each in found.series),
     )
-
-
-def _moment(field: str, value: datetime | None) -> datetime | None:
-    if value is not None and value.tzinfo is None:
-        raise InvalidFields(FieldError(field, "must have a time zone, such as 2026-11-21T12:00:00Z"))
-    return within_calendar(field, value).astimezone(UTC) if value else None

@@ -12,13 +12,14 @@ from pydantic_core import PydanticCustomError
 
 from hostler_api.numbers import Number, Priority, Whole
 from hostler_api.request_body import RequestBody
-from hostler_api.requests import Known, TargetRequest, priority_of
+from hostler_api.requests import Known, ShadowRequest, TargetRequest, priority_of, shadow_of
 from hostler_api.routing import RoutingPatch, patched_routing
+from hostler_api.schedules import WindowRequest, calendar_errors, windows_of
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.job import EndpointAuth, Job, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS
 from hostler_domain.lifecycle import update_errors
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget
 
 
 def _refuse(value: object) -> object:
@@ -30,7 +31,7 @@ Fixed = Annotated[None, BeforeValidator(_refuse), Field(description="Can't be ch
 
 
 class ScalingPatch(RequestBody):
-    """Bounds and targets. `targets` is replaced as a whole."""
+    """Bounds and targets. `targets`, `schedule` and `shadow` are replaced as a whole."""
 
     min_replicas: Whole | None = None
     max_replicas: Whole | None = None
@@ -39,6 +40,9 @@ class ScalingPatch(RequestBody):
     targets: tuple[TargetRequest, ...] | None = None
     stabilisation_window_seconds: Whole | None = None
     scale_to_zero_after_seconds: Whole | None = None
+    mode: ScalingMode | None = None
+    schedule: tuple[WindowRequest, ...] | None = Field(default=None, max_length=100)
+    shadow: ShadowRequest | None = None
 
 
 class ServingPatch(RequestBody):
@@ -132,6 +136,7 @@ def patched_spec(job: Job, patch: JobPatch, known: Known) -> JobSpec:
         routing=patched_routing(spec.routing, patch.routing) if "routing" in given else spec.routing,
     )
     errors.extend(update_errors(job, patched))
+    errors.extend(calendar_errors(patched.scaling.schedule))
     if errors:
         raise InvalidFields(*errors)
     return patched
@@ -222,6 +227,9 @@ def _scaling(before: Scaling, patch: JobPatch, errors: list[FieldError]) -> Scal
         scale_to_zero_after_seconds=given.scale_to_zero_after_seconds
         if "scale_to_zero_after_seconds" in names
         else before.scale_to_zero_after_seconds,
+        mode=given.mode or (default.mode if "mode" in names else before.mode),
+        schedule=windows_of(given.schedule or ()) if "schedule" in names else before.schedule,
+        shadow=shadow_of(given.shadow) if "shadow" in names else before.shadow,
     )
 
 

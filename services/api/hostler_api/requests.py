@@ -13,13 +13,14 @@ from pydantic import Field, SecretStr
 from hostler_api.numbers import Flag, Number, Priority, Whole
 from hostler_api.request_body import RequestBody
 from hostler_api.routing import RoutingRequest, routing_of
+from hostler_api.schedules import WindowRequest, calendar_errors, windows_of
 from hostler_domain.catalogue import HardwareProfile, ModelMaster
 from hostler_domain.errors import FieldError, InvalidFields
 from hostler_domain.external import EXTERNAL, ExternalServers, base_address
 from hostler_domain.job import EndpointAuth, JobSpec, Serving, Timeouts
 from hostler_domain.kinds import DEFAULTS, MACHINE, JobKind
 from hostler_domain.priorities import PRIORITY_CLASSES
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget, ShadowScaling
 from hostler_domain.spec_rules import spec_errors
 
 DEFAULT_HARDWARE_PROFILE = "gpu.a100"
@@ -34,6 +35,14 @@ class TargetRequest(RequestBody):
     percentage: Whole = 100
 
 
+class ShadowRequest(RequestBody):
+    """What a second policy goes by, whose decisions are written down and not carried out; what is left out is as the job has it."""
+
+    targets: tuple[TargetRequest, ...] | None = Field(default=None, max_length=10)
+    stabilisation_window_seconds: Whole | None = None
+    mode: ScalingMode | None = None
+
+
 class ScalingRequest(RequestBody):
     """Bounds and targets; what is left out follows from `min_replicas`."""
 
@@ -44,6 +53,11 @@ class ScalingRequest(RequestBody):
     targets: tuple[TargetRequest, ...] = ()
     stabilisation_window_seconds: Whole = 300
     scale_to_zero_after_seconds: Whole | None = None
+    mode: ScalingMode = ScalingMode.TARGET
+    schedule: tuple[WindowRequest, ...] = Field(
+        default=(), max_length=100, description="Windows of time in which narrower bounds hold."
+    )
+    shadow: ShadowRequest | None = None
 
 
 class ServingRequest(RequestBody):
@@ -122,6 +136,11 @@ class ScaleRequest(RequestBody):
     """How many replicas a job shall have."""
 
     replicas: Whole
+    hold_seconds: Whole | None = Field(
+        default=None,
+        examples=[7200],
+        description="For so long its load does not change the number; left out, the load scales it on at once.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +233,7 @@ def job_spec(
         routing=routing_of(request.routing),
     )
     errors.extend(spec_errors(spec, master))
+    errors.extend(calendar_errors(spec.scaling.schedule))
     if errors:
         raise InvalidFields(*errors)
     return spec
@@ -291,6 +311,23 @@ def _scaling(request: JobRequest, errors: list[FieldError]) -> Scaling:
         targets=tuple(targets),
         stabilisation_window_seconds=wanted.stabilisation_window_seconds,
         scale_to_zero_after_seconds=wanted.scale_to_zero_after_seconds,
+        mode=wanted.mode,
+        schedule=windows_of(wanted.schedule),
+        shadow=shadow_of(wanted.shadow),
+    )
+
+
+def shadow_of(request: ShadowRequest | None) -> ShadowScaling | None:
+    """What it asks for; whether it makes sense is for the domain to say."""
+    if request is None:
+        return None
+    targets = request.targets
+    return ShadowScaling(
+        targets=None
+        if targets is None
+        else tuple(ScalingTarget(each.metric, each.threshold, each.percentage) for each in targets),
+        stabilisation_window_seconds=request.stabilisation_window_seconds,
+        mode=request.mode,
     )
 
 

@@ -39,7 +39,8 @@ def _service(request: Request) -> JobService:
     return service
 
 
-def _answer(entry: JobEntry, status: int) -> Response:
+def answer_with(entry: JobEntry, status: int) -> Response:
+    """The job, with its ETag and, where something was taken on, its address."""
     headers = {"ETag": f'"{entry.seq}"'}
     if status == 202:
         headers["Location"] = f"/v1/jobs/{entry.job.job_id}"
@@ -63,7 +64,7 @@ async def create_job(
     ] = None,
 ) -> Response:
     """Serve a model. The answer comes at once; `status.phase` tells how far it is."""
-    return _answer(await _service(request).create(caller, body, idempotency_key), 202)
+    return answer_with(await _service(request).create(caller, body, idempotency_key), 202)
 
 
 @router.get("/jobs", responses=described(400, 401, 403))
@@ -110,7 +111,7 @@ async def list_jobs(
 )
 async def get_job(request: Request, job: str, caller: Reader, project: str | None = None) -> Response:
     """One job, by its id or by its name in the caller's project (or in `project`)."""
-    return _answer(await _service(request).get(caller, job, project), 200)
+    return answer_with(await _service(request).get(caller, job, project), 200)
 
 
 @router.delete(
@@ -121,7 +122,7 @@ async def get_job(request: Request, job: str, caller: Reader, project: str | Non
 )
 async def delete_job(request: Request, job: str, caller: Writer) -> Response:
     """Take a job down with everything that belongs to it. Its history stays readable."""
-    return _answer(await _service(request).delete(caller, job), 202)
+    return answer_with(await _service(request).delete(caller, job), 202)
 
 
 @router.patch(
@@ -138,7 +139,7 @@ async def update_job(
     if_match: Annotated[str | None, Header(description="The ETag that the change is meant for.")] = None,
 ) -> Response:
     """Change a job by a JSON merge patch. What replicas are made from is rolled out one by one; bounds and labels replace none."""
-    return _answer(await _service(request).update(caller, job, body, revision_of(if_match)), 202)
+    return answer_with(await _service(request).update(caller, job, body, revision_of(if_match)), 202)
 
 
 @router.post(
@@ -149,7 +150,7 @@ async def update_job(
 )
 async def stop_job(request: Request, job: str, caller: Writer) -> Response:
     """End all replicas and keep the job. Requests get 503 and do not wake it; resume does."""
-    return _answer(await _service(request).stop(caller, job), 202)
+    return answer_with(await _service(request).stop(caller, job), 202)
 
 
 @router.post(
@@ -160,7 +161,7 @@ async def stop_job(request: Request, job: str, caller: Writer) -> Response:
 )
 async def resume_job(request: Request, job: str, caller: Writer) -> Response:
     """Start a stopped or failed job over."""
-    return _answer(await _service(request).resume(caller, job), 202)
+    return answer_with(await _service(request).resume(caller, job), 202)
 
 
 @router.post(
@@ -179,7 +180,7 @@ async def restart_job(
     ] = None,
 ) -> Response:
     """Replace every replica, one at a time; a failed job starts over."""
-    return _answer(await _service(request).restart(caller, job, of_generation), 202)
+    return answer_with(await _service(request).restart(caller, job, of_generation), 202)
 
 
 @router.post(
@@ -189,8 +190,13 @@ async def restart_job(
     responses=ACCEPTED | described(400, 401, 403, 404, 409, 503),
 )
 async def scale_job(request: Request, job: str, body: ScaleRequest, caller: Writer) -> Response:
-    """Have another number of replicas, within the job's bounds. A job with targets is scaled on from there as its load demands."""
-    return _answer(await _service(request).scale(caller, job, body.replicas), 202)
+    """Have another number of replicas, within the job's bounds.
+
+    A job with targets is scaled on from there as its load demands, at once or
+    when `hold_seconds` are over; asking again without them ends a hold.
+    """
+    entry = await _service(request).scale(caller, job, body.replicas, body.hold_seconds)
+    return answer_with(entry, 202)
 
 
 @router.get("/jobs/{job}/replicas", responses=described(401, 403, 404))

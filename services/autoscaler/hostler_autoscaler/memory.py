@@ -1,68 +1,83 @@
 """The policy's memory of every job, in the bucket `autoscaler`: read when this process becomes the leader, written as it learns.
 
-Losing some of it costs no more than a later scale-down, so a write that fails is logged and tried again with the next one.
+A job of which the bucket has nothing is looked up in the log: every `job.scaled` carries what was remembered then. Losing some of it costs
+no more than a later scale-down, so a write that fails is logged and tried again with the next one.
 """
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 
-from pydantic import TypeAdapter
-
-from hostler_autoscaler.state import ScalerState
-from hostler_bus.port import Bucket
-from hostler_contracts.catalogue import BadRecord, Codec
+from hostler_autoscaler.policy_state import PolicyState
+from hostler_bus.port import Bucket, Bus
+from hostler_contracts import codec, subjects
+from hostler_contracts.codec import UndecodableEvent
+from hostler_contracts.job_events import JobScaledV1
 from hostler_domain.errors import TemporaryError
 from hostler_kit.logs import Logger
 
-SCALER_STATES = Codec("scaler state", TypeAdapter(ScalerState))
+_AT_ONCE: Final = 64
+_SCALED: Final = "job.scaled"
 
 
-class ScalerMemory:
+class PolicyMemory:
     """State by job id, and when each was stored last."""
 
-    def __init__(self, bucket: Bucket, *, save_seconds: float, logger: Logger) -> None:
-        self._bucket = bucket
+    def __init__(self, bus: Bus, *, save_seconds: float, logger: Logger) -> None:
+        self._bus = bus
+        self._bucket: Bucket = bus.bucket(subjects.BUCKET_AUTOSCALER)
         self._save_every = timedelta(seconds=save_seconds)
         self._logger = logger
-        self._states: dict[str, ScalerState] = {}
+        self._states: dict[str, PolicyState] = {}
         self._saved_at: dict[str, datetime] = {}
+        self._unsaved: set[str] = set()
         self.loaded = False
 
     async def load(self) -> None:
-        """Read everything that is stored; a state that can't be read counts as none."""
+        """Read everything that is stored; a state that can't be read counts as a fresh one."""
         self.forget()
-        for job_id in await self._bucket.keys():
-            entry = await self._bucket.get(job_id)
-            if entry is None:
-                continue
-            try:
-                self._states[job_id] = SCALER_STATES.decode(entry.value)
-            except BadRecord as error:
-                self._logger.warning("state.undecodable", job=job_id, reason=str(error))
+        keys = sorted(await self._bucket.keys())
+        for some in _batches(keys):
+            for job_id, entry in zip(some, await asyncio.gather(*map(self._bucket.get, some)), strict=True):
+                if entry is not None:
+                    self._states[job_id] = PolicyState.from_json(entry.value)
         self.loaded = True
 
     def forget(self) -> None:
         """Hold nothing any more; another process writes now."""
         self._states.clear()
         self._saved_at.clear()
+        self._unsaved.clear()
         self.loaded = False
 
-    def get(self, job_id: str) -> ScalerState:
-        """What is remembered of a job; an empty state of a new one."""
-        return self._states.get(job_id, ScalerState())
+    async def get(self, project: str, job_id: str) -> PolicyState:
+        """What is remembered of a job; a fresh state of a new one."""
+        state = self._states.get(job_id)
+        if state is None:
+            state = self._states[job_id] = await self._carried(project, job_id)
+        return state
 
-    async def keep(self, job_id: str, state: ScalerState, *, now: datetime, at_once: bool) -> None:
-        """Remember a state, and store it if it is time or must be `at_once`."""
+    def keep(self, job_id: str, state: PolicyState, *, now: datetime, at_once: bool) -> None:
+        """Remember a state, and have it stored with the next `save` if it is time or must be `at_once`."""
         self._states[job_id] = state
         saved_at = self._saved_at.get(job_id)
-        if not at_once and saved_at is not None and now - saved_at < self._save_every:
-            return
-        try:
-            await self._bucket.put(job_id, SCALER_STATES.encode(state))
-        except TemporaryError as error:
-            self._logger.info("state.not_saved", job=job_id, reason=str(error))
-        else:
-            self._saved_at[job_id] = now
+        if at_once or saved_at is None or now - saved_at >= self._save_every:
+            self._unsaved.add(job_id)
+
+    async def save(self, *, now: datetime) -> None:
+        """Store what is due."""
+        due, self._unsaved = sorted(self._unsaved), set()
+        for some in _batches(due):
+            results = await asyncio.gather(*(self._put(job_id) for job_id in some), return_exceptions=True)
+            for job_id, result in zip(some, results, strict=True):
+                if isinstance(result, TemporaryError):
+                    self._unsaved.add(job_id)
+                    self._logger.info("state.not_saved", job=job_id, reason=str(result))
+                elif isinstance(result, BaseException):
+                    raise result
+                else:
+                    self._saved_at[job_id] = now
 
     async def drop(self, gone: Callable[[str], bool]) -> tuple[str, ...]:
         """Remove the states of jobs that are gone; gives their ids."""
@@ -71,4 +86,25 @@ class ScalerMemory:
             await self._bucket.delete(job_id)
             del self._states[job_id]
             self._saved_at.pop(job_id, None)
+            self._unsaved.discard(job_id)
         return dropped
+
+    async def _put(self, job_id: str) -> None:
+        await self._bucket.put(job_id, self._states[job_id].to_json().encode())
+
+    async def _carried(self, project: str, job_id: str) -> PolicyState:
+        """What the job's latest `job.scaled` carries."""
+        message = await self._bus.last(subjects.JOBS, subjects.job_event(project, job_id, _SCALED))
+        if message is None:
+            return PolicyState()
+        try:
+            event = codec.decode(message.data)
+        except UndecodableEvent as error:
+            self._logger.warning("state.undecodable", job=job_id, reason=str(error))
+            return PolicyState()
+        carried = event.data.change.policy_state if isinstance(event, JobScaledV1) else None
+        return PolicyState() if carried is None else PolicyState.from_json(carried)
+
+
+def _batches(job_ids: list[str]) -> list[list[str]]:
+    return [job_ids[begin : begin + _AT_ONCE] for begin in range(0, len(job_ids), _AT_ONCE)]

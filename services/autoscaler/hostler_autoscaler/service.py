@@ -1,17 +1,29 @@
-"""The autoscaler's shell: follow the load windows, decide for every job each tick, append what changes.
+"""The autoscaler's shell: follow the load windows, decide for the jobs each tick, append what changes, write down why.
 
 One autoscaler acts, by lease; the others follow the windows too, so that they can take over at once. A decision is appended only
 onto the job that it was made for: one that changed meanwhile is decided upon again at the next tick.
 """
 
+import asyncio
+import math
 from datetime import datetime, timedelta
+from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
-from hostler_autoscaler.memory import ScalerMemory
-from hostler_autoscaler.observe import busy, observe
-from hostler_autoscaler.policy import Decision, decide, latency_since
+from hostler_autoscaler.advice_book import AdviceBook
+from hostler_autoscaler.bounds import bounds_at
+from hostler_autoscaler.decide import decide
+from hostler_autoscaler.decision import Decision
+from hostler_autoscaler.look import look_at, scalable
+from hostler_autoscaler.memory import PolicyMemory
+from hostler_autoscaler.metrics import AutoscalerMetrics
+from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.recorder import Recorder
+from hostler_autoscaler.records import Made
 from hostler_autoscaler.settings import AutoscalerSettings
+from hostler_autoscaler.shadows import Shadows
+from hostler_autoscaler.turns import Turns
 from hostler_autoscaler.windows import KEPT_SECONDS, WindowStore
 from hostler_bus.job_log import JobLog
 from hostler_bus.leases import Lease
@@ -19,15 +31,22 @@ from hostler_bus.port import Bus, CaughtUp, SinceTime
 from hostler_bus.projection import JobProjection
 from hostler_contracts import subjects
 from hostler_contracts.codec import UndecodableEvent
-from hostler_contracts.load import UndecodableWindow, decode_window
+from hostler_contracts.load import LoadWindow, UndecodableWindow, decode_window
 from hostler_domain import commands
 from hostler_domain.changes import Change
 from hostler_domain.job import Job
-from hostler_domain.phases import DesiredPhase, JobPhase
+from hostler_domain.phases import DesiredPhase
 from hostler_kit.clock import Clock
 from hostler_kit.logs import Logger
 from hostler_kit.ops import Check
 from hostler_kit.reconcile import Reconciler
+
+_BUSY_SHARE: Final = 0.5
+"""Of a tick: how much of it deciding may take, so that the lease, the windows and the probes have their share."""
+_ROUND_SHARE: Final = 0.9
+_PRUNE_SECONDS: Final = 5.0
+_BREATH_SECONDS: Final = 0.05
+"""How long the others wait for this at most."""
 
 
 class Autoscaler:
@@ -41,6 +60,7 @@ class Autoscaler:
         lease: Lease,
         settings: AutoscalerSettings,
         *,
+        recorder: Recorder,
         clock: Clock,
         logger: Logger,
         registry: CollectorRegistry,
@@ -49,21 +69,25 @@ class Autoscaler:
         self._jobs = jobs
         self._log = log
         self._lease = lease
+        self._settings = settings
+        self._recorder = recorder
         self._clock = clock
         self._logger = logger
         self._windows = WindowStore()
         self._windows_read = False
-        self._memory = ScalerMemory(
-            bus.bucket(subjects.BUCKET_AUTOSCALER), save_seconds=settings.save_seconds, logger=logger
-        )
-        self._metrics = _Metrics(registry)
+        self._turns = Turns()
+        self._shadows = Shadows()
+        self._advice = AdviceBook()
+        self._round_at = self._pruned_at = -math.inf
+        self._memory = PolicyMemory(bus, save_seconds=settings.save_seconds, logger=logger)
+        self._metrics = AutoscalerMetrics(registry)
         self.loop = Reconciler(self.tick, resync_seconds=settings.tick_seconds, logger=logger)
 
     async def watch_lease(self) -> None:
         """Wake the loop whenever the lease is won or lost; runs until cancelled."""
         while True:
             await self._lease.changed()
-            self.loop.note()
+            self.look_at_all()
 
     def ready(self) -> Check:
         """Whether it could act, leader or not."""
@@ -85,55 +109,122 @@ class Autoscaler:
                     self._logger.warning("window.undecodable", subject=message.subject, reason=str(error))
                     continue
                 window = event.data
-                self._windows.add(window)
+                self._windows.add(window, now=self._clock.now())
                 if event.trace is not None:
                     self._windows.note_trace(window.job_id, event.trace, event.time)
-                if window.rejected or (busy(window) and self._serves_nothing(window.job_id)):
+                if window.rejected or (_busy(window) and self._serves_nothing(window.job_id)):
                     # Somebody was turned away or waits, perhaps for a job that sleeps: not at the next tick, now.
+                    self._turns.hurry(window.job_id)
                     self.loop.note()
 
+    def look_at_all(self) -> None:
+        """Let the next tick look at every job, whenever the last one was."""
+        self._round_at = -math.inf
+        self.loop.note()
+
     async def tick(self) -> None:
-        """Decide for every job once."""
+        """Look at every job once, or at as many as there is time for."""
         self._metrics.leader.set(self._lease.held)
-        now = self._clock.now()
-        self._windows.prune(now=now, living=self._living)
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+        if monotonic - self._pruned_at >= _PRUNE_SECONDS:
+            self._pruned_at = monotonic
+            self._windows.prune(now=now, living=self._living)
         if not self._lease.held:
             self._memory.forget()
+            self._shadows, self._advice = Shadows(), AdviceBook()
             return
         if not self._caught_up():
             return
         if not self._memory.loaded:
             await self._memory.load()
-        for job_id in await self._memory.drop(lambda job_id: not self._living(job_id)):
+        gone = await self._memory.drop(lambda job_id: not self._living(job_id))
+        for job_id in gone:
             self._metrics.forget(job_id)
-        for job in [entry.job for entry in self._jobs.jobs.values()]:
-            if not (_scalable(job) and self._may_act()):
+        if gone:
+            self._recorder.forget(lambda job_id: not self._living(job_id))
+            self._shadows.forget(gone)
+            self._advice.forget(gone)
+        try:
+            await self._decide_for_all()
+        finally:
+            # Another leader's memory is newer than this one's.
+            if self._lease.held:
+                await self._memory.save(now=now)
+
+    async def _decide_for_all(self) -> None:
+        """Decide for every job once, or for as many as there is time for; the next tick goes on there."""
+        began = breath = self._clock.monotonic()
+        looked, until = 0, began + _BUSY_SHARE * self._settings.tick_seconds
+        for job_id in self._turns.round(lambda: list(self._jobs.jobs), anew=self._round_due(began)):
+            entry = self._jobs.get(job_id)
+            if entry is None or not scalable(entry.job):
                 continue
+            if not self._lease.held:
+                return
             try:
-                await self._scale(job, now)
+                await self._scale(entry.job, self._clock.now())
             except UndecodableEvent as error:
                 # Its last event is poison: it waits for an operator, and keeps no other job waiting.
-                self._logger.error("job.unreadable", job=job.job_id, reason=str(error))  # noqa: TRY400  # the message says it all
+                self._logger.error("job.unreadable", job=job_id, reason=str(error))  # noqa: TRY400  # the message says it all
+            looked += 1
+            monotonic = self._clock.monotonic()
+            if monotonic >= until:
+                break
+            if monotonic - breath >= _BREATH_SECONDS:
+                await asyncio.sleep(0)
+                breath = self._clock.monotonic()
+        self._metrics.turned(looked, self._clock.monotonic() - began)
+
+    def _round_due(self, monotonic: float) -> bool:
+        """Whether everybody's turn may come again: a request for a job that sleeps wakes the loop, and is no reason to look at all."""
+        due = monotonic - self._round_at >= _ROUND_SHARE * self._settings.tick_seconds
+        self._round_at = monotonic if due else self._round_at
+        return due
 
     async def _scale(self, job: Job, now: datetime) -> None:
-        """Decide for one job, and append what follows."""
-        before = self._memory.get(job.job_id)
-        load = observe(self._windows.of(job.job_id), now=now, latency_since=latency_since(before))
-        current = job.status.desired_replicas
-        state, decision = decide(job.spec.scaling, current, len(job.ready_replicas), before, load, now=now)
-        self._metrics.told(job, decision)
-        if decision.replicas == current:
-            await self._memory.keep(job.job_id, state, now=now, at_once=False)
+        """Decide for one job, append what follows, and have it written down."""
+        before = await self._memory.get(job.spec.project, job.job_id)
+        observation = look_at(job, self._windows.of(job.job_id), self._windows.heard, now=now)
+        bounds = bounds_at(job.spec.scaling, now, hold=job.status.hold)
+        state, decision = decide(before, observation, bounds.scaling)
+        self._metrics.told(job, decision, observation)
+        changes = decision.replicas != observation.desired
+        reasons = (*decision.reasons, *bounds.reasons)
+        if changes and not await self._append(job, decision, reasons, state, now):
             return
-        if await self._append(job, decision, now):
-            await self._memory.keep(job.job_id, state, now=now, at_once=True)
+        made = Made(before, observation, bounds.scaling, decision)
+        self._recorder.note(job, made, bounds=bounds.reasons, shadow=self._shadows.decide(job, made))
+        await self._advise(job, made)
+        self._memory.keep(job.job_id, state, now=now, at_once=changes)
 
-    async def _append(self, decided_for: Job, decision: Decision, now: datetime) -> bool:
+    async def _advise(self, job: Job, made: Made) -> None:
+        """Append what the job's owner might change, where that is another thing than before."""
+        advice, now = self._advice.due(job, made), made.observation.now
+        if advice is None:
+            return
+        command = commands.AdviseJob(now, advice)
+        entry = await self._log.execute(
+            job.spec.project,
+            job.job_id,
+            lambda present: () if present is None else commands.decide(present, command),
+        )
+        self._advice.told(job.job_id, advice, now)
+        if entry is not None:
+            self._jobs.apply(entry)
+
+    async def _append(
+        self,
+        decided_for: Job,
+        decision: Decision,
+        reasons: tuple[str, ...],
+        state: PolicyState,
+        now: datetime,
+    ) -> bool:
         """Append the decision unless the job is no longer what it was made for; gives whether it was appended."""
-        command = commands.ScaleJob(now, decision.replicas, decision.reasons)
+        command = commands.ScaleJob(now, decision.replicas, reasons, state.to_json())
 
         def scaled(job: Job | None) -> tuple[Change, ...]:
-            if job is None or not _scalable(job) or not _same_question(job, decided_for):
+            if job is None or not scalable(job) or not _same_question(job, decided_for):
                 return ()
             return commands.decide(job, command)
 
@@ -152,7 +243,7 @@ class Autoscaler:
             job=job_id,
             previous_replicas=decided_for.status.desired_replicas,
             desired_replicas=decision.replicas,
-            reasons=decision.reasons,
+            reasons=reasons,
         )
         return True
 
@@ -170,57 +261,15 @@ class Autoscaler:
     def _caught_up(self) -> bool:
         return self._jobs.caught_up and self._windows_read
 
-    def _may_act(self) -> bool:
-        return self._lease.held
 
-
-def _scalable(job: Job) -> bool:
-    """Whether there is anything to decide: it is meant to run, and its bounds leave a choice or are not kept."""
-    if job.status.desired_phase is not DesiredPhase.RUNNING or job.status.phase is JobPhase.FAILED:
-        return False
-    scaling = job.spec.scaling
-    chooses = bool(scaling.targets) or scaling.min_replicas == 0
-    choice = scaling.min_replicas < scaling.max_replicas and chooses
-    return choice or scaling.clamp(job.status.desired_replicas) != job.status.desired_replicas
+def _busy(window: LoadWindow) -> bool:
+    """Whether anybody wanted anything of the job in this period."""
+    return bool(window.arrivals or window.in_flight or window.queued)
 
 
 def _same_question(job: Job, other: Job) -> bool:
-    return (job.status.desired_replicas, job.spec.scaling) == (
+    return (job.status.desired_replicas, job.status.hold, job.spec.scaling) == (
         other.status.desired_replicas,
+        other.status.hold,
         other.spec.scaling,
     )
-
-
-class _Metrics:
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._decisions = Counter(
-            "hostler_autoscaler_decisions_total",
-            "Decisions by direction; `hold` is one that wanted for data.",
-            ("direction",),
-            registry=registry,
-        )
-        self._desired = Gauge(
-            "hostler_autoscaler_desired_replicas",
-            "What was last decided for a job.",
-            ("job",),
-            registry=registry,
-        )
-        self._jobs: set[str] = set()
-        self.leader = Gauge(
-            "hostler_autoscaler_leader", "1 in the process that acts, 0 in the others.", registry=registry
-        )
-
-    def told(self, job: Job, decision: Decision) -> None:
-        current = job.status.desired_replicas
-        if decision.replicas != current:
-            direction = "up" if decision.replicas > current else "down"
-        else:
-            direction = "hold" if decision.hold else "stay"
-        self._decisions.labels(direction).inc()
-        self._desired.labels(job.job_id).set(decision.replicas)
-        self._jobs.add(job.job_id)
-
-    def forget(self, job_id: str) -> None:
-        if job_id in self._jobs:
-            self._jobs.remove(job_id)
-            self._desired.remove(job_id)

@@ -13,7 +13,7 @@ class AutoscalerSettings(OpsSettings):
 
     tick_seconds: float = Field(default=2.0, gt=0, le=10)
     """How often every job is decided upon. Well below the 20 seconds after which data count as interrupted."""
-    save_seconds: float = Field(default=10.0, gt=0, le=15)
+    save_seconds: float = Field(default=20.0, gt=0, le=30)
     """How often what was learnt about a job is stored, besides after every change; a restart loses no more than this."""
     lease_seconds: int = Field(default=5, ge=1)
     """Time to live of the leader's lease: how long nothing is scaled after a leader died."""

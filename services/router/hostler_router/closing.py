@@ -129,14 +129,16 @@ def _put_down(
 def _count(parts: RouterParts, exchange: Exchange, job_id: str, seconds: float) -> None:
     recorder, metrics, replica_id = parts.recorder, parts.metrics, exchange.replica_id
     recorder.left(job_id)
-    if exchange.usage is not None:
-        recorder.used(job_id, replica_id, exchange.usage)
+    usage = exchange.usage
+    if usage is not None:
+        recorder.used(job_id, replica_id, usage)
     if exchange.first_event_seconds is not None:
         recorder.first_token(job_id, replica_id, exchange.first_event_seconds * 1000)
         metrics.first_event(exchange.first_event_seconds, job_id)
     match exchange.outcome:
         case Outcome.ANSWERED:
-            recorder.completed(job_id, replica_id, seconds * 1000)
+            tokens = 0 if usage is None else usage.completion_tokens
+            recorder.completed(job_id, replica_id, seconds * 1000, tokens)
         case Outcome.FAILED | Outcome.BROKEN | Outcome.CUT:
             recorder.failed(job_id, replica_id)
         case Outcome.REJECTED | Outcome.LIMITED:

@@ -40,6 +40,11 @@ class Lines:
         line = self._lines.get(job_id)
         return 0 if line is None else len(line)
 
+    def oldest_age(self, job_id: str) -> float | None:
+        """For how many seconds the longest has waited for this job; None where nobody waits."""
+        line = self._lines.get(job_id)
+        return None if line is None or not len(line) else max(line.oldest_age(self._now()), 0.0)
+
     @property
     def lengths(self) -> Mapping[str, int]:
         """How many wait, by job; those for which nobody waits are absent."""

@@ -5,7 +5,8 @@ window goes out at once, once a period.
 """
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Final
@@ -20,9 +21,8 @@ from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
 from hostler_router.exchange import Exchange
 from hostler_router.metrics import RouterMetrics
-from hostler_router.outstanding import Outstanding
 from hostler_router.table import RouteTable
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 
 _AT_ONCE: Final = 64
 _SECONDS_MIN: Final = 0.001
@@ -48,7 +48,7 @@ class WindowReporter:
         bus: Bus,
         table: RouteTable,
         recorder: WindowRecorder,
-        outstanding: Outstanding,
+        present: Callable[[], Present],
         *,
         name: str,
         period_seconds: float,
@@ -59,7 +59,7 @@ class WindowReporter:
         self._bus = bus
         self._table = table
         self._recorder = recorder
-        self._outstanding = outstanding
+        self._present = present
         self._name = name
         self._period_seconds = period_seconds
         self._clock = clock
@@ -90,14 +90,18 @@ class WindowReporter:
             )
             self._called.set()
 
-    async def publish(self) -> None:
-        """Cut a window for every living job and publish it. A window that can't be published is lost, and that is logged."""
+    async def publish(self, *, leaves: bool = False) -> None:
+        """Cut a window for every living job and publish it. A window that can't be published is lost, and that is logged.
+
+        Args:
+            leaves: They are this router's last ones.
+        """
         now = _Moment(self._clock.now(), self._clock.monotonic())
         began, early, self._began, self._early = self._began, self._early, now, {}
         projects = {entry.job_id: entry.project for entry in self._table.entries}
         windows = self._recorder.cut(
             {entry.job_id: [each.replica_id for each in entry.endpoints] for entry in self._table.entries},
-            self._outstanding.counts,
+            replace(self._present(), leaves=leaves),
             router=self._name,
             started_at=began.at,
             seconds=began.seconds_to(now),
@@ -132,7 +136,7 @@ class WindowReporter:
             window = self._recorder.cut_one(
                 job_id,
                 [each.replica_id for each in entry.endpoints],
-                self._outstanding.counts,
+                self._present(),
                 router=self._name,
                 started_at=began.at,
                 seconds=began.seconds_to(now),

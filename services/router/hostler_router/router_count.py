@@ -19,11 +19,15 @@ class RouterCount:
         self._period_seconds = period_seconds
         self._clock = clock
         self._logger = logger
-        self._alive = 1
+        self._names: frozenset[str] = frozenset()
 
     def alive(self) -> int:
         """How many there were at the last look."""
-        return self._alive
+        return max(len(self._names), 1)
+
+    def names(self) -> frozenset[str]:
+        """What they are called; none before the first look."""
+        return self._names
 
     async def look(self) -> None:
         """Count them.
@@ -31,7 +35,7 @@ class RouterCount:
         Raises:
             BusError: that did not work.
         """
-        self._alive = max(len(await self._bucket.keys()), 1)
+        self._names = frozenset(await self._bucket.keys())
 
     async def run(self) -> None:
         """Look again and again, until cancelled."""

@@ -50,12 +50,13 @@ from hostler_router.resume_turns import ResumeTurns
 from hostler_router.retry_budget import RetryBudget
 from hostler_router.router_count import RouterCount
 from hostler_router.running import Running
+from hostler_router.runtime_watch import RuntimeWatch
 from hostler_router.settings import RouterSettings
 from hostler_router.table import Route, RouteTable, Waking
 from hostler_router.timer_wheel import TimerWheel
 from hostler_router.tracing import Tracer
 from hostler_router.usage_reporting import usage_reporter
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 from hostler_router.wire.replica_pool import ReplicaPool
 from hostler_router.wire.server import Server
 
@@ -157,11 +158,21 @@ class Router:
             clock=clock,
             logger=logger,
         )
+        self._runtime_watch = RuntimeWatch(
+            lambda: [endpoint for entry in self._table.entries for endpoint in entry.endpoints],
+            self._replica_keys,
+            name=given.name,
+            routers=self._routers.names,
+            period_seconds=settings.runtime_metrics_seconds,
+            timeout_seconds=settings.runtime_metrics_timeout_seconds,
+            clock=clock,
+            logger=logger,
+        )
         self._reporter = WindowReporter(
             given.bus,
             self._table,
             recorder,
-            self._outstanding,
+            self._present,
             name=given.name,
             period_seconds=settings.metrics_period_seconds,
             clock=clock,
@@ -253,6 +264,8 @@ class Router:
         spawn("routers", self._routers.run())
         spawn("load-gossip", self._gossip.run())
         spawn("windows", self._reporter.run())
+        if self._settings.runtime_metrics_seconds:
+            spawn("runtimes", self._runtime_watch.run())
         spawn("usage", self._usage_reporter.run())
         spawn("key-uses", self._key_uses.run())
         spawn("limits", self._limiter.run())
@@ -271,7 +284,7 @@ class Router:
         await self._server.close(_CLOSE_SECONDS)
         await self._pool.close()
         await self._gossip.close()
-        await self._reporter.publish()
+        await self._reporter.publish(leaves=True)
         await self._usage_reporter.close()
         await self._limiter.close()
         await self._key_uses.flush()
@@ -330,6 +343,10 @@ class Router:
         return not bound or any(
             counts.get(endpoint.replica_id, 0) < bound for endpoint in target.entry.endpoints
         )
+
+    def _present(self) -> Present:
+        """What load windows tell of their end."""
+        return Present(self._outstanding.counts, self._lines.oldest_age, self._runtime_watch.figures)
 
     def _bring_up_to_date(self) -> None:
         """Of the figures what is only worth working out when somebody looks."""

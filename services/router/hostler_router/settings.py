@@ -40,7 +40,7 @@ class RouterSettings(OpsSettings):
     """How long an unused connection to a replica is kept; below the 5 seconds after which the runtimes close theirs."""
     retries_max: int = Field(default=2, ge=0)
     """How many other replicas are tried when one fails before anything was sent to the client."""
-    metrics_period_seconds: float = Field(default=5.0, gt=0)
+    metrics_period_seconds: float = Field(default=5.0, gt=0, le=60)
     """Length of a load window; the autoscaler sees load at this grain."""
     usage_period_seconds: float = Field(default=1.0, gt=0)
     """How often finished requests that could not be stored for the usage in time are sent again."""
@@ -103,6 +103,11 @@ class RouterSettings(OpsSettings):
     load_gossip_seconds: float = Field(default=0.15, ge=0, le=1)
     """How often routers, and the workers of one, tell each other how many requests each has on every replica, where that has changed. 0
     tells and hears nothing: each goes by its own requests."""
+
+    runtime_metrics_seconds: float = Field(default=10.0, ge=0)
+    """How often the inference servers are asked for their own line and use of memory, each by one router; 0 asks none."""
+    runtime_metrics_timeout_seconds: float = Field(default=2.0, gt=0)
+    """How long such an answer may take."""
 
     @property
     def usage_spool_folder(self) -> Path:

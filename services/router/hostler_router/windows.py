@@ -4,11 +4,11 @@ Pure but for its own memory: the handlers tell it what happened, `reporting` cut
 without requests gets a window of zeros, which is how the autoscaler tells idle from unheard-of.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from hostler_contracts.load import LoadWindow, ReplicaLoad
+from hostler_contracts.load import LoadWindow, ReplicaLoad, RuntimeLoad
 from hostler_domain.histogram import bucket
 from hostler_router.bodies import Usage
 
@@ -30,7 +30,31 @@ class _Ended:
 class _Counts(_Ended):
     arrivals: int = 0
     rejected: int = 0
+    latency_total_ms: float = 0.0
+    timed_ms: float = 0.0
+    timed_tokens: int = 0
     replicas: dict[str, _Ended] = field(default_factory=dict)
+
+
+def _nobody_waits(_job_id: str) -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What a window tells of its end, beside its counts.
+
+    Attributes:
+        outstanding: Requests under way on each replica; one that is absent has none.
+        queue_age_seconds: How long the oldest request that waits for a job has waited; None where none waits.
+        runtimes: What the replicas' runtimes said last; those that this router does not ask are absent.
+        leaves: No window follows.
+    """
+
+    outstanding: Mapping[str, int] = field(default_factory=dict)
+    queue_age_seconds: Callable[[str], float | None] = _nobody_waits
+    runtimes: Mapping[str, RuntimeLoad] = field(default_factory=dict)
+    leaves: bool = False
 
 
 class WindowRecorder:
@@ -88,12 +112,21 @@ class WindowRecorder:
         for counts in self._both(job_id, replica_id):
             counts.first_token_ms[index] = counts.first_token_ms.get(index, 0) + 1
 
-    def completed(self, job_id: str, replica_id: str, milliseconds: float) -> None:
-        """It was answered in full."""
+    def completed(self, job_id: str, replica_id: str, milliseconds: float, tokens: int = 0) -> None:
+        """It was answered in full, with so many tokens as far as the runtime said."""
         index = bucket(milliseconds)
-        for counts in self._both(job_id, replica_id):
-            counts.completed += 1
-            counts.latency_ms[index] = counts.latency_ms.get(index, 0) + 1
+        # Every request passes here, so this does without a loop over the two.
+        of_job = self._counts.get(job_id) or self._of(job_id)
+        of_job.completed += 1
+        of_job.latency_ms[index] = of_job.latency_ms.get(index, 0) + 1
+        of_job.latency_total_ms += milliseconds
+        if replica_id:
+            of_replica = of_job.replicas.get(replica_id) or _replica_of(of_job, replica_id)
+            of_replica.completed += 1
+            of_replica.latency_ms[index] = of_replica.latency_ms.get(index, 0) + 1
+        if tokens:
+            of_job.timed_ms += milliseconds
+            of_job.timed_tokens += tokens
 
     def failed(self, job_id: str, replica_id: str) -> None:
         """It ended in a 5xx or a broken answer; `replica_id` is empty where none was reached."""
@@ -118,7 +151,7 @@ class WindowRecorder:
     def cut(
         self,
         jobs: Mapping[str, Iterable[str]],
-        outstanding: Mapping[str, int],
+        present: Present,
         *,
         router: str,
         started_at: datetime,
@@ -130,7 +163,7 @@ class WindowRecorder:
 
         Args:
             jobs: The ready replicas of each.
-            outstanding: Requests under way on each replica; one that is absent has none.
+            present: How things stand at the end of the period.
             router: Who counts.
             started_at: Begin of the period.
             seconds: Its length.
@@ -138,9 +171,7 @@ class WindowRecorder:
         counted, self._counts = self._counts, {}
         nothing = _Counts()
         return [
-            self._window(
-                job_id, counted.get(job_id, nothing), ready, outstanding, router, started_at, seconds
-            )
+            self._window(job_id, counted.get(job_id, nothing), ready, present, router, started_at, seconds)
             for job_id, ready in jobs.items()
         ]
 
@@ -148,7 +179,7 @@ class WindowRecorder:
         self,
         job_id: str,
         ready: Iterable[str],
-        outstanding: Mapping[str, int],
+        present: Present,
         *,
         router: str,
         started_at: datetime,
@@ -156,14 +187,14 @@ class WindowRecorder:
     ) -> LoadWindow:
         """A window for one job, whose counting starts anew; the others' goes on. Arguments as of `cut`."""
         counts = self._counts.pop(job_id, None) or _Counts()
-        return self._window(job_id, counts, ready, outstanding, router, started_at, seconds)
+        return self._window(job_id, counts, ready, present, router, started_at, seconds)
 
     def _window(
         self,
         job_id: str,
         counts: _Counts,
         ready: Iterable[str],
-        outstanding: Mapping[str, int],
+        present: Present,
         router: str,
         started_at: datetime,
         seconds: float,
@@ -186,9 +217,14 @@ class WindowRecorder:
             audio_seconds=counts.audio_seconds,
             queued=waiting if self._queues else None,
             replicas={
-                replica_id: _load(counts.replicas.get(replica_id, nothing), outstanding.get(replica_id, 0))
+                replica_id: _load(replica_id, counts.replicas.get(replica_id, nothing), present)
                 for replica_id in sorted({*ready, *counts.replicas})
             },
+            latency_total_ms=counts.latency_total_ms if counts.completed else None,
+            timed_ms=counts.timed_ms if counts.timed_tokens else None,
+            timed_tokens=counts.timed_tokens or None,
+            queue_age_seconds=present.queue_age_seconds(job_id) if waiting else None,
+            leaves=present.leaves,
         )
 
     def _both(self, job_id: str, replica_id: str) -> tuple[_Ended, ...]:
@@ -196,10 +232,7 @@ class WindowRecorder:
         counts = self._counts.get(job_id) or self._of(job_id)
         if not replica_id:
             return (counts,)
-        of_replica = counts.replicas.get(replica_id)
-        if of_replica is None:
-            of_replica = counts.replicas[replica_id] = _Ended()
-        return counts, of_replica
+        return counts, counts.replicas.get(replica_id) or _replica_of(counts, replica_id)
 
     def _of(self, job_id: str) -> _Counts:
         counts = self._counts.get(job_id)
@@ -208,13 +241,20 @@ class WindowRecorder:
         return counts
 
 
-def _load(counts: _Ended, in_flight: int) -> ReplicaLoad:
+def _replica_of(counts: _Counts, replica_id: str) -> _Ended:
+    """Where to count what concerns a replica that has not been counted yet."""
+    made = counts.replicas[replica_id] = _Ended()
+    return made
+
+
+def _load(replica_id: str, counts: _Ended, present: Present) -> ReplicaLoad:
     return ReplicaLoad(
         completed=counts.completed,
         failed=counts.failed,
-        in_flight=in_flight,
+        in_flight=present.outstanding.get(replica_id, 0),
         latency_ms=counts.latency_ms,
         first_token_ms=counts.first_token_ms,
         prompt_tokens=counts.prompt_tokens,
         completion_tokens=counts.completion_tokens,
+        runtime=present.runtimes.get(replica_id),
     )

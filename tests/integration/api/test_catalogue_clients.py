@@ -176,6 +176,10 @@ async def test_a_job_is_scaled_and_its_replicas_are_listed(site: Site, url: str)
     scaled = await typed(url, "jobs", "scale", "one", "3", "-o", "json")
     assert json.loads(scaled.stdout)["status"]["desired_replicas"] == 3
     assert (await typed(url, "jobs", "scale", "one", "4")).exit_code == ExitCode.USAGE
+    held = await typed(url, "scale", "one", "3", "--for", "2h", "-o", "json")
+    assert json.loads(held.stdout)["status"]["hold"]["replicas"] == 3
+    assert "held      at 3 until " in (await typed(url, "jobs", "get", "one")).stdout
+    assert (await typed(url, "scale", "one", "3", "--for", "soon")).exit_code == ExitCode.USAGE
     table = (await typed(url, "jobs", "replicas", "one")).stdout.splitlines()
     assert [line.split()[:2] for line in table] == [["REPLICA", "STATE"], ["r1", "Ready"]]
     assert (await typed(url, "jobs", "replicas", "one", "-o", "id")).stdout == "r1\n"
@@ -185,6 +189,28 @@ async def test_a_job_is_scaled_and_its_replicas_are_listed(site: Site, url: str)
     async with AsyncHostlerClient(api_url=url, api_key=ADMIN_KEY) as client:
         assert [each.replica_id for each in await client.jobs.replicas("one")] == ["r1"]
         assert (await client.jobs.scale("one", 2)).status.desired_replicas == 2
+
+
+async def test_a_shadow_from_the_command_line(site: Site, url: str) -> None:
+    options = "--name one --max-replicas 3 --gpu cpu.small --target-rps 5 --target-latency 900 -o id"
+    await typed(url, "deploy", MODEL, *options.split())
+    assert (await typed(url, "shadow", "set", "one")).exit_code == ExitCode.USAGE
+    there = await typed(
+        url, "shadow", "set", "one", "--target-rps", "2", "--stabilisation", "0", "-o", "json"
+    )
+    scaling = json.loads(there.stdout)["spec"]["scaling"]
+    assert scaling["shadow"]["targets"] == [
+        {"metric": "latency_p95", "threshold": 900.0, "percentage": 100},
+        {"metric": "throughput", "threshold": 2.0, "percentage": 100},
+    ]
+    assert (scaling["shadow"]["stabilisation_window_seconds"], scaling["shadow"]["mode"]) == (0, None)
+    assert "no decision of a shadow policy" in (await typed(url, "shadow", "show", "one")).stdout
+    promoted = json.loads((await typed(url, "shadow", "promote", "one", "-o", "json")).stdout)
+    assert promoted["spec"]["scaling"]["stabilisation_window_seconds"] == 0
+    assert (await typed(url, "shadow", "promote", "one")).exit_code == ExitCode.CONFLICT
+    await typed(url, "shadow", "set", "one", "--scaling-mode", "slo")
+    cleared = json.loads((await typed(url, "shadow", "clear", "one", "-o", "json")).stdout)
+    assert cleared["spec"]["scaling"]["shadow"] is None
 
 
 async def test_a_wait_for_the_end_of_a_job_that_is_gone_is_over(site: Site, url: str) -> None:

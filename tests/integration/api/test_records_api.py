@@ -1,6 +1,7 @@
 """Model masters and hardware profiles: who may change them, what is refused, and what a job takes from them."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -132,6 +133,64 @@ async def test_scaling_by_hand_keeps_to_the_bounds(site: Site) -> None:
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "desired_replicas")
     await site.send("POST", f"{path}/stop")
     assert (await site.send("POST", f"{path}/scale", {"replicas": 1})).status_code == 409
+
+
+async def test_a_number_that_is_held_shows_until_when_and_an_owner_ends_it(site: Site) -> None:
+    job = (await site.post({"model": MODEL, "name": "demo", "scaling": {"max_replicas": 3}})).json()
+    path = f"/v1/jobs/{job['job_id']}"
+    before = datetime.now(UTC)
+    held = (await site.send("POST", f"{path}/scale", {"replicas": 2, "hold_seconds": 7200})).json()
+    assert held["status"]["hold"]["replicas"] == 2
+    until = datetime.fromisoformat(held["status"]["hold"]["until"])
+    assert timedelta(seconds=7200) <= until - before < timedelta(seconds=7260)
+    refused = await site.send("POST", f"{path}/scale", {"replicas": 2, "hold_seconds": 5})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "hold_seconds")
+    again = (await site.send("POST", f"{path}/scale", {"replicas": 2})).json()
+    assert (again["status"]["hold"], again["status"]["desired_replicas"]) == (None, 2)
+
+
+async def test_the_windows_of_a_schedule_are_replaced_as_a_whole(site: Site) -> None:
+    window = {
+        "start": "0 8 * * 1-5",
+        "duration_seconds": 36000,
+        "time_zone": "Europe/Berlin",
+        "min_replicas": 2,
+    }
+    body = {"model": MODEL, "name": "demo", "scaling": {"max_replicas": 3, "schedule": [window]}}
+    job = (await site.post(body)).json()
+    assert job["spec"]["scaling"]["schedule"] == [{**window, "max_replicas": None}]
+    path = f"/v1/jobs/{job['job_id']}"
+    kept = (await site.send("PATCH", path, {"scaling": {"max_replicas": 2}})).json()
+    assert len(kept["spec"]["scaling"]["schedule"]) == 1
+    refused = await site.send("PATCH", path, {"scaling": {"schedule": [{**window, "time_zone": "Mars"}]}})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (
+        400,
+        "scaling.schedule.0.time_zone",
+    )
+    gone = (await site.send("PATCH", path, {"scaling": {"schedule": None}})).json()
+    assert gone["spec"]["scaling"]["schedule"] == []
+
+
+async def test_a_shadow_is_set_promoted_and_taken_away(site: Site) -> None:
+    body = {"model": MODEL, "name": "demo", "target_rps": 5, "scaling": {"max_replicas": 3}}
+    job = (await site.post(body)).json()
+    path = f"/v1/jobs/{job['job_id']}"
+    assert (await site.send("POST", f"{path}/shadow/promote")).status_code == 409
+    shadow = {"targets": [{"metric": "throughput", "threshold": 2.5}], "stabilisation_window_seconds": 60}
+    there = (await site.send("PATCH", path, {"scaling": {"shadow": shadow}})).json()
+    assert there["spec"]["scaling"]["shadow"]["targets"][0]["threshold"] == 2.5
+    assert there["spec"]["scaling"]["targets"][0]["threshold"] == 5
+    assert there["generation"] == 1
+    late = await site.send("POST", f"{path}/shadow/promote", **{"If-Match": f'"{job["revision"]}"'})
+    assert late.status_code == 412
+    promoted = (await site.send("POST", f"{path}/shadow/promote")).json()["spec"]["scaling"]
+    assert (promoted["targets"][0]["threshold"], promoted["stabilisation_window_seconds"]) == (2.5, 60)
+    assert promoted["shadow"] is None
+    events = [each["type"] for each in (await site.get(f"{path}/events")).json()["data"]]
+    assert events[-1] == "dev.hostler.job.updated.v1"
+    await site.send("PATCH", path, {"scaling": {"shadow": {"mode": "target"}}})
+    gone = (await site.send("PATCH", path, {"scaling": {"shadow": None}})).json()
+    assert gone["spec"]["scaling"]["shadow"] is None
 
 
 async def test_a_wait_ends_when_the_wish_is_fulfilled(site: Site) -> None:

@@ -18,10 +18,9 @@ from hostler_contracts.load import LoadWindow, decode_window
 from hostler_domain.changes import JobDeleteRequested
 from hostler_domain.evolve import evolve
 from hostler_router.metrics import RouterMetrics
-from hostler_router.outstanding import Outstanding
 from hostler_router.reporting import WindowReporter
 from hostler_router.table import RouteTable
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 from tests.support.builders import at, created, fold
 from tests.support.manual_clock import START, ManualClock, settle
 
@@ -64,7 +63,7 @@ class Reporting:
             self.bus,
             self.table,
             self.recorder,
-            Outstanding(),
+            Present,
             name="router-1",
             period_seconds=PERIOD_SECONDS,
             clock=self.clock,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from prometheus_client import CollectorRegistry
 
+from hostler_autoscaler.recorder import DecisionRecorder
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_bus.job_log import JobLog
@@ -106,7 +107,9 @@ class Site:
                 subjects.metrics(PROJECT, window.job_id), encode_window(event), msg_id=event.id
             )
 
-    async def minute(self, *, rps: float, router: str = "router-1", job_id: str = JOB_ID) -> None:
+    async def minute(
+        self, *, rps: float, router: str = "router-1", job_id: str = JOB_ID, audio_seconds: int = 0
+    ) -> None:
         """The windows that a router would have published in the last minute."""
         for number in range(12, 0, -1):
             await self.load(
@@ -119,6 +122,7 @@ class Site:
                     completed=round(rps * 5),
                     failed=0,
                     in_flight=0,
+                    audio_seconds=round(rps * 5) * audio_seconds,
                 )
             )
 
@@ -175,18 +179,25 @@ class Site:
     ) -> AsyncIterator[Running]:
         bus, jobs, registry = MemoryBus(self.server), JobProjection(), CollectorRegistry()
         async with hold(bus, "autoscaler", holder=name, ttl_seconds=2, clock=self.clock) as lease:
+            source = f"/hostler/autoscaler/{name}"
+            recorder = DecisionRecorder(bus, source=source, logger=structlog.get_logger(), registry=registry)
             autoscaler = Autoscaler(
                 bus,
                 jobs,
-                JobLog(bus, source=f"/hostler/autoscaler/{name}", clock=self.clock),
+                JobLog(bus, source=source, clock=self.clock),
                 lease,
                 settings,
+                recorder=recorder,
                 clock=self.clock,
                 logger=structlog.get_logger(),
                 registry=registry,
             )
             async with tasks(
-                jobs.run(bus), autoscaler.follow_windows(), autoscaler.watch_lease(), autoscaler.loop.run()
+                jobs.run(bus),
+                autoscaler.follow_windows(),
+                autoscaler.watch_lease(),
+                recorder.run(),
+                autoscaler.loop.run(),
             ):
                 yield Running(lease, autoscaler, registry, jobs)
 

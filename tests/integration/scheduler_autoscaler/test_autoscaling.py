@@ -1,15 +1,15 @@
 """From load windows on METRICS to `job.scaled` in JOBS, and on to replicas."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import structlog
 from prometheus_client import CollectorRegistry
 
-from hostler_autoscaler.memory import SCALER_STATES
+from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.service import Autoscaler
-from hostler_autoscaler.state import ScalerState
 from hostler_contracts import subjects
 from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import LoadWindow
@@ -18,10 +18,9 @@ from hostler_domain.evolve import evolve
 from hostler_domain.job import Job
 from hostler_router.exchange import Exchange
 from hostler_router.metrics import RouterMetrics
-from hostler_router.outstanding import Outstanding
 from hostler_router.reporting import WindowReporter
 from hostler_router.table import RouteTable
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now, tasks
 from tests.support.builders import JOB_ID, created, ready, scheduled
 from tests.support.eventually import eventually
@@ -29,7 +28,7 @@ from tests.support.eventually import eventually
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 # How much of the last minute is covered depends on how long the test itself took.
-UP = re.compile(r"throughput: 24 rps over \d\d s / 10 rps per replica = 3 replicas")
+UP = re.compile(r"rate: 24 rps over \d\d s / 10 rps per replica = .*: 3 replicas")
 
 
 async def serving(site: Site, replicas: int = 1, **fields: object) -> None:
@@ -56,14 +55,21 @@ def desired(site: Site) -> int | None:
     return None if job is None else job.status.desired_replicas
 
 
-async def remember(site: Site, state: ScalerState) -> None:
-    await site.bus.bucket(subjects.BUCKET_AUTOSCALER).put(JOB_ID, SCALER_STATES.encode(state))
+async def remember(site: Site, state: PolicyState) -> None:
+    await site.bus.bucket(subjects.BUCKET_AUTOSCALER).put(JOB_ID, state.to_json().encode())
 
 
-def calm_for(seconds: float, *, away_seconds: float = 2) -> ScalerState:
-    since = now() - timedelta(seconds=seconds)
-    seen = now() - timedelta(seconds=away_seconds)
-    return ScalerState(observed_at=seen, valid_since=since, settled_at=since, active_at=since)
+async def remembered(site: Site) -> PolicyState:
+    entry = await site.bus.bucket(subjects.BUCKET_AUTOSCALER).get(JOB_ID)
+    assert entry is not None
+    return PolicyState.from_json(entry.value)
+
+
+def calm_for(seconds: float, *, away_seconds: float = 2) -> PolicyState:
+    """What is remembered of a job that has been calm for so long, by an autoscaler that ended a moment ago."""
+    since = now().timestamp() - seconds
+    seen = now().timestamp() - away_seconds
+    return PolicyState(observed_at=seen, valid_since=since, settled_at=since, active_at=since)
 
 
 async def test_load_leads_to_more_replicas_with_the_reasons_in_the_log(site: Site):
@@ -79,7 +85,7 @@ async def test_load_leads_to_more_replicas_with_the_reasons_in_the_log(site: Sit
         assert isinstance(change, JobScaled)
         assert change.desired_replicas == 3
         assert re.search(
-            r"throughput: 2\d[\d.]* rps over \d\d s / 10 rps per replica = 3 replicas",
+            r"rate: 2\d[\d.]* rps over \d\d s / 10 rps per replica",
             "; ".join(change.reasons),
         )
         await eventually(lambda: autoscaler.count("hostler_autoscaler_desired_replicas", job=JOB_ID) == 3)
@@ -125,7 +131,7 @@ async def test_the_events_of_the_log_fold_to_the_job_that_the_last_one_carries(s
 
 @pytest.mark.parametrize(
     ("calm_seconds", "away_seconds", "replicas"),
-    [(None, 0, 3), (3600, 2, 1), (3600, 60, 3), (200, 2, 3)],
+    [(None, 0, 3), (3600, 2, 2), (3600, 70, 3), (200, 2, 3)],
     ids=["nothing remembered", "a window and more", "too long ago", "less than a window"],
 )
 async def test_what_was_remembered_decides_whether_it_may_go_down(
@@ -145,11 +151,38 @@ async def test_what_is_learnt_is_stored(site: Site):
     await site.minute(rps=12)
     async with site.autoscaler() as running:
         await ticks(running)
-    entry = await site.bus.bucket(subjects.BUCKET_AUTOSCALER).get(JOB_ID)
-    assert entry is not None
-    state = SCALER_STATES.decode(entry.value)
-    assert [sample.replicas for sample in state.samples] == [2]
+    state = await remembered(site)
     assert state.valid_since is not None
+    assert state.ready == 2
+
+
+async def test_what_was_remembered_when_it_was_scaled_last_is_in_the_log_and_found_there(site: Site):
+    await serving(site)
+    await site.minute(rps=24)
+    async with site.autoscaler():
+        await eventually(lambda: desired(site) == 3)
+    change = await site.last_change(JobScaled)
+    assert isinstance(change, JobScaled)
+    assert change.policy_state is not None
+    carried = PolicyState.from_json(change.policy_state)
+    assert carried.valid_since is not None
+    await site.bus.bucket(subjects.BUCKET_AUTOSCALER).delete(JOB_ID)
+    async with site.autoscaler() as running:
+        await ticks(running)
+    assert (await remembered(site)).valid_since == carried.valid_since
+
+
+@pytest.mark.parametrize(("runtime", "replicas"), [("whisper", 3), ("llamacpp", 1)])
+async def test_a_job_that_listens_scales_with_the_seconds_of_audio_not_with_requests(
+    site: Site, runtime: str, replicas: int
+):
+    """Its requests used to be of ten seconds, and are of thirty now."""
+    await serving(site, runtime=runtime)
+    await remember(site, replace(calm_for(3600), work=10.0))
+    await site.minute(rps=8, audio_seconds=30)
+    async with site.autoscaler() as running:
+        await ticks(running)
+        assert desired(site) == replicas
 
 
 async def test_without_windows_it_holds(site: Site):
@@ -223,7 +256,7 @@ async def test_a_request_that_begins_to_wait_at_a_router_wakes_the_job_without_a
         site.bus,
         RouteTable([job]),
         recorder,
-        Outstanding(),
+        Present,
         name="router-1",
         period_seconds=3600,
         clock=site.clock,

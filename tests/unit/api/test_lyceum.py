@@ -78,6 +78,9 @@ def test_what_is_left_out_is_as_lyceum_documents_it() -> None:
         "targets": (),
         "stabilisation_window_seconds": 300,
         "scale_to_zero_after_seconds": None,
+        "mode": "target",
+        "schedule": (),
+        "shadow": None,
     }
     assert (made.target_rps, made.target_latency_p95_ms) == (10.0, 5000.0)
     assert (made.model, made.project, made.hardware_profile, made.gpu_count) == (MODEL, "team", None, None)

@@ -9,6 +9,7 @@ from hostler_domain.catalogue import ModelMaster
 from hostler_domain.errors import InvalidFields
 from hostler_domain.job import JobSpec
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
+from hostler_domain.scheduled_bounds import ScheduledBounds
 from hostler_domain.spec_rules import spec_errors
 from tests.support.builders import MASTER, MODEL
 
@@ -166,3 +167,28 @@ def test_servers_go_with_their_runtime_alone(fields: dict[str, object], expected
 def test_the_key_of_the_servers_is_not_shown() -> None:
     request = JobRequest.model_validate({"model": MODEL, "external": {**SERVERS, "api_key": "very-secret"}})
     assert "very-secret" not in repr(request) + request.model_dump_json()
+
+
+WINDOW = {"start": "0 8 * * 1-5", "duration_seconds": 36000, "time_zone": "Europe/Berlin", "min_replicas": 2}
+
+
+def test_windows_of_a_schedule_become_the_jobs() -> None:
+    spec = made(scaling={"min_replicas": 0, "max_replicas": 4, "schedule": [WINDOW]})
+    assert spec.scaling.schedule == (ScheduledBounds("0 8 * * 1-5", 36000, "Europe/Berlin", 2),)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        pytest.param({"start": "0 8 30 2 *"}, "start", id="a day that never comes"),
+        pytest.param({"start": "0 8 * * 9"}, "start", id="no day of the week"),
+        pytest.param({"time_zone": "Europe/Atlantis"}, "time_zone", id="no zone"),
+        pytest.param({"time_zone": "Europe"}, "time_zone", id="a folder of zones"),
+        pytest.param({"min_replicas": 5}, "min_replicas", id="beyond the job's bounds"),
+    ],
+)
+def test_a_window_that_makes_no_sense_is_refused_and_its_field_named(
+    wrong: dict[str, object], field: str
+) -> None:
+    schedule = [WINDOW, {**WINDOW, **wrong}]
+    assert refused(scaling={"max_replicas": 4, "schedule": schedule}) == [f"scaling.schedule.1.{field}"]

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from hostler_cli.app import app
+from hostler_cli.exit_codes import ExitCode
 from hostler_domain.changes import JobDeleted, JobDeleteRequested, JobFailed
 from hostler_domain.phases import PhaseReason
 from tests.support.builders import JOB_ID, MODEL, at, created, ready, scheduled
@@ -67,7 +68,8 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
     options = "-g gpu.h100 --gpu-count 2 --min-replicas 2 --max-replicas 4 --target-rps 3 --target-latency 900 --stabilisation 60 --runtime vllm --project p"
     options += " --initial-replicas 3 --activation-replicas 2 --scale-to-zero-after 90 --root-disk-gb 80 --location muc --label a=b --label c=d=e"
     options += " --priority 100 --preemptible --endpoint-auth public --initialization-timeout 600 --request-timeout 30 --runtime-image disk:1"
-    assert shell("deploy", MODEL, *options.split()).exit_code == 0
+    windows = ("--schedule", "0 8 * * 1-5; 10h; 3..4; Europe/Berlin", "--schedule", "0 22 * * *;8h;..2")
+    assert shell("deploy", MODEL, *options.split(), *windows).exit_code == 0
     assert api.bodies("POST") == [
         {
             "model": MODEL,
@@ -84,6 +86,16 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
                 "activation_replicas": 2,
                 "stabilisation_window_seconds": 60,
                 "scale_to_zero_after_seconds": 90,
+                "schedule": [
+                    {
+                        "start": "0 8 * * 1-5",
+                        "duration_seconds": 36000,
+                        "time_zone": "Europe/Berlin",
+                        "min_replicas": 3,
+                        "max_replicas": 4,
+                    },
+                    {"start": "0 22 * * *", "duration_seconds": 28800, "time_zone": "UTC", "max_replicas": 2},
+                ],
             },
             "target_rps": 3.0,
             "target_latency_p95_ms": 900.0,
@@ -95,6 +107,16 @@ def test_every_option_of_deploy_reaches_the_api(shell: Shell, api: FakeApi) -> N
             "timeouts": {"initialization_seconds": 600, "request_seconds": 30},
         }
     ]
+
+
+@pytest.mark.parametrize(
+    "window", ["0 8 * * *", "0 8 * * *; 10h; 4", "0 8 * * *; soon; 4..", "0 8 * * *; 1h; ..", "a;b;c;d;e"]
+)
+def test_a_window_that_cannot_be_read_is_refused_before_anything_is_sent(
+    shell: Shell, api: FakeApi, window: str
+) -> None:
+    assert shell("deploy", MODEL, "--schedule", window).exit_code == ExitCode.USAGE
+    assert api.requests == []
 
 
 def test_several_locations_and_the_name_of_a_priority_reach_the_api(shell: Shell, api: FakeApi) -> None:

@@ -124,6 +124,28 @@ def test_an_update_can_say_how_a_job_sleeps_and_who_may_ask_it(shell: Shell, api
     ]
 
 
+def test_an_update_replaces_the_windows_of_a_schedule_or_takes_them_away(shell: Shell, api: FakeApi) -> None:
+    api.add(created(), scheduled(), ready())
+    assert shell("jobs", "update", "demo", "--schedule", "0 8 * * 1-5; 30m; 2..").exit_code == 0
+    assert shell("jobs", "update", "demo", "--schedule", "").exit_code == 0
+    assert api.bodies("PATCH") == [
+        {
+            "scaling": {
+                "schedule": [
+                    {
+                        "start": "0 8 * * 1-5",
+                        "duration_seconds": 1800,
+                        "time_zone": "UTC",
+                        "min_replicas": 2,
+                        "max_replicas": None,
+                    }
+                ]
+            }
+        },
+        {"scaling": {"schedule": []}},
+    ]
+
+
 def test_an_update_of_the_routing_is_shown_and_replaces_no_replica(shell: Shell, api: FakeApi) -> None:
     api.add(created(), scheduled(), ready())
     done = shell("jobs", "update", "demo", *ROUTING_OPTIONS.split(), "-o", "json")

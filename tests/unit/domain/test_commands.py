@@ -13,12 +13,14 @@ from hostler_domain.commands import (
     GiveUpJob,
     ScaleJob,
     decide,
+    held_until,
 )
 from hostler_domain.errors import Conflict, InvalidFields, NotFound
 from hostler_domain.evolve import evolve
-from hostler_domain.job import JobSpec, Serving, Timeouts
+from hostler_domain.job import Job, JobSpec, ScaleHold, Serving, Timeouts
 from hostler_domain.phases import PhaseReason
-from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
+from hostler_domain.scaling import Scaling, ScalingMetric, ScalingMode, ScalingTarget, ShadowScaling
+from hostler_domain.scheduled_bounds import ScheduledBounds
 from hostler_domain.spec_rules import spec_errors
 from tests.support.builders import JOB_ID, MASTER, at, running_job, spec
 
@@ -71,6 +73,59 @@ BAD = {
         scaled(min_replicas=0, targets=(ScalingTarget(ScalingMetric.LATENCY_P95, 1.0),)),
         "scaling.targets",
     ),
+    "a shadow with a senseless target": (
+        scaled(shadow=ShadowScaling(targets=(ScalingTarget(ScalingMetric.THROUGHPUT, 0.0),))),
+        "scaling.shadow.targets.0.threshold",
+    ),
+    "a shadow of the latency without a target for it": (
+        scaled(shadow=ShadowScaling(mode=ScalingMode.SLO)),
+        "scaling.shadow.mode",
+    ),
+    "a shadow with too long a window": (
+        scaled(shadow=ShadowScaling(stabilisation_window_seconds=4000)),
+        "scaling.shadow.stabilisation_window_seconds",
+    ),
+    "a window wider than the bounds": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 3600, max_replicas=99),)),
+        "scaling.schedule.0.max_replicas",
+    ),
+    "a window under the bounds": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 3600, min_replicas=0),)),
+        "scaling.schedule.0.min_replicas",
+    ),
+    "a window whose bounds cross": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 3600, min_replicas=3, max_replicas=2),)),
+        "scaling.schedule.0.max_replicas",
+    ),
+    "a window without bounds": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 3600),)),
+        "scaling.schedule.0.min_replicas",
+    ),
+    "a window that begins never": (
+        scaled(schedule=(ScheduledBounds("at eight", 3600, min_replicas=1),)),
+        "scaling.schedule.0.start",
+    ),
+    "a window of no length": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 0, min_replicas=1),)),
+        "scaling.schedule.0.duration_seconds",
+    ),
+    "a window of half a minute more": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 90, min_replicas=1),)),
+        "scaling.schedule.0.duration_seconds",
+    ),
+    "a window in no zone": (
+        scaled(
+            schedule=(
+                ScheduledBounds("0 8 * * *", 60, min_replicas=1),
+                ScheduledBounds("0 8 * * *", 60, "../etc/passwd", 1),
+            )
+        ),
+        "scaling.schedule.1.time_zone",
+    ),
+    "too many windows": (
+        scaled(schedule=(ScheduledBounds("0 8 * * *", 60, min_replicas=1),) * 21),
+        "scaling.schedule",
+    ),
     "value with a line end": (replace(spec(), serving=Serving({"n_ctx": "1\n2"}, {})), "serving.args.n_ctx"),
     "fixed by the master": (replace(spec(), serving=Serving({"flash": "off"}, {})), "serving.args.flash"),
 }
@@ -88,6 +143,11 @@ def test_every_mistake_is_named_at_once() -> None:
     assert [error.field for error in spec_errors(wrong, None)] == ["name", "model", "gpu_count"]
 
 
+def test_what_a_shadow_has_from_the_job_is_named_once() -> None:
+    wrong = scaled(stabilisation_window_seconds=4000, shadow=ShadowScaling(mode=ScalingMode.TARGET))
+    assert [error.field for error in spec_errors(wrong, None)] == ["scaling.stabilisation_window_seconds"]
+
+
 def test_a_good_spec_is_created_with_its_master() -> None:
     (change,) = decide(None, CreateJob(at(0), JOB_ID, spec(), MASTER, "key-1"))
     assert change == JobCreated(at(0), JOB_ID, spec(), MASTER, "key-1")
@@ -100,6 +160,53 @@ def test_scaling_within_the_bounds_is_recorded_with_its_reasons() -> None:
 def test_scaling_beyond_the_bounds_is_refused() -> None:
     with pytest.raises(InvalidFields, match="from 1 to 3, got 4"):
         decide(running_job(), ScaleJob(at(9), 4, ()))
+
+
+UNTIL = at(7200)
+HELD = ScaleHold(2, UNTIL)
+
+
+def held_job() -> Job:
+    return evolve(running_job(), JobScaled(at(8), 1, 2, (), hold=HELD))
+
+
+def test_a_number_can_be_held_for_a_while() -> None:
+    command = ScaleJob(at(9), 2, ("asked for",), hold_until=UNTIL, by_owner=True)
+    (change,) = decide(running_job(), command)
+    assert change == JobScaled(at(9), 1, 2, ("asked for",), hold=HELD)
+    job = evolve(running_job(), change)
+    assert job.status.held(at(10)) == HELD
+    assert job.status.held(UNTIL) is None
+    assert decide(job, command) == ()
+
+
+def test_the_number_that_there_is_can_be_held_too() -> None:
+    command = ScaleJob(at(9), 1, (), hold_until=UNTIL, by_owner=True)
+    assert decide(running_job(), command) == (JobScaled(at(9), 1, 1, (), hold=ScaleHold(1, UNTIL)),)
+
+
+def test_the_owner_ends_a_hold_by_scaling_without_one() -> None:
+    assert decide(held_job(), ScaleJob(at(9), 2, (), by_owner=True)) == (JobScaled(at(9), 2, 2, ()),)
+
+
+def test_whoever_follows_the_load_ends_no_hold() -> None:
+    assert decide(held_job(), ScaleJob(at(9), 3, ())) == (JobScaled(at(9), 2, 3, (), hold=HELD),)
+    assert decide(held_job(), ScaleJob(at(9), 2, ())) == ()
+
+
+def test_a_hold_that_is_over_is_forgotten_with_the_next_change() -> None:
+    late = at(7300)
+    assert decide(held_job(), ScaleJob(late, 3, ())) == (JobScaled(late, 2, 3, ()),)
+    assert decide(held_job(), ScaleJob(late, 2, ())) == ()
+
+
+@pytest.mark.parametrize(("seconds", "good"), [(59, False), (60, True), (2592000, True), (2592001, False)])
+def test_how_long_a_hold_may_be(seconds: int, good: bool) -> None:
+    if good:
+        assert held_until(at(0), seconds) == at(seconds)
+        return
+    with pytest.raises(InvalidFields, match="hold_seconds"):
+        held_until(at(0), seconds)
 
 
 def test_deleting_is_recorded_once() -> None:

@@ -1,13 +1,13 @@
-from hostler_contracts.load import LoadWindow, ReplicaLoad
+from hostler_contracts.load import LoadWindow, ReplicaLoad, RuntimeLoad
 from hostler_domain.histogram import bucket
 from hostler_router.bodies import Usage
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 from tests.support.builders import NOW
 
 
 def cut(recorder: WindowRecorder, *job_ids: str) -> list[LoadWindow]:
     jobs = dict.fromkeys(job_ids, ())
-    return recorder.cut(jobs, {}, router="router-1", started_at=NOW, seconds=5.0)
+    return recorder.cut(jobs, Present(), router="router-1", started_at=NOW, seconds=5.0)
 
 
 def test_a_job_without_requests_has_a_window_of_zeros() -> None:
@@ -64,7 +64,7 @@ def test_a_window_holds_what_happened_to_its_job() -> None:
 def test_a_ready_replica_without_requests_is_in_the_window_with_zeros() -> None:
     recorder = WindowRecorder()
     (window,) = recorder.cut(
-        {"job-1": ["r1", "r2"]}, {"r2": 3}, router="router-1", started_at=NOW, seconds=5.0
+        {"job-1": ["r1", "r2"]}, Present({"r2": 3}), router="router-1", started_at=NOW, seconds=5.0
     )
     assert window.replicas == {"r1": ReplicaLoad(), "r2": ReplicaLoad(in_flight=3)}
 
@@ -129,8 +129,42 @@ def test_one_job_can_be_cut_alone() -> None:
         recorder.arrived(job_id)
     recorder.waits("job-1")
 
-    early = recorder.cut_one("job-1", (), {}, router="router-1", started_at=NOW, seconds=0.2)
+    early = recorder.cut_one("job-1", (), Present(), router="router-1", started_at=NOW, seconds=0.2)
     assert (early.job_id, early.seconds, early.arrivals, early.queued) == ("job-1", 0.2, 1, 1)
 
     one, two = cut(recorder, "job-1", "job-2")
     assert (one.arrivals, one.queued, two.arrivals) == (0, 1, 1)
+
+
+def test_latencies_and_the_tokens_of_those_that_had_some_are_added_up() -> None:
+    recorder = WindowRecorder()
+    recorder.completed("job-1", "r1", 100.5, 10)
+    recorder.completed("job-1", "r2", 300, 20)
+    recorder.completed(
+        "job-1", "r1", 1000
+    )  # its runtime counts no tokens: it tells nothing of the time per token
+
+    window, idle = cut(recorder, "job-1", "job-2")
+
+    assert window.latency_total_ms == 1400.5
+    assert (window.timed_ms, window.timed_tokens) == (400.5, 30)
+    assert (idle.latency_total_ms, idle.timed_ms, idle.timed_tokens) == (None, None, None)
+
+
+def test_a_window_tells_how_things_stand_at_its_end() -> None:
+    recorder = WindowRecorder(queues=True)
+    for job_id in ("job-1", "job-2"):
+        recorder.arrived(job_id)
+    recorder.waits("job-1")
+    said = RuntimeLoad(running=1, waiting=2, kv_utilisation=0.5)
+    present = Present(queue_age_seconds=lambda _: 2.5, runtimes={"r1": said}, leaves=True)
+
+    one, two = recorder.cut(
+        {"job-1": ["r1"], "job-2": ["r2"]}, present, router="router-1", started_at=NOW, seconds=5.0
+    )
+
+    assert (one.queue_age_seconds, two.queue_age_seconds) == (2.5, None)
+    assert one.replicas["r1"].runtime == said
+    assert two.replicas["r2"].runtime is None
+    assert one.leaves
+    assert two.leaves

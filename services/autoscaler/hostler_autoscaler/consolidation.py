@@ -1,0 +1,98 @@
+"""Down: when replicas may go, and how many of them at a time.
+
+Only after a whole window of good news, only if the replicas that stay carry the highest need of the window, never while requests wait, and
+at a limited pace. Which of them go is the scheduler's choice: those that still start first, the others drain.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+
+from hostler_autoscaler.backoff import HOLD_SECONDS_MAX
+from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.scene import Scene
+from hostler_domain.scaling import Scaling
+
+SURVIVORS_SHARE = 0.97
+"""The replicas that stay must carry the highest need of the window at no more than this share of what they can."""
+SHARE_PER_STEP = 0.25
+STEP_SECONDS = 60.0
+"""At most a quarter a minute: enough to follow any day, and slow enough to notice a mistake."""
+WINDOW_GROWTH_MAX = 4.0
+"""A long cold start makes the window longer, up to so many times the configured one."""
+QUEUED_SHARE_MAX = 0.05
+"""Of what is under way and waiting: fewer that wait are those that have just come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How long needs are remembered: all of them, and those that last, which leaves out backlogs."""
+
+    plain_seconds: float
+    lasting_seconds: float
+
+    @property
+    def kept_seconds(self) -> float:
+        """For how long lasting needs must be kept; a window of nothing keeps nothing."""
+        return max(self.lasting_seconds, HOLD_SECONDS_MAX) if self.plain_seconds > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Nothing goes, and why; `blind` if that is for want of good news."""
+
+    reason: str
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """So many stay, and why."""
+
+    replicas: int
+    reason: str
+
+
+def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
+    """The windows that hold now.
+
+    To give a replica back and to miss it costs a cold start, so none goes for a shorter calm than that.
+    """
+    configured = float(spec.stabilisation_window_seconds)
+    plain = min(max(configured, scene.cold_start_seconds), WINDOW_GROWTH_MAX * configured)
+    return Windows(plain, max(plain, state.backoff.window_seconds(scene.now, configured)))
+
+
+def lowered(
+    state: PolicyState, scene: Scene, spec: Scaling, *, lowest: int, extra: int, window: Windows
+) -> Held | Lowered:
+    """How many stay of more than are needed now.
+
+    Args:
+        state: With the needs of the window.
+        scene: What is looked at.
+        spec: The bounds and the window.
+        lowest: What would do now.
+        extra: How many of the replicas that are asked for will not come.
+        window: The windows that hold now.
+    """
+    desired, now, load = scene.observation.desired, scene.now, scene.load
+    good_seconds = now - state.valid_since if state.valid_since is not None else 0.0
+    if good_seconds < window.plain_seconds:
+        return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
+    lasting = state.lasting.highest(now - window.lasting_seconds)
+    plain = state.peaks.highest(now - window.plain_seconds)
+    peak, seconds = (lasting, window.lasting_seconds) if lasting >= plain else (plain, window.plain_seconds)
+    told = f"{peak:.2f} were needed within {seconds:.0f} s"
+    carry = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
+    carry = min(max(carry, lowest), spec.max_replicas)
+    if carry >= desired:
+        return Held(told)
+    if load.queued > QUEUED_SHARE_MAX * load.outstanding:
+        return Held(f"{load.queued} requests wait")
+    if window.plain_seconds <= 0:
+        return Lowered(carry, told)
+    down_at = state.backoff.down_at
+    if down_at is not None and now - down_at < STEP_SECONDS:
+        return Held(f"the last step down was {now - down_at:.0f} s ago, not yet {STEP_SECONDS:.0f} s")
+    step = max(int(desired * SHARE_PER_STEP), 1)
+    return Lowered(max(carry, desired - step), told)

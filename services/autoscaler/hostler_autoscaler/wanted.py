@@ -1,0 +1,163 @@
+"""What each consideration wants, by itself: a need in replicas, with a sentence and its figures. `decide` takes the largest."""
+
+from hostler_autoscaler.decision import ProposalKind
+from hostler_autoscaler.demand import forecast
+from hostler_autoscaler.latency_rule import unlearned_latency
+from hostler_autoscaler.scene import Scene, Wanted, made
+from hostler_domain.scaling import Scaling, ScalingMetric
+
+BACKLOG_SHARE = 1.2
+"""So many times the requests at a time that replicas are meant to have are a backlog."""
+BACKLOG_SHARE_UNLEARNED = 1.5
+DRAIN_SECONDS_MIN = 120.0
+"""A backlog is worked off in this time, or in one cold start, if that is longer: sooner, and the help comes for nothing left."""
+PILE_SHARE = 0.25
+"""Of what will pile up until help arrives: bursts end, and new replicas take new requests, so only a part must be worked off."""
+WORK_SHARE_MAX = 1.5
+GROWTH_MIN = 1.01
+KV_FULL = 0.95
+"""From here on replicas make requests wait, or take their room away again."""
+KV_WANTED = 0.85
+
+
+def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
+    """All of them, in the order in which they are told."""
+    steady = [_rate(scene), _latency(scene), _concurrency(scene, spec)]
+    found = [*steady, _work(scene), _backlog(scene), _cache(scene), _forecast(scene, steady)]
+    if scene.capacity.learned is None:
+        found.append(unlearned_latency(scene))
+    return [each for each in found if each is not None]
+
+
+def _rate(scene: Scene) -> Wanted | None:
+    """By the throughput target. Headroom for noise is a matter of the latency, once that is known."""
+    limit, demand = scene.capacity.limit_rps, scene.demand
+    if limit is None:
+        return None
+    rps = demand.rps if scene.capacity.learned is not None else demand.with_headroom
+    told = demand.bare if scene.capacity.learned is not None else demand.told
+    return made(
+        ProposalKind.RATE,
+        rps / limit,
+        f"{told} / {limit:.3g} rps per replica",
+        rps=rps,
+        replica_rps=limit,
+    )
+
+
+def _latency(scene: Scene) -> Wanted | None:
+    """What keeps the 95th percentile, by what was learned."""
+    learned, demand = scene.capacity.learned, scene.demand
+    if learned is None:
+        return None
+    bound = ", which is content-bound" if learned.content_bound else ""
+    return made(
+        ProposalKind.LATENCY,
+        demand.with_headroom / learned.rps,
+        f"{demand.told} / {learned.rps:.3g} rps that a replica carries for a p95 of {learned.p95_ms:.0f} ms{bound}",
+        rps=demand.with_headroom,
+        replica_rps=learned.rps,
+        p95_ms=learned.p95_ms,
+        in_time=learned.in_time,
+    )
+
+
+def _concurrency(scene: Scene, spec: Scaling) -> Wanted | None:
+    """By the concurrency target; those that wait would be under way if there were room for them."""
+    target = spec.target(ScalingMetric.CONCURRENCY)
+    if target is None:
+        return None
+    outstanding = scene.sensed.outstanding
+    return made(
+        ProposalKind.CONCURRENCY,
+        outstanding / target.effective,
+        f"{outstanding:.3g} in flight and waiting / {target.effective:g} per replica",
+        outstanding=outstanding,
+        replica_outstanding=target.effective,
+    )
+
+
+def _work(scene: Scene) -> Wanted | None:
+    """What is under way, as work: x requests at a time make `x / unit_ms(x)` units per millisecond, whatever their length.
+
+    The rate times the usual length says the same, but later when answers become longer. It does not hold where requests pile up, since
+    the work done is then not the work that comes: beyond a backlog's share nothing is said.
+    """
+    capacity, ready, outstanding = scene.capacity, scene.observation.ready, scene.sensed.outstanding
+    if capacity.line is None or capacity.learned is None or capacity.x is None or ready < 1:
+        return None
+    x = min(outstanding / ready, scene.sensed.x)
+    if x > WORK_SHARE_MAX * capacity.x:
+        return None
+    done = x / capacity.line.unit_ms(x)
+    meant = capacity.x / capacity.line.unit_ms(capacity.x)
+    return made(
+        ProposalKind.CONCURRENCY,
+        ready * done / meant,
+        f"{x:.3g} at a time on {ready} ready, {capacity.x:.3g} meant",
+        lasting=False,
+        x=x,
+        meant=capacity.x,
+    )
+
+
+def _backlog(scene: Scene) -> Wanted | None:
+    """More than the ready replicas are meant to have: enough for the rate, and for working off the excess in time."""
+    capacity, ready, rps = scene.capacity, scene.observation.ready, scene.demand.with_headroom
+    outstanding = scene.sensed.outstanding
+    if capacity.rps is None:
+        return None
+    if capacity.x is None:
+        # Nobody knows how many a replica may have; those that wait are too many in any case.
+        meant = outstanding - scene.load.queued
+        if scene.load.queued <= 1:
+            return None
+    else:
+        meant = capacity.x * ready
+        share = BACKLOG_SHARE if capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
+        if outstanding <= share * meant + 1:
+            return None
+    piling = max(rps - capacity.rps * ready, 0.0) * scene.arriving_seconds
+    seconds = max(DRAIN_SECONDS_MIN, scene.cold_start_seconds)
+    excess = outstanding - meant + PILE_SHARE * piling
+    return made(
+        ProposalKind.BACKLOG,
+        (rps + excess / seconds) / capacity.rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {seconds:.0f} s at {capacity.rps:.3g} rps each",
+        lasting=False,
+        outstanding=outstanding,
+        meant=meant,
+        piling=round(piling, 1),
+        rps=rps,
+    )
+
+
+def _cache(scene: Scene) -> Wanted | None:
+    """Replicas whose caches are full make requests wait, however few there are."""
+    used, ready = scene.load.kv_utilisation, scene.observation.ready
+    if used is None or used < KV_FULL or scene.load.queued <= 1:
+        return None
+    return made(
+        ProposalKind.BACKLOG,
+        ready * used / KV_WANTED,
+        f"caches are {100 * used:.0f} % full and {scene.load.queued} requests wait, {100 * KV_WANTED:.0f} % are meant for {ready} ready",
+        lasting=False,
+        kv_utilisation=used,
+        queued=scene.load.queued,
+    )
+
+
+def _forecast(scene: Scene, steady: list[Wanted | None]) -> Wanted | None:
+    """What the load of now needs, for the rate that there will be when a replica asked for now serves."""
+    need = max((each.need for each in steady if each is not None), default=0.0)
+    present = scene.demand.rps
+    ahead = forecast(scene.state.rates, present, scene.cold_start_seconds)
+    if need <= 0 or ahead <= present * GROWTH_MIN:
+        return None
+    return made(
+        ProposalKind.FORECAST,
+        need * ahead / present,
+        f"{ahead:.3g} rps in {scene.cold_start_seconds:.0f} s, a cold start, {ahead / present:.2f} times the present {present:.3g}",
+        rps=ahead,
+        seconds=scene.cold_start_seconds,
+    )
