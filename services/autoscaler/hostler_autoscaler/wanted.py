@@ -14,6 +14,7 @@ DRAIN_SECONDS_MIN = 120.0
 PILE_SHARE = 0.25
 """Of what will pile up until help arrives: bursts end, and new replicas take new requests, so only a part must be worked off."""
 GROWTH_MIN = 1.01
+"""A forecast closer to the present than this is not worth a sentence."""
 KV_FULL = 0.95
 """From here on replicas make requests wait, or take their room away again."""
 KV_WANTED = 0.85
@@ -33,8 +34,9 @@ def _rate(scene: Scene) -> Wanted | None:
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
-    rps = demand.rps if scene.capacity.learned is not None else demand.with_headroom
-    told = demand.bare if scene.capacity.learned is not None else demand.told
+    learned = scene.capacity.learned
+    rps = demand.rps if learned is not None else demand.with_headroom
+    told = demand.bare if learned is not None else demand.told
     return made(
         ProposalKind.RATE,
         rps / limit,
