@@ -94,9 +94,9 @@ def _has_trace(name: str, folder: Path | None) -> bool:
 
 def _policies(given: argparse.Namespace) -> list[str]:
     references = [name for name in REFERENCES if name != "max"]
-    everything = [*(suite.OURS if suite.ours_there() else ()), *references]
+    everything = [*suite.OURS, *references]
     if given.policies:
-        names = given.policies.split(",")
+        names: list[str] = given.policies.split(",")
         unknown = [name for name in names if name not in everything]
         if unknown:
             sys.exit(f"no such policy: {', '.join(unknown)}; there are {', '.join(everything)}")

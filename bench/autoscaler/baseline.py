@@ -6,7 +6,7 @@ A file is named after a digest of the scenario and of the simulator's sources, s
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -69,7 +69,8 @@ def baseline(scenario: Scenario, seed: int, kept: Path | None, *, thorough: bool
         read = json.loads(path.read_text())
         return Baseline(Figures(**read["most"]), Figures(**read["clairvoyant"]))
     make_draw = draws(seed)
-    most = run(scenario.traffic, scenario.conditions, FixedAtMax(), draw=make_draw())
+    all_day = replace(scenario.conditions, initial_replicas=scenario.conditions.max_replicas)
+    most = run(scenario.traffic, all_day, FixedAtMax(), draw=make_draw())
     _, planned = best_plan(
         scenario.traffic, scenario.conditions, most.attainment, make_draw, thorough=thorough
     )

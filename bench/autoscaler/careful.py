@@ -11,12 +11,12 @@ from hostler_autoscaler.simulation.traffic import Traffic, of_rows
 
 _REPLICAS = 4
 _REQUESTS = 6000
-_P95_SHARE = 0.85
+_P95_SHARE = 0.8
 _TRIES = 9
 
 
 def target_of(content: Traffic, conditions: Conditions) -> tuple[float, float]:
-    """The rate per replica at which p95 is 85 % of its target, rounded, and how many requests a replica then has under way.
+    """The rate per replica at which p95 is 80 % of its target, rounded, and how many requests a replica then has under way.
 
     Args:
         content: Where the lengths of prompts and answers are taken from.

@@ -17,9 +17,11 @@ from hostler_autoscaler.simulation.engine import EngineModel
 from hostler_autoscaler.simulation.traffic import Traffic, between, repeated
 
 HOUR = 3600.0
-MEDIUM = EngineModel(alpha_ms=25.0, beta_ms=1.0, prefill_ms_per_token=0.08, active_max=128)
-SLOW = EngineModel(alpha_ms=45.0, beta_ms=2.5, prefill_ms_per_token=0.15, active_max=64)
-FAST = EngineModel(alpha_ms=12.0, beta_ms=0.45, prefill_ms_per_token=0.03, active_max=128, kv_tokens=150_000)
+
+# A replica is full not far above what a careful user gives it, as with a bound on sequences or on the cache; beyond that a queue grows.
+MEDIUM = EngineModel(alpha_ms=25.0, beta_ms=1.0, prefill_ms_per_token=0.08, active_max=24)
+SLOW = EngineModel(alpha_ms=45.0, beta_ms=2.5, prefill_ms_per_token=0.15, active_max=16)
+FAST = EngineModel(alpha_ms=12.0, beta_ms=0.45, prefill_ms_per_token=0.03, active_max=64, kv_tokens=34_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ _RECIPES: dict[str, _Recipe] = {
         _content,
         _made(5, 10, lambda c: synthetic.ramp(2 * c, 10 * c, (HOUR, 2 * HOUR), (3 * HOUR, 4 * HOUR)), 2),
         SLOW,
-        45_000,
+        50_000,
         16,
     ),
     "on-off": _Recipe(
@@ -117,14 +119,14 @@ _RECIPES: dict[str, _Recipe] = {
         _content,
         _made(4, 7, lambda c: synthetic.bursts(4.6 * c, 6.8 * c, 2400.0, 120.0), 5),
         FAST,
-        15_000,
+        16_000,
         16,
     ),
     "diurnal": _Recipe(
         _content,
         _made(24, 8, lambda c: synthetic.diurnal(1.5 * c, 8 * c, seed=6, noise=0.08), 6),
         SLOW,
-        45_000,
+        50_000,
         16,
     ),
     "noisy": _Recipe(

@@ -1,16 +1,13 @@
 """Runs policies over scenarios, in two processes, and gathers their figures."""
 
-import importlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.autoscaler import scenarios
+from bench.autoscaler import adapter, scenarios
 from bench.autoscaler.baseline import Baseline, Figures, baseline, draws, figures
 from bench.autoscaler.scenarios import Scenario
-from hostler_autoscaler.simulation.history import Observed
 from hostler_autoscaler.simulation.interface import Policy
 from hostler_autoscaler.simulation.outcome import Outcome
 from hostler_autoscaler.simulation.references.catalogue import named
@@ -39,11 +36,6 @@ class Measured:
     decreases_blind: dict[str, int]
 
 
-def ours_there() -> bool:
-    """Whether the adapter of the product's policy is there."""
-    return importlib.util.find_spec("bench.autoscaler.adapter") is not None
-
-
 def policy_of(name: str, scenario: Scenario) -> Policy:
     """A new one of that name.
 
@@ -51,19 +43,7 @@ def policy_of(name: str, scenario: Scenario) -> Policy:
         ValueError: There is none.
     """
     if name in OURS:
-        adapter = importlib.import_module("bench.autoscaler.adapter")
-        conditions = scenario.conditions
-        made: Policy = adapter.make(
-            {
-                "mode": OURS[name],
-                "min_replicas": conditions.min_replicas,
-                "max_replicas": conditions.max_replicas,
-                "target_rps": conditions.target_rps,
-                "target_latency_ms": conditions.target_latency_ms,
-                "stabilisation_s": conditions.stabilisation_seconds,
-                "cold_start_s": conditions.cold_start_seconds,
-            }
-        )
+        made: Policy = adapter.make({"mode": OURS[name]})
         return made
     policy = named(name, target_concurrency=scenario.target_concurrency)
     if policy is None:
@@ -118,21 +98,3 @@ def _decreases_blind(scenario: Scenario, outcome: Outcome) -> int:
         for change in outcome.changes
         for begin, end in scenario.conditions.outages
     )
-
-
-class Recorded:
-    """A policy that counts what it is shown, for measuring how long it takes to decide."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        self.seen: list[Observed] = []
-
-    @property
-    def interval(self) -> float:
-        """That of the policy."""
-        return self._policy.interval
-
-    def decide(self, obs: Observed) -> int | None:
-        """Its answer."""
-        self.seen.append(obs)
-        return self._policy.decide(obs)

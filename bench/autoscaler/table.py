@@ -84,10 +84,11 @@ def table(measured: Sequence[Measured]) -> str:
 def scenario_lines(measured: Measured) -> str:
     """One scenario with all its policies."""
     most, clairvoyant = measured.baseline.most, measured.baseline.clairvoyant
-    lines = [
+    head = (
         f"{measured.scenario}: {measured.requests} requests; max {most.attainment:.2f} %, {most.replica_hours:.1f} h;"
         f" clairvoyant {clairvoyant.attainment:.2f} %, {clairvoyant.replica_hours:.1f} h"
-    ]
+    )
+    lines = [head]
     lines += [
         f"  {policy:<12} shortfall {shortfall(measured, figures):>6.2f}  hours x"
         f" {figures.replica_hours / clairvoyant.replica_hours:.2f}  loss {loss(measured, figures):.2f}"

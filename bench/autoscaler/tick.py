@@ -125,19 +125,19 @@ async def run(jobs: int) -> None:
         )
         began = time.process_time()
         tasks = [asyncio.create_task(known.run(bus))]
-        while not known.caught_up:
+        while not known.caught_up:  # noqa: ASYNC110  # none of them tells
             await asyncio.sleep(0.01)
         print(f"{jobs} jobs read in {time.process_time() - began:.2f} s")
         began = time.process_time()
         tasks.append(asyncio.create_task(autoscaler.follow_windows()))
-        while not autoscaler.ready().ok:
+        while not autoscaler.ready().ok:  # noqa: ASYNC110  # none of them tells
             await asyncio.sleep(0.01)
         seconds, windows = time.process_time() - began, jobs * PERIODS * len(ROUTERS)
         due = jobs * len(ROUTERS) / PERIOD_SECONDS
         print(
             f"{windows} load windows read in {seconds:.2f} s: {windows / seconds:.0f}/s, {due:.0f}/s come in"
         )
-        while not lease.held:
+        while not lease.held:  # noqa: ASYNC110  # none of them tells
             await asyncio.sleep(0.01)
         for number in range(TICKS):
             autoscaler.look_at_all()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from hostler_client.models import Job, JobEvent, Replica, Routing, ScheduledBounds
+from hostler_domain.advice import REASON
 from hostler_domain.routing import Balancing
 
 _SHORT_ID_LENGTH = 8
@@ -48,6 +49,11 @@ def job_lines(job: Job, now: datetime) -> tuple[str, ...]:
         f"targets   {targets or 'none'}",
         *(f"schedule  {_window_text(each)}" for each in scaling.schedule),
         *_hold_lines(job, now),
+        *(
+            f"advice    {each.message}"
+            for each in job.status.conditions
+            if each.status and each.reason == REASON
+        ),
         f"routing   {routing_text(job.spec.routing)}",
         f"created   {job.created_at:%Y-%m-%d %H:%M:%S %Z}, {age(job.created_at, now)} ago",
     )
@@ -162,6 +168,17 @@ def _scaled(change: Change, job: Job) -> str:
     )
 
 
+def _advised(change: Change, job: Job) -> str:
+    del job
+    advice = change.get("advice")
+    told = (
+        [str(each.get("sentence")) for each in advice if isinstance(each, Mapping)]
+        if isinstance(advice, list)
+        else []
+    )
+    return "; ".join(told) or "nothing to change any more"
+
+
 def _scheduled(change: Change, job: Job) -> str:
     del job
     place = change.get("placement")
@@ -207,6 +224,7 @@ def _rolled_out(change: Change, job: Job) -> str:
 _DESCRIBED: Mapping[str, Callable[[Change, Job], str]] = {
     "job.created": _created,
     "job.scaled": _scaled,
+    "job.advised": _advised,
     "job.restart_requested": _rolled_out,
     "job.updated": _rolled_out,
     "replica.scheduled": _scheduled,

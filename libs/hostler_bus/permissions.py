@@ -163,7 +163,7 @@ ACCESS: Final[Mapping[str, Access]] = MappingProxyType(
             writes=((subjects.BUCKET_ROUTERS, ">"), (subjects.BUCKET_KEY_USES, ">")),
         ),
         "autoscaler": Access(
-            events=("job.scaled",),
+            events=("job.scaled", "job.advised"),
             sends=(subjects.DECISIONS_SUBJECTS,),
             serves=(subjects.AUTOSCALER_SIMULATE,),
             streams=(subjects.JOBS, subjects.METRICS, subjects.DECISIONS),

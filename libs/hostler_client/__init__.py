@@ -43,6 +43,7 @@ from hostler_client.job_changes import (
     TimeoutsChanges,
 )
 from hostler_client.models import (
+    Condition,
     DeadLetter,
     DeadLetterWithMessage,
     Explanation,
@@ -99,6 +100,7 @@ __all__ = [
     "AsyncHostlerClient",
     "AuditRecord",
     "ClientError",
+    "Condition",
     "Conflict",
     "Connection",
     "DeadLetter",

@@ -131,6 +131,16 @@ class Replica(_Answer):
         return self.state in ENDED_STATES
 
 
+class Condition(_Answer):
+    """One fact about a job, in the form that Kubernetes gives to conditions; advice about its scaling is among them."""
+
+    type: str
+    status: bool
+    reason: str = ""
+    message: str = ""
+    last_transition_at: datetime | None = None
+
+
 class JobStatus(_Answer):
     """How a job stands."""
 
@@ -143,6 +153,7 @@ class JobStatus(_Answer):
     ready_replicas: int = 0
     replicas: tuple[Replica, ...] = ()
     hold: ScaleHold | None = None
+    conditions: tuple[Condition, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

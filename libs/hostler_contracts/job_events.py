@@ -56,6 +56,13 @@ class JobScaledV1(CloudEvent):
     data: Fact[changes.JobScaled]
 
 
+class JobAdvisedV1(CloudEvent):
+    """`job.advised`, version 1."""
+
+    type: Literal["dev.hostler.job.advised.v1"] = "dev.hostler.job.advised.v1"
+    data: Fact[changes.JobAdvised]
+
+
 class JobStopRequestedV1(CloudEvent):
     """`job.stop_requested`, version 1."""
 
@@ -193,6 +200,7 @@ KnownJobEvent = (
     JobCreatedV1
     | JobPendingV1
     | JobScaledV1
+    | JobAdvisedV1
     | JobStopRequestedV1
     | JobStoppedV1
     | JobResumeRequestedV1

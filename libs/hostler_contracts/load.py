@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from hostler_contracts.envelope import CloudEvent, Contract
 from hostler_domain.errors import PermanentError
+
+
+PERIOD_SECONDS_MAX = 86_400
 
 
 def says_nothing(value: object) -> bool:
@@ -19,7 +22,13 @@ def says_nothing(value: object) -> bool:
     return value is None or value is False
 
 
-class RuntimeLoad(Contract):
+class _Counted(Contract):
+    """Numbers that are finite: one that is not would spread to everything that is worked out from it."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class RuntimeLoad(_Counted):
     """What a replica's runtime says of itself on its `/metrics`; None is what it does not say.
 
     Attributes:
@@ -33,7 +42,7 @@ class RuntimeLoad(Contract):
     kv_utilisation: float | None = Field(default=None, ge=0, le=1)
 
 
-class ReplicaLoad(Contract):
+class ReplicaLoad(_Counted):
     """One router's counts of one replica, in the time of the window around them.
 
     A request that was tried on several replicas counts for the last of them alone.
@@ -59,7 +68,7 @@ class ReplicaLoad(Contract):
     runtime: RuntimeLoad | None = Field(default=None, exclude_if=says_nothing)
 
 
-class LoadWindow(Contract):
+class LoadWindow(_Counted):
     """One router's counts of one job.
 
     Attributes:
@@ -89,7 +98,7 @@ class LoadWindow(Contract):
     router: str
     job_id: str
     started_at: datetime
-    seconds: float = Field(gt=0)
+    seconds: float = Field(gt=0, le=PERIOD_SECONDS_MAX)
     arrivals: int = Field(ge=0)
     completed: int = Field(ge=0)
     failed: int = Field(ge=0)

@@ -5,7 +5,8 @@ ARCHITECTURE.md: the api writes wishes, the scheduler placements, the provisione
 `JobScaled`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from hostler_domain.catalogue import ModelMaster
@@ -53,6 +54,29 @@ class JobScaled:
     reasons: tuple[str, ...]
     policy_state: str | None = None
     hold: ScaleHold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenAdvice:
+    """One thing that the job's owner might change.
+
+    Attributes:
+        kind: What it is about, such as `raise_min_replicas`.
+        sentence: What to do, with the evidence.
+        numbers: The evidence.
+    """
+
+    kind: str
+    sentence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class JobAdvised:
+    """What its owner might change, as the autoscaler sees it: all that holds from now on; none takes the last back."""
+
+    at: datetime
+    advice: tuple[GivenAdvice, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +270,7 @@ JobChange = (
     JobCreated
     | JobPending
     | JobScaled
+    | JobAdvised
     | JobStopRequested
     | JobStopped
     | JobResumeRequested

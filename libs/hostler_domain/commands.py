@@ -6,9 +6,12 @@ A command that is already fulfilled leads to no change, so doing it twice is har
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from hostler_domain.advice import condition_type, standing_advice
 from hostler_domain.catalogue import ModelMaster
 from hostler_domain.changes import (
     Change,
+    GivenAdvice,
+    JobAdvised,
     JobCreated,
     JobDeleted,
     JobDeleteRequested,
@@ -73,6 +76,14 @@ class ScaleJob:
 
 
 @dataclass(frozen=True, slots=True)
+class AdviseJob:
+    """Tell the owner what to change: all advice that holds now."""
+
+    at: datetime
+    advice: tuple[GivenAdvice, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GiveUpJob:
     """Stop trying to start it."""
 
@@ -81,7 +92,7 @@ class GiveUpJob:
     detail: str
 
 
-Command = CreateJob | DeleteJob | FinishDelete | ScaleJob | GiveUpJob | LifecycleCommand
+Command = CreateJob | DeleteJob | FinishDelete | ScaleJob | AdviseJob | GiveUpJob | LifecycleCommand
 
 
 def decide(job: Job | None, command: Command) -> tuple[Change, ...]:
@@ -93,12 +104,7 @@ def decide(job: Job | None, command: Command) -> tuple[Change, ...]:
         Conflict: the job is in a phase that does not allow it.
     """
     if isinstance(command, CreateJob):
-        if job is not None:
-            raise Conflict(f"job {job.job_id} exists already")
-        errors = tuple(spec_errors(command.spec, command.master))
-        if errors:
-            raise InvalidFields(*errors)
-        return (JobCreated(command.at, command.job_id, command.spec, command.master, command.created_by),)
+        return _created(job, command)
     if job is None:
         raise NotFound("there is no such job")
     match command:
@@ -112,12 +118,22 @@ def decide(job: Job | None, command: Command) -> tuple[Change, ...]:
             return (JobDeleted(command.at),)
         case ScaleJob():
             return _scaled(job, command)
+        case AdviseJob():
+            return _advised(job, command)
         case GiveUpJob():
             if job.wanted_replicas == 0:
                 return ()
             return (JobFailed(command.at, command.reason, command.detail),)
         case _:
             return decide_lifecycle(job, command)
+
+
+def _advised(job: Job, command: AdviseJob) -> tuple[Change, ...]:
+    standing = {each.type: each.message for each in standing_advice(job)}
+    wanted = {condition_type(each.kind): each.sentence for each in command.advice}
+    if wanted == standing or job.status.desired_phase is DesiredPhase.DELETED:
+        return ()
+    return (JobAdvised(command.at, command.advice),)
 
 
 def held_until(now: datetime, hold_seconds: int) -> datetime:
@@ -133,6 +149,15 @@ def held_until(now: datetime, hold_seconds: int) -> datetime:
             )
         )
     return now + timedelta(seconds=hold_seconds)
+
+
+def _created(job: Job | None, command: CreateJob) -> tuple[Change, ...]:
+    if job is not None:
+        raise Conflict(f"job {job.job_id} exists already")
+    errors = tuple(spec_errors(command.spec, command.master))
+    if errors:
+        raise InvalidFields(*errors)
+    return (JobCreated(command.at, command.job_id, command.spec, command.master, command.created_by),)
 
 
 def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:

@@ -7,8 +7,10 @@ fold arrives at are the same to the byte. What the phase becomes is derived here
 from dataclasses import replace
 from datetime import datetime
 
+from hostler_domain.advice import advised_conditions
 from hostler_domain.changes import (
     Change,
+    JobAdvised,
     JobCreated,
     JobDeleted,
     JobDeleteRequested,
@@ -103,6 +105,9 @@ def evolve(job: Job | None, change: Change) -> Job:
         case JobScaled():
             status = replace(job.status, desired_replicas=change.desired_replicas, hold=change.hold)
             return _settle(replace(job, status=status), change.at)
+        case JobAdvised():
+            conditions = advised_conditions(job.status.conditions, change)
+            return replace(job, status=replace(job.status, conditions=conditions))
         case JobFailed():
             status = _phase(job.status, PhaseEvent.FAILED, change.at)
             return replace(

@@ -21,6 +21,8 @@ from hostler_contracts.schemas import SCHEMAS, file_name, full_type, schema_text
 from hostler_domain.capacity import Resources
 from hostler_domain.changes import (
     Change,
+    GivenAdvice,
+    JobAdvised,
     JobCreated,
     JobDeleted,
     JobDeleteRequested,
@@ -70,6 +72,12 @@ EXAMPLES: list[tuple[list[Change], Change]] = [
     (
         [MADE, PLACED, READY],
         JobScaled(at(9), 1, 2, ("throughput: 14 rps / 10 rps per replica = 2 replicas",)),
+    ),
+    (
+        [MADE, PLACED, READY],
+        JobAdvised(
+            at(9), (GivenAdvice("raise_min_replicas", "raise min_replicas to 2: 4 bursts", {"bursts": 4.0}),)
+        ),
     ),
     ([MADE, PLACED], JobFailed(at(9), PhaseReason.REPEATED_CRASH, "5 starts in a row failed")),
     ([MADE, PLACED, READY], JobUnreachable(at(9), "local", "cluster local has not answered for 31 s")),

@@ -103,3 +103,19 @@ def test_what_a_later_router_adds_is_ignored() -> None:
 def test_what_is_no_window_is_refused(data: bytes) -> None:
     with pytest.raises(UndecodableWindow):
         decode_window(data)
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-Infinity", b"-1", b"1e300"])
+@pytest.mark.parametrize("field", ["seconds", "arrivals", "in_flight"])
+def test_a_figure_that_no_router_can_have_counted_is_refused(field: str, value: bytes) -> None:
+    data = encode_window(event(COUNTS.model_copy(update={field: 999})))
+    with pytest.raises(UndecodableWindow):
+        decode_window(data.replace(b":999.0" if field == "seconds" else b":999", b":" + value))
+
+
+@pytest.mark.parametrize("value", [b"NaN", b"Infinity", b"-1"])
+@pytest.mark.parametrize("field", ["latency_total_ms", "timed_ms", "queue_age_seconds"])
+def test_so_is_one_of_the_later_fields(field: str, value: bytes) -> None:
+    data = encode_window(event(IN_FULL.model_copy(update={field: 999.0})))
+    with pytest.raises(UndecodableWindow):
+        decode_window(data.replace(b":999.0", b":" + value))

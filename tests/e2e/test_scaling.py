@@ -1,20 +1,17 @@
 """A load trace on the whole stack: from one replica to four and back to one, and no request fails on the way."""
 
-import threading
-import time
 from collections.abc import Iterator
 
-import openai
 import pytest
 
 from tests.e2e.conftest import Stack, until
-from tests.e2e.test_simulated import QUESTION, QUICK, changes, deploy, ready_ids, replicas_in
+from tests.e2e.load_trace import Trace
+from tests.e2e.test_simulated import QUICK, changes, deploy, ready_ids, replicas_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 TARGET_RPS = 3
 CALM_RPS, BUSY_RPS = 1.0, 11.0
-CALLERS = 8
 
 
 @pytest.fixture
@@ -27,47 +24,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack.down()
 
 
-class Trace:
-    """Requests at a rate that the test sets, whatever the answers take; every failure is kept."""
-
-    def __init__(self, stack: Stack, model: str) -> None:
-        self.rps = CALM_RPS
-        self.answered = 0
-        self.failures: list[Exception] = []
-        self._stop = threading.Event()
-        self._turn = threading.Lock()
-        self._next_at = time.monotonic()
-        self._threads = [
-            threading.Thread(target=self._run, args=(stack.openai(), model)) for _ in range(CALLERS)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def _run(self, client: openai.OpenAI, model: str) -> None:
-        while not self._stop.is_set():
-            with self._turn:
-                self._next_at = max(self._next_at, time.monotonic() - 1) + 1 / self.rps
-                wait_seconds = self._next_at - time.monotonic()
-            if wait_seconds > 0 and self._stop.wait(wait_seconds):
-                return
-            try:
-                client.chat.completions.create(model=model, messages=QUESTION)  # type: ignore[arg-type]  # plain dicts
-                self.answered += 1
-            except openai.OpenAIError as error:
-                self.failures.append(error)
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-
 def test_a_load_trace_scales_from_one_to_four_and_back_to_one_without_a_failed_request(stack: Stack) -> None:
     # No window: the rate of the last minute is calm enough, and the test need not wait for more.
     scaling = {"min_replicas": 1, "max_replicas": 4, "stabilisation_window_seconds": 0}
     deploy(stack, "traced", QUICK, scaling=scaling, target_rps=TARGET_RPS)
     until(lambda: len(ready_ids(stack, "traced")) == 1, "the first replica is ready")
-    trace = Trace(stack, "traced")
+    trace = Trace(stack, "traced", rps=CALM_RPS)
     try:
         until(lambda: trace.answered >= 5, "it answers")
         trace.rps = BUSY_RPS

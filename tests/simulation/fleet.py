@@ -12,6 +12,7 @@ from dataclasses import replace
 import structlog
 from prometheus_client import CollectorRegistry
 
+from hostler_autoscaler.recorder import DecisionRecorder
 from hostler_autoscaler.service import Autoscaler
 from hostler_autoscaler.settings import AutoscalerSettings
 from hostler_bus.errors import BusError
@@ -37,7 +38,7 @@ from hostler_router.outstanding import Outstanding
 from hostler_router.presence import Presence
 from hostler_router.reporting import WindowReporter
 from hostler_router.table import RouteTable
-from hostler_router.windows import WindowRecorder
+from hostler_router.windows import Present, WindowRecorder
 from hostler_scheduler.service import Projections, Scheduler
 from hostler_scheduler.settings import SchedulerSettings
 from tests.simulation.faults import SimulatedPlace, StormyBus, Weather
@@ -183,16 +184,22 @@ class Fleet:
     async def _start_autoscaler(self, name: str) -> None:
         bus = await self.bus()
         jobs = self._jobs(bus)
+        registry = CollectorRegistry()
+        recorder = DecisionRecorder(
+            bus, source=f"/hostler/autoscaler/{name}", logger=logger, registry=registry
+        )
         autoscaler = Autoscaler(
             bus,
             jobs,
             self._log(bus, name),
             AlwaysHeld(),  # type: ignore[arg-type]  # as above
             AutoscalerSettings(tick_seconds=2 * self.pace, save_seconds=10 * self.pace),
+            recorder=recorder,
             clock=self.clock,
             logger=logger,
-            registry=CollectorRegistry(),
+            registry=registry,
         )
+        self.spawn(recorder.run())
         self.spawn(autoscaler.follow_windows())
         self.spawn(autoscaler.loop.run())
 
@@ -295,7 +302,7 @@ class SimulatedRouter:
             bus,
             self.table,
             self.recorder,
-            self.outstanding,
+            lambda: Present(self.outstanding.counts),
             name=self.name,
             period_seconds=5 * fleet.pace,
             clock=fleet.clock,

@@ -56,7 +56,7 @@ class DecisionRecorder:
 
     def note(self, job: Job, made: Made, *, bounds: tuple[str, ...] = (), shadow: Made | None = None) -> None:
         """Put a record of it in the line, if one is due."""
-        now = noted(made)
+        now = noted(made, shadow)
         if not is_due(self._noted.get(job.job_id), now):
             return
         self._noted[job.job_id] = now

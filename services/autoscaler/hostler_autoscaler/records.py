@@ -49,17 +49,21 @@ class Noted:
     at: datetime
     replicas: int
     kind: str
+    shadow_replicas: int | None = None
 
 
-def noted(made: Made) -> Noted:
+def noted(made: Made, shadow: Made | None = None) -> Noted:
     """The same of a decision."""
     return Noted(
-        made.observation.now, made.decision.replicas, kind_of(made.decision, made.observation.desired)
+        made.observation.now,
+        made.decision.replicas,
+        kind_of(made.decision, made.observation.desired),
+        None if shadow is None else shadow.decision.replicas,
     )
 
 
 def is_due(last: Noted | None, now: Noted) -> bool:
-    """Whether a decision is written down: a first one, another number, another kind of reason, or a minute later.
+    """Whether a decision is written down: a first one, another number (also of the shadow), another kind of reason, or a minute later.
 
     | first | number changed | kind changed | since the last record | due |
     | --- | --- | --- | --- | --- |
@@ -68,7 +72,7 @@ def is_due(last: Noted | None, now: Noted) -> bool:
     | no | no | yes | 10 s or more | yes |
     | no | no | | 60 s or more | yes |
     """
-    if last is None or last.replicas != now.replicas:
+    if last is None or (last.replicas, last.shadow_replicas) != (now.replicas, now.shadow_replicas):
         return True
     passed = now.at - last.at
     return passed >= RECORDED_EVERY or (last.kind != now.kind and passed >= KIND_RECORDED_EVERY)

@@ -11,6 +11,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from hostler_autoscaler.advice_book import AdviceBook
 from hostler_autoscaler.bounds import bounds_at
 from hostler_autoscaler.decide import decide
 from hostler_autoscaler.decision import Decision
@@ -76,6 +77,7 @@ class Autoscaler:
         self._windows_read = False
         self._turns = Turns()
         self._shadows = Shadows()
+        self._advice = AdviceBook()
         self._round_at = self._pruned_at = -math.inf
         self._memory = PolicyMemory(bus, save_seconds=settings.save_seconds, logger=logger)
         self._metrics = AutoscalerMetrics(registry)
@@ -129,7 +131,7 @@ class Autoscaler:
             self._windows.prune(now=now, living=self._living)
         if not self._lease.held:
             self._memory.forget()
-            self._shadows = Shadows()
+            self._shadows, self._advice = Shadows(), AdviceBook()
             return
         if not self._caught_up():
             return
@@ -141,6 +143,7 @@ class Autoscaler:
         if gone:
             self._recorder.forget(lambda job_id: not self._living(job_id))
             self._shadows.forget(gone)
+            self._advice.forget(gone)
         try:
             await self._decide_for_all()
         finally:
@@ -191,7 +194,23 @@ class Autoscaler:
             return
         made = Made(before, observation, bounds.scaling, decision)
         self._recorder.note(job, made, bounds=bounds.reasons, shadow=self._shadows.decide(job, made))
+        await self._advise(job, made)
         self._memory.keep(job.job_id, state, now=now, at_once=changes)
+
+    async def _advise(self, job: Job, made: Made) -> None:
+        """Append what the job's owner might change, where that is another thing than before."""
+        advice, now = self._advice.due(job, made), made.observation.now
+        if advice is None:
+            return
+        command = commands.AdviseJob(now, advice)
+        entry = await self._log.execute(
+            job.spec.project,
+            job.job_id,
+            lambda present: () if present is None else commands.decide(present, command),
+        )
+        self._advice.told(job.job_id, advice, now)
+        if entry is not None:
+            self._jobs.apply(entry)
 
     async def _append(
         self,

@@ -58,8 +58,11 @@ def observe(
     """
     at = now.timestamp()
     present = _signals(slices, heard, at=at, listens=listens)
-    if isinstance(present, NoData) or not serves:
+    if isinstance(present, NoData):
         return present
+    if not serves:
+        # It may be woken by what came after it was sent to sleep, so what counts is when that was.
+        return replace(present, idle_seconds=_later(present.idle_seconds, present.age_seconds))
     for since in sorted(silent_since(slices, heard, at=at)):
         # Before it fell silent every router was heard, as far as is known.
         before = _signals(
@@ -155,7 +158,8 @@ def _signals(
         audio_seconds_per_second=mean(heard_audio),
         seconds_covered=_seconds_covered(recent),
         age_seconds=age_seconds,
-        idle_seconds=None if active_at is None else at - active_at,
+        # As far as is known: nobody can say that the time since then was quiet too.
+        idle_seconds=None if active_at is None else newest_at - active_at,
     )
 
 
@@ -249,6 +253,10 @@ def _seconds_covered(slices: Iterable[Slice]) -> float:
             covered += each.end - max(each.begin, until)
             until = each.end
     return min(covered, LOOK_BACK_SECONDS)
+
+
+def _later(idle_seconds: float | None, age_seconds: float) -> float | None:
+    return None if idle_seconds is None else idle_seconds + age_seconds
 
 
 def _largest(one: float | None, other: float | None) -> float | None:

@@ -40,7 +40,7 @@ class RouterSettings(OpsSettings):
     """How long an unused connection to a replica is kept; below the 5 seconds after which the runtimes close theirs."""
     retries_max: int = Field(default=2, ge=0)
     """How many other replicas are tried when one fails before anything was sent to the client."""
-    metrics_period_seconds: float = Field(default=5.0, gt=0)
+    metrics_period_seconds: float = Field(default=5.0, gt=0, le=60)
     """Length of a load window; the autoscaler sees load at this grain."""
     usage_period_seconds: float = Field(default=1.0, gt=0)
     """How often finished requests that could not be stored for the usage in time are sent again."""

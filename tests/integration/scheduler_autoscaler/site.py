@@ -107,7 +107,9 @@ class Site:
                 subjects.metrics(PROJECT, window.job_id), encode_window(event), msg_id=event.id
             )
 
-    async def minute(self, *, rps: float, router: str = "router-1", job_id: str = JOB_ID) -> None:
+    async def minute(
+        self, *, rps: float, router: str = "router-1", job_id: str = JOB_ID, audio_seconds: int = 0
+    ) -> None:
         """The windows that a router would have published in the last minute."""
         for number in range(12, 0, -1):
             await self.load(
@@ -120,6 +122,7 @@ class Site:
                     completed=round(rps * 5),
                     failed=0,
                     in_flight=0,
+                    audio_seconds=round(rps * 5) * audio_seconds,
                 )
             )
 

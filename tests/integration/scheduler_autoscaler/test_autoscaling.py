@@ -1,6 +1,7 @@
 """From load windows on METRICS to `job.scaled` in JOBS, and on to replicas."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -169,6 +170,19 @@ async def test_what_was_remembered_when_it_was_scaled_last_is_in_the_log_and_fou
     async with site.autoscaler() as running:
         await ticks(running)
     assert (await remembered(site)).valid_since == carried.valid_since
+
+
+@pytest.mark.parametrize(("runtime", "replicas"), [("whisper", 3), ("llamacpp", 1)])
+async def test_a_job_that_listens_scales_with_the_seconds_of_audio_not_with_requests(
+    site: Site, runtime: str, replicas: int
+):
+    """Its requests used to be of ten seconds, and are of thirty now."""
+    await serving(site, runtime=runtime)
+    await remember(site, replace(calm_for(3600), work=10.0))
+    await site.minute(rps=8, audio_seconds=30)
+    async with site.autoscaler() as running:
+        await ticks(running)
+        assert desired(site) == replicas
 
 
 async def test_without_windows_it_holds(site: Site):

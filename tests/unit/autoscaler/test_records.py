@@ -109,6 +109,12 @@ def test_a_figure_without_end_is_left_out() -> None:
             Noted(at(0), 2, "up: rate"), Noted(at(2), 2, "stay: rate"), False, id="another kind, soon"
         ),
         pytest.param(Noted(at(0), 2, "up: rate"), Noted(at(10), 2, "stay: rate"), True, id="another kind"),
+        pytest.param(
+            Noted(at(0), 1, "stay", 2), Noted(at(2), 1, "stay", 3), True, id="another of the shadow"
+        ),
+        pytest.param(
+            Noted(at(0), 1, "stay", 2), Noted(at(2), 1, "stay", 2), False, id="the same of the shadow"
+        ),
         pytest.param(Noted(at(0), 1, "stay"), Noted(at(59), 1, "stay"), False, id="nearly a minute"),
         pytest.param(Noted(at(0), 1, "stay"), Noted(at(60), 1, "stay"), True, id="a minute"),
     ],

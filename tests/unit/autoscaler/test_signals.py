@@ -3,6 +3,7 @@
 import pytest
 
 from hostler_autoscaler.observation import LoadSignals, NoData
+from hostler_contracts.load import LoadWindow
 from hostler_domain.histogram import bucket, upper_bound
 from tests.support.builders import JOB_ID, at
 from tests.unit.autoscaler.reports import every, seen, store_of, told, window
@@ -128,18 +129,31 @@ def test_windows_of_zeros_are_data() -> None:
     assert (load.rps, load.in_flight, load.p95_ms, load.idle_seconds) == (0.0, 0, None, None)
 
 
-@pytest.mark.parametrize(
-    ("busy", "idle_seconds"),
+BUSY = pytest.mark.parametrize(
+    "busy",
     [
-        (window(40, arrivals=1), 15),
-        (window(40, arrivals=1, rejected=1), 15),
-        (window(45, in_flight=1), 10),
-        (window(45, queued=1), 10),
+        window(40, arrivals=1),
+        window(40, arrivals=1, rejected=1),
+        window(40, in_flight=1),
+        window(40, queued=1),
     ],
     ids=["came", "turned away", "under way", "waited"],
 )
-def test_it_is_known_for_how_long_nobody_has_wanted_anything(busy: object, idle_seconds: float) -> None:
-    assert seen(busy, window(55)).idle_seconds == idle_seconds  # type: ignore[arg-type]  # a window
+
+
+@BUSY
+def test_it_is_known_for_how_long_nobody_has_wanted_anything(busy: LoadWindow) -> None:
+    assert seen(busy, window(55)).idle_seconds == 15
+
+
+@BUSY
+def test_the_time_that_no_router_tells_of_is_not_taken_for_quiet(busy: LoadWindow) -> None:
+    load = seen(busy, window(50), now=70)
+    assert (load.age_seconds, load.idle_seconds) == (15, 10)
+
+
+def test_a_job_that_sleeps_is_told_when_somebody_wanted_it_last() -> None:
+    assert seen(window(40, arrivals=1), window(50), now=70, serves=False).idle_seconds == 25
 
 
 @pytest.mark.parametrize(
@@ -175,7 +189,9 @@ ONE, OTHER = every(0, 60, **HALF), every(0, 60, router="router-2", **HALF)
 def test_a_router_that_falls_silent_is_not_taken_for_one_without_load(now: int) -> None:
     load = seen(*ONE, *OTHER, *every(60, now, **HALF), now=now)
     assert load.rps == pytest.approx(4.0)
+    assert load.rps_20 == pytest.approx(4.0)
     assert (load.in_flight, load.concurrency, load.idle_seconds) == (8, 8.0, 0.0)
+    assert load.concurrency_20 == pytest.approx(8.0)
 
 
 def test_what_moved_from_a_silent_router_to_the_others_is_not_counted_twice() -> None:

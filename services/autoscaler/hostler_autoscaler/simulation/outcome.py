@@ -53,6 +53,7 @@ class Outcome:
         launches: How many were launched after the begin.
         failed_boots: How many of those never became ready.
         changes: Each change of the wanted number.
+        mean_ms: The mean latency; None if nothing ended.
         p50_ms: The median latency.
         p95_ms: The latency that 95 % did not exceed.
         samples: One a minute.
@@ -65,6 +66,7 @@ class Outcome:
     launches: int
     failed_boots: int
     changes: tuple[Change, ...]
+    mean_ms: float | None
     p50_ms: float | None
     p95_ms: float | None
     samples: tuple[Sample, ...]

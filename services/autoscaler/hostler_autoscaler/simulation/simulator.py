@@ -16,6 +16,8 @@ from hostler_autoscaler.simulation.traffic import Draw, Traffic
 
 _NEVER = float("inf")
 _SAMPLE_SECONDS = 60.0
+_FIRST_TICK_SECONDS = 60.0
+"""A policy is first asked when there is a whole window of metrics, as one that takes over a job that runs."""
 _PATIENCE_SECONDS = 4 * 3600.0
 
 
@@ -44,7 +46,7 @@ class _Run:
         self._wanted = conditions.initial_replicas
         self._changes: list[Change] = []
         self._samples: list[Sample] = []
-        self._tick_at = 0.0
+        self._tick_at = _FIRST_TICK_SECONDS
         self._sample_at = 0.0
         self._sampled = 0
         self._bill: tuple[float, int, int] | None = None
@@ -68,6 +70,7 @@ class _Run:
             launches=launches,
             failed_boots=failed,
             changes=tuple(self._changes),
+            mean_ms=1000.0 * sum(latencies) / len(latencies) if latencies else None,
             p50_ms=_percentile_ms(latencies, 0.5),
             p95_ms=_percentile_ms(latencies, 0.95),
             samples=tuple(self._samples),

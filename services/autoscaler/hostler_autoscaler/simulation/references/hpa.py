@@ -31,6 +31,9 @@ class Hpa:
     def decide(self, obs: Observed) -> int | None:
         """One sync."""
         present = obs.ready + obs.starting if self._wanted is None else self._wanted
+        if self._wanted is None:
+            # What it finds counts as its first proposal, so a controller that starts does not scale down at once.
+            self._proposals.append((obs.t, present))
         self._wanted = present
         proposals = [self._of_rate(obs, present)]
         if self._latency:
