@@ -84,8 +84,9 @@ def planned(
                     waits.append(judged.until)
                     held += _backing_off(after, judged)
                 if step.waits_for_room:
-                    unplaced.append(after)
-                    room.wait(after, after.wanted_replicas - len(after.active_replicas))
+                    missing = after.wanted_replicas - len(after.active_replicas)
+                    actions += (late := tuple(_waiting(after, missing, room, new_ids)))
+                    unplaced.append(_after(after, late, now))
             case Wait() if missing > 0:
                 waits.append(judged.until)
                 held += _backing_off(job, judged)
@@ -93,8 +94,11 @@ def planned(
                 placed = tuple(_schedule(job, missing, room, new_ids))
                 actions += placed
                 if len(placed) < missing:
-                    unplaced.append(_after(job, placed, now))
-                    room.wait(unplaced[-1], missing - len(placed))
+                    after = _after(job, placed, now)
+                    late = tuple(_waiting(after, missing - len(placed), room, new_ids))
+                    actions += late
+                    if len(placed) + len(late) < missing:
+                        unplaced.append(_after(after, late, now))
         room.passed(job)
         if job.status.phase is JobPhase.STOPPING and all(replica.ended for replica in job.replicas):
             actions.append(TellStopped(job.job_id))
@@ -146,6 +150,12 @@ def _schedule(job: Job, missing: int, room: Room, new_ids: Callable[[], str]) ->
         if found is None:
             return
         placement, reasons = found
+        yield ScheduleReplica(job.job_id, new_ids(), placement, reasons)
+
+
+def _waiting(job: Job, missing: int, room: Room, new_ids: Callable[[], str]) -> Iterator[ScheduleReplica]:
+    """Have `missing` replicas wait; places for those that need not when others have given way."""
+    for placement, reasons in room.wait(job, missing):
         yield ScheduleReplica(job.job_id, new_ids(), placement, reasons)
 
 

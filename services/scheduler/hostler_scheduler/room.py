@@ -5,7 +5,7 @@ replica that has not ended holds its room, also one that drains. What a draining
 waits for it, so that nobody after that one is placed in its way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -117,18 +117,28 @@ class Room:
         ).holds(request.needed)
         return fits_there or self._best(job, request) is not None
 
-    def wait(self, job: Job, missing: int) -> None:
-        """Keep what will be given back for so many replicas of the job, and where that is not enough, have others give way."""
+    def wait(self, job: Job, missing: int) -> Iterator[Place]:
+        """Keep what will be given back for so many replicas of the job, and where that is not enough, have others give way.
+
+        Gives places for those that need not wait after that: what others give up may be what a job before this one waits for, which
+        then no longer needs what is free now.
+        """
         request = self.request(job)
         if request is None or job.spec.external is not None:
             return
-        taken_before = self._waiting.taken
         for _ in range(missing):
             found = self._best(job, request)
-            if not self._waiting.keep(job, request, at=None if found is None else found[1]):
+            taken_before = self._waiting.taken
+            key = self._waiting.make_way(job, request, at=None if found is None else found[1])
+            if key is None:
                 break
-        if self._waiting.taken > taken_before:
-            self._full.clear()  # what gives way may give more than is needed
+            if self._waiting.taken > taken_before:
+                self._full.clear()  # what gives way may give more than is needed
+                place = self.place(job)
+                if place is not None:
+                    yield place
+                    continue
+            self._waiting.keep(job, request, key, free=found is not None)
 
     def passed(self, job: Job) -> None:
         """The job has been looked at: what was kept for it and it did not need is for everybody."""

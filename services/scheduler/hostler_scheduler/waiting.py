@@ -58,33 +58,35 @@ class Waiting:
         """Keep nothing more for this job."""
         self._kept.pop(job_id, None)
 
-    def keep(self, job: Job, request: Request, *, at: str | None) -> bool:
-        """Keep room for one more replica of the job: at the node `at` if that has some; False where there will be none."""
+    def make_way(self, job: Job, request: Request, *, at: str | None) -> str | None:
+        """Where one more replica of the job will have room, after others gave way if need be: at the node `at` if that has some; None for nowhere."""
         needed = request.needed
         if self._shares.over_quota(job, needed.gpus):
-            return False
+            return None
         below = self._shares.missing_below_limit(job, needed.gpus)
         key = at or self._promised(job, request)
-        if key is None or below > 0:
-            if key is None and request.key in self._hopeless:
-                return False
-            found = self._victims(job, request, key, below)
-            if found is None:
-                if below <= 0:
-                    self._hopeless.add(request.key)
-                return False
-            key, victims = found
-            for victim in victims:
-                there = victim.replica.placement.node_key == key
-                self._take_away(victim, yields_to=job.job_id if there else None)
-        nodes = self._nodes
-        # At the node `at` it waits for its project's share alone, and what is free there now is what it will get.
-        free = nodes.free[key] - needed if key == at else None
-        nodes.change(key, free=free, coming=nodes.coming[key] - needed)
+        if key is not None and below <= 0:
+            return key
+        if key is None and request.key in self._hopeless:
+            return None
+        found = self._victims(job, request, key, below)
+        if found is None:
+            if below <= 0:
+                self._hopeless.add(request.key)
+            return None
+        key, victims = found
+        for victim in victims:
+            there = victim.replica.placement.node_key == key
+            self._take_away(victim, yields_to=job.job_id if there else None)
+        return key
+
+    def keep(self, job: Job, request: Request, key: str, *, free: bool) -> None:
+        """Keep room at a node for one more replica of the job; what is `free` there as well where it waits for its project's share alone."""
+        nodes, needed = self._nodes, request.needed
+        nodes.change(key, free=nodes.free[key] - needed if free else None, coming=nodes.coming[key] - needed)
         self._shares.keep(job, needed.gpus)
         # The next replica of the job takes what drains elsewhere for it first, as it did when that began to drain.
         self._kept.get(job.job_id, {}).pop(key, None)
-        return True
 
     def _promised(self, job: Job, request: Request) -> str | None:
         """A node that will have room without anybody giving way."""

@@ -138,6 +138,18 @@ def test_what_drains_anyway_is_waited_for_before_anybody_is_preempted():
     ]
 
 
+def test_who_has_another_give_way_takes_what_is_free_where_the_one_before_can_wait_for_that_room():
+    shrinking = evolve(gpu_job("shrinking", {"s1": "b", "s2": "a"}, minimum=1), JobScaled(at(21), 2, 1, ()))
+    low = gpu_job("low", {"v": "a"}, preemptible=True, priority=LOW)
+    large = gpu_job("large", gpus=2)
+    small = gpu_job("small", gpus=1, priority=90)
+    nodes = [gpu_node("a", 3), gpu_node("b", 1)]
+    actions = acts([shrinking, low, large, small], nodes)
+    assert sorted(drained(actions)) == ["s2", "v"]
+    assert placed(actions) == ["small"]
+    assert acts(carried_out([shrinking, low, large, small], actions, now=at(25)), nodes) == ()
+
+
 def test_guaranteed_replicas_keep_within_the_quota_and_say_why_they_wait():
     job = gpu_job("job", gpus=2, minimum=3, initial=3)
     actions = acts([job], [gpu_node(gpus=8)], projects=[project(quota=4)])
