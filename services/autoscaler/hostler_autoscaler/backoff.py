@@ -13,8 +13,8 @@ HOLD_SECONDS_MAX = 1800.0
 every half hour needs costs less than to be late for it."""
 REGRET_SECONDS = 3600.0
 """A surge so soon after a scale-down is a regret."""
-LEVEL_SECONDS = 3600.0
-"""One level is forgotten in an hour without regret."""
+LEVEL_SECONDS = 7200.0
+"""One level is forgotten in two hours without regret."""
 REGRET_COLD_STARTS = 2.0
 
 

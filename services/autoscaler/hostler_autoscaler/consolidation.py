@@ -12,7 +12,7 @@ from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene
 from hostler_domain.scaling import Scaling
 
-SURVIVORS_SHARE = 0.97
+SURVIVORS_SHARE = 0.92
 """The replicas that stay must carry the highest need of the window at no more than this share of what they can."""
 SHARE_PER_STEP = 0.25
 STEP_SECONDS = 60.0

@@ -127,8 +127,8 @@ def test_it_goes_down_a_quarter_a_minute():
 
 
 def test_those_that_stay_must_carry_the_load_with_a_little_to_spare():
-    assert Run(scaling(RPS), current=3).go(900, load(9.8)).changes == []
-    assert Run(scaling(RPS), current=3).go(900, load(9.6)).current == 2
+    assert Run(scaling(RPS), current=3).go(900, load(9.3)).changes == []
+    assert Run(scaling(RPS), current=3).go(900, load(9.1)).current == 2
 
 
 def test_nothing_goes_while_requests_wait():

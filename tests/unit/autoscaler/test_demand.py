@@ -113,9 +113,9 @@ def test_a_scale_up_long_after_is_no_regret():
     assert up(Backoff(), 1000).level == 0
 
 
-def test_regrets_fade_in_an_hour_each():
+def test_regrets_fade_in_two_hours_each():
     backoff = Backoff(2.0, 1000)
-    assert [round(backoff.window_seconds(1000 + hours * 3600, CONFIGURED)) for hours in (0, 1, 2, 5)] == [
+    assert [round(backoff.window_seconds(1000 + hours * 3600, CONFIGURED)) for hours in (0, 2, 4, 5)] == [
         1200,
         600,
         300,
