@@ -8,9 +8,11 @@ from math import log2
 
 MILD_LEVEL_MAX = 2.0
 """Four times the configured window after mild regrets: one replica more or less."""
-HOLD_SECONDS_MAX = 3600.0
-"""After severe ones the window may become so long. A request that is late is worth ten that replicas could have served, so
-holding what a surge of every hour needs costs less than being late for it."""
+HOLD_SECONDS_MAX = 1800.0
+"""After a surge the window becomes so long. A request that is late is worth ten that replicas could have served, so to hold what a surge of
+every half hour needs costs less than to be late for it."""
+REGRET_SECONDS = 3600.0
+"""A surge so soon after a scale-down is a regret."""
 LEVEL_SECONDS = 3600.0
 """One level is forgotten in an hour without regret."""
 REGRET_COLD_STARTS = 2.0
@@ -47,16 +49,16 @@ class Backoff:
         | ------- | ------------------------------------- | --------------------- |
         | no      | within the window and two cold starts | one more, at most two |
         | no      | longer                                | as it was             |
-        | yes     | within an hour                        | an hour's hold        |
+        | yes     | within an hour                        | half an hour's hold   |
         | yes     | longer, or there was none             | at least one          |
         """
         if configured <= 0:
             return self
         left = self._left(now)
-        since = HOLD_SECONDS_MAX + 1 if self.down_at is None else now - self.down_at
+        since = REGRET_SECONDS + 1 if self.down_at is None else now - self.down_at
         if surge:
             hold = log2(max(HOLD_SECONDS_MAX / configured, 1.0))
-            level = max(left, hold if since <= HOLD_SECONDS_MAX else SURGE_LEVEL)
+            level = max(left, hold if since <= REGRET_SECONDS else SURGE_LEVEL)
         elif (
             not self.regretted
             and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds

@@ -26,14 +26,12 @@ class Capacity:
         x: Requests at a time and replica at that rate; None where nobody knows.
         limit_rps: The most that the throughput target allows.
         learned: What the latency target leaves, where it is known.
-        line: What answers cost, where it is known.
     """
 
     rps: float | None
     x: float | None
     limit_rps: float | None
     learned: Carried | None
-    line: Line | None
 
 
 BEYOND_SEEN = 1.5
@@ -74,7 +72,7 @@ def capacity(state: PolicyState, spec: Scaling, *, ready: int) -> Capacity:
             x = learned.x if x is None else min(x, learned.x)
     elif rps is not None and latency is not None:
         x = rps * latency.effective / 1000 * PRIOR_LATENCY_SHARE
-    return Capacity(rps, x, limit, learned, line)
+    return Capacity(rps, x, limit, learned)
 
 
 def _x_limit(line: Line, shape: Shape, target_rps: float | None, ready: int) -> float:

@@ -13,6 +13,9 @@ CALM_SHARE = 0.7
 """Of the target: one replica fewer is thought of below it."""
 AFTER_SHARE = 0.9
 """Of the target: where the latency may come to when one replica goes."""
+CONTRADICTION = 1.2
+"""What was learned is believed within a fifth."""
+CONTRADICTION_COMPLETIONS_MIN = 20
 TOLERANCE = 1.1
 """Beside a throughput target, so far above its own target must a p95 be to count: the rate decides the rest."""
 
@@ -59,6 +62,29 @@ def unlearned_latency(scene: Scene) -> Wanted | None:
     if load.p95_ms < CALM_SHARE * target_ms and afterwards <= AFTER_SHARE * target_ms:
         return _told(fewer, f"p95 {load.p95_ms:.0f} ms, well below {target_ms:g} ms")
     return _told(stay, f"p95 {load.p95_ms:.0f} ms, not above {target_ms:g} ms, as it is")
+
+
+def contradicting_latency(scene: Scene) -> Wanted | None:
+    """More, though by what was learned there are enough: a p95 far above its target, on replicas that have more than they are meant to.
+
+    Whatever is wrong with what was learned, as when the content has just changed, this says so until more is learned.
+    """
+    target_ms, p95_ms, x = scene.latency_ms, scene.load.p95_ms, scene.capacity.x
+    learned, ready, settled_at = scene.capacity.learned, scene.observation.ready, scene.state.settled_at
+    if target_ms is None or p95_ms is None or x is None or learned is None or settled_at is None:
+        return None
+    too_slow = p95_ms > CONTRADICTION * target_ms and scene.load.completions >= CONTRADICTION_COMPLETIONS_MIN
+    too_many = scene.sensed.outstanding > CONTRADICTION * x * ready
+    if learned.content_bound or not (too_slow and too_many) or scene.now - settled_at < JUDGED_SECONDS:
+        return None
+    factor = min(p95_ms / target_ms, STEP_MAX)
+    return made(
+        ProposalKind.LATENCY,
+        ready * factor,
+        f"p95 {p95_ms:.0f} ms > {target_ms:g} ms, though {learned.p95_ms:.0f} ms were foreseen, {ready} ready * {factor:.2f}",
+        lasting=False,
+        p95_ms=p95_ms,
+    )
 
 
 def _told(need: float, sentence: str) -> Wanted:

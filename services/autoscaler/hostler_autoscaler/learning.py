@@ -65,8 +65,7 @@ def learned(state: PolicyState, observation: Observation, load: LoadSignals, *, 
     share = min(max(elapsed, 0.0) / SMOOTH_SECONDS, 1.0)
     smooth = state.x + (x - state.x) * share
     settled_at = state.settled_at
-    waits = load.queued > QUEUED_SHARE_MAX * load.outstanding
-    if settled_at is None or observation.ready != state.ready or waits:
+    if settled_at is None or observation.ready != state.ready:
         settled_at = now
     state = replace(
         state,
@@ -81,18 +80,26 @@ def learned(state: PolicyState, observation: Observation, load: LoadSignals, *, 
     if few or now - settled_at < SETTLE_SECONDS or now - state.sampled_at < SAMPLE_SECONDS:
         return state
     steady = abs(x - smooth) <= STEADY_SHARE * max(smooth, x)
-    return _sampled(state, load, concurrency, x, now, steady=steady)
+    waits = load.queued > QUEUED_SHARE_MAX * load.outstanding
+    return _sampled(state, load, concurrency, x, now, steady=steady, waits=waits)
 
 
 def _sampled(
-    state: PolicyState, load: LoadSignals, concurrency: float, x: float, now: float, *, steady: bool
+    state: PolicyState,
+    load: LoadSignals,
+    concurrency: float,
+    x: float,
+    now: float,
+    *,
+    steady: bool,
+    waits: bool,
 ) -> PolicyState:
     """The content from any minute, since its figures are of the same requests; the engine, which needs their x, from a steady one."""
     # Little's law gives the mean latency where nobody reports it.
     mean_ms = load.mean_ms or 60_000 * concurrency / load.completions
     unit_ms = unit_ms_of(load, mean_ms)
     engine, shape = state.engine, state.shape
-    if steady:
+    if steady and not waits:
         engine = engine.with_sample(x, unit_ms, min(load.completions / COMPLETIONS_FULL, 1.0))
     known = steady or load.mean_ms is not None
     if load.p95_ms and (known or shape is not None):

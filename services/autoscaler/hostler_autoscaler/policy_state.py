@@ -28,7 +28,7 @@ class PolicyState:
         active_at: When a request was seen last, or the job was last waking up.
         slept_at: When it was sent to sleep; None while it has replicas.
         ready: How many replicas served at the last look.
-        settled_at: When that number changed last, or replicas last had requests in the queue: latencies of before tell nothing of now.
+        settled_at: When that number changed last: latencies of before tell nothing of now.
         sampled_at: When the engine was last learned from.
         x: Requests at a time per replica, smoothed over a minute: where it stands still, a sample may be taken.
         engine: What answers cost.

@@ -2,7 +2,7 @@
 
 from hostler_autoscaler.decision import ProposalKind
 from hostler_autoscaler.demand import forecast
-from hostler_autoscaler.latency_rule import unlearned_latency
+from hostler_autoscaler.latency_rule import contradicting_latency, unlearned_latency
 from hostler_autoscaler.scene import Scene, Wanted, made
 from hostler_domain.scaling import Scaling, ScalingMetric
 
@@ -13,8 +13,8 @@ DRAIN_SECONDS_MIN = 120.0
 """A backlog is worked off in this time, or in one cold start, if that is longer: sooner, and the help comes for nothing left."""
 PILE_SHARE = 0.25
 """Of what will pile up until help arrives: bursts end, and new replicas take new requests, so only a part must be worked off."""
-WORK_SHARE_MAX = 1.5
 GROWTH_MIN = 1.01
+"""A forecast closer to the present than this is not worth a sentence."""
 KV_FULL = 0.95
 """From here on replicas make requests wait, or take their room away again."""
 KV_WANTED = 0.85
@@ -23,9 +23,9 @@ KV_WANTED = 0.85
 def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
     """All of them, in the order in which they are told."""
     steady = [_rate(scene), _latency(scene), _concurrency(scene, spec)]
-    found = [*steady, _work(scene), _backlog(scene), _cache(scene), _forecast(scene, steady)]
-    if scene.capacity.learned is None:
-        found.append(unlearned_latency(scene))
+    found = [*steady, _backlog(scene), _cache(scene), _forecast(scene, steady)]
+    unlearned = scene.capacity.learned is None
+    found.append(unlearned_latency(scene) if unlearned else contradicting_latency(scene))
     return [each for each in found if each is not None]
 
 
@@ -34,8 +34,9 @@ def _rate(scene: Scene) -> Wanted | None:
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
-    rps = demand.rps if scene.capacity.learned is not None else demand.with_headroom
-    told = demand.bare if scene.capacity.learned is not None else demand.told
+    learned = scene.capacity.learned
+    rps = demand.rps if learned is not None else demand.with_headroom
+    told = demand.bare if learned is not None else demand.told
     return made(
         ProposalKind.RATE,
         rps / limit,
@@ -74,30 +75,6 @@ def _concurrency(scene: Scene, spec: Scaling) -> Wanted | None:
         f"{outstanding:.3g} in flight and waiting / {target.effective:g} per replica",
         outstanding=outstanding,
         replica_outstanding=target.effective,
-    )
-
-
-def _work(scene: Scene) -> Wanted | None:
-    """What is under way, as work: x requests at a time make `x / unit_ms(x)` units per millisecond, whatever their length.
-
-    The rate times the usual length says the same, but later when answers become longer. It does not hold where requests pile up, since
-    the work done is then not the work that comes: beyond a backlog's share nothing is said.
-    """
-    capacity, ready, outstanding = scene.capacity, scene.observation.ready, scene.sensed.outstanding
-    if capacity.line is None or capacity.learned is None or capacity.x is None or ready < 1:
-        return None
-    x = min(outstanding / ready, scene.sensed.x)
-    if x > WORK_SHARE_MAX * capacity.x:
-        return None
-    done = x / capacity.line.unit_ms(x)
-    meant = capacity.x / capacity.line.unit_ms(capacity.x)
-    return made(
-        ProposalKind.CONCURRENCY,
-        ready * done / meant,
-        f"{x:.3g} at a time on {ready} ready, {capacity.x:.3g} meant",
-        lasting=False,
-        x=x,
-        meant=capacity.x,
     )
 
 

@@ -123,9 +123,10 @@ def test_regrets_fade_in_an_hour_each():
     ]
 
 
-def test_a_surge_within_an_hour_of_a_scale_down_is_held_for_an_hour():
+def test_a_surge_within_an_hour_of_a_scale_down_is_held_for_half_an_hour():
     backoff = up(Backoff().went_down(1000), 3000, surge=True)
     assert backoff.window_seconds(3000, CONFIGURED) == pytest.approx(HOLD_SECONDS_MAX, rel=0.01)
+    assert up(Backoff().went_down(1000), 1000 + 3601, surge=True).window_seconds(4601, CONFIGURED) == 600
     assert up(Backoff(), 3000, surge=True).window_seconds(3000, CONFIGURED) == 600
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hostler_autoscaler.carried import carried, outstanding_at, rate_at
+from hostler_autoscaler.carried import Aim, carried, outstanding_at, rate_at
 from hostler_autoscaler.engine_fit import LEVEL_WEIGHT_MAX, EngineFit, Line
 from hostler_autoscaler.shape import Shape, updated
 
@@ -48,6 +48,13 @@ def test_the_calm_of_the_night_is_kept_through_a_day_of_load():
     assert fit.line().alpha == pytest.approx(20, rel=0.02)
 
 
+def test_one_sample_of_calm_holds_against_a_day_of_load_that_looks_like_no_base_at_all():
+    fit = fitted((1, 22), (10, 40), (12, 48), (15, 60), times=20)
+    for _ in range(700):
+        fit = fit.with_sample(10, 40).with_sample(12, 48).with_sample(15, 60)
+    assert fit.line().alpha > 10
+
+
 def test_a_level_follows_an_engine_that_was_changed():
     fit = fitted((2, 24), (10, 40), times=20)
     for _ in range(int(LEVEL_WEIGHT_MAX) * 4):
@@ -87,6 +94,17 @@ def test_the_p95_stays_below_its_target():
     assert found.p95_ms <= 9500
     assert not found.content_bound
     assert found.in_time >= 0.95
+
+
+def test_hours_do_not_buy_a_p95_above_its_target():
+    found = carried(LINE, SHORT, 10_000, x_limit=100, aim=Aim(p95_share=1.0, careful_points=60))
+    assert 9000 < found.p95_ms <= 10_000
+
+
+def test_a_p95_that_replicas_hardly_help_is_not_pursued():
+    found = carried(LINE, SHORT, 5400, x_limit=100)
+    assert not found.content_bound
+    assert LINE.unit_ms(found.x) > 1.2 * LINE.alpha
 
 
 def test_a_stricter_target_leaves_less():

@@ -98,18 +98,36 @@ def test_a_target_that_is_too_low_binds_in_target_mode_alone(mode, replicas):
     assert [each.kind for each in run.last.advice] == ["target_rps_too_low"]
 
 
+def test_replicas_that_never_had_much_may_still_be_given_the_target():
+    run = Run(scaling(rate(2.0), LATENCY, minimum=10, maximum=40), current=10)
+    for rps in (2.0, 6.0, 2.0, 6.0):
+        run.go(300, lambda _, ready, rps=rps: REPLICA(rps, ready))
+    assert proposal(run.last, "latency").numbers["replica_rps"] >= 2.0
+
+
 def test_a_latency_alone_is_kept_by_what_was_learned():
     run = taught(LATENCY).go(1500, lambda _, ready: REPLICA(20.0, ready))
     assert 8 <= run.current <= 10
 
 
-def test_longer_answers_are_met_by_what_is_under_way_before_the_minute_tells_of_them():
-    run = taught(rate(2.4), LATENCY)
-    longer = engine(20.0, 2.0, 140.0, spread=2.5)
-    before = run.current
-    run.go(20, lambda _, ready: replace(longer(9.5, ready), p95_ms=None, mean_ms=None, token_ms=None))
-    assert run.current > before
-    assert "at a time on" in run.last.reason
+def test_what_was_learned_is_not_believed_against_a_p95_far_above_its_target():
+    run = taught(rate(2.4), LATENCY).go(100, lambda _, ready: REPLICA(9.5, ready))
+    before, calm = run.current, REPLICA(9.5, run.ready)
+    # Twice as many at a time, far too slow, and no look at the content yet.
+    slow = replace(
+        calm, concurrency=2 * calm.concurrency, concurrency_20=2 * calm.concurrency, p95_ms=18_000.0
+    )
+    told = seen(slow, desired=before, seconds=run.seconds)
+    _, decision = decide(replace(run.state, sampled_at=told.now.timestamp()), told, run.spec)
+    assert f"though {proposal(decision, 'latency').numbers['p95_ms']:.0f} ms were foreseen" in decision.reason
+    assert decision.replicas == round(before * 1.8)
+
+
+def test_a_slow_p95_without_many_at_a_time_is_a_matter_of_content():
+    run = taught(rate(2.4), LATENCY).go(100, lambda _, ready: REPLICA(9.5, ready))
+    told = seen(replace(REPLICA(9.5, run.ready), p95_ms=18_000.0), desired=run.current, seconds=run.seconds)
+    _, decision = decide(replace(run.state, sampled_at=told.now.timestamp()), told, run.spec)
+    assert decision.replicas == run.current
 
 
 def test_answers_too_long_for_the_target_are_said_so():
