@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hostler_autoscaler.bounds import bounds_at, is_open
+from hostler_autoscaler.look import scalable
 from hostler_domain.job import ScaleHold
 from hostler_domain.scaling import Scaling, ScalingMetric, ScalingTarget
 from hostler_domain.scheduled_bounds import ScheduledBounds
+from tests.support.builders import created, fold, ready, scheduled
 
 RPS = (ScalingTarget(ScalingMetric.THROUGHPUT, 5.0),)
 WORK = ScheduledBounds("0 8 * * 1-5", 10 * 3600, "Europe/Berlin", min_replicas=4)
@@ -117,3 +119,9 @@ def test_a_window_that_no_calendar_knows_is_never_open() -> None:
         ScheduledBounds("* * * * *", 3600, "Mars/Olympus", min_replicas=2),
     ):
         assert not is_open(window, moment("2026-11-20T09:00:00"))
+
+
+def test_a_job_without_targets_is_looked_at_for_the_sake_of_its_schedule() -> None:
+    scaling = job(WORK, targets=())
+    assert scalable(fold(created(scaling=scaling), scheduled(), ready()))
+    assert not scalable(fold(created(scaling=job(targets=())), scheduled(), ready()))
