@@ -20,7 +20,7 @@ class Trace:
         self.failures: list[Exception] = []
         self._stop = threading.Event()
         self._turn = threading.Lock()
-        self._next_at = time.monotonic()
+        self._last_at = time.monotonic()
         self._threads = [
             threading.Thread(target=self._run, args=(stack.openai(), model)) for _ in range(_CALLERS)
         ]
@@ -30,10 +30,11 @@ class Trace:
     def _run(self, client: openai.OpenAI, model: str) -> None:
         while not self._stop.is_set():
             with self._turn:
-                self._next_at = max(self._next_at, time.monotonic() - 1) + 1 / self.rps
-                wait_seconds = self._next_at - time.monotonic()
-            if wait_seconds > 0 and self._stop.wait(wait_seconds):
-                return
+                # Whoever is next waits here, and by the rate of the moment: the others stand behind.
+                while (wait_seconds := self._last_at + 1 / self.rps - time.monotonic()) > 0:
+                    if self._stop.wait(min(wait_seconds, 0.05)):
+                        return
+                self._last_at = time.monotonic()
             try:
                 client.chat.completions.create(model=model, messages=_QUESTION)  # type: ignore[arg-type]  # plain dicts
                 self.answered += 1

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from hostler_autoscaler.records import Made, Noted, is_due, noted, record_of
 from hostler_bus.errors import BusError
-from hostler_bus.port import Bus
+from hostler_bus.port import Appended, Bus
 from hostler_contracts import subjects
 from hostler_contracts.decisions import DecisionRecord, ScalingDecidedV1, encode_decision
 from hostler_domain.job import Job
@@ -93,7 +93,7 @@ class DecisionRecorder:
                 self._logger.warning("decisions.not_recorded", records=len(lost), reason=str(lost[0]))
         self._came.clear()
 
-    def _append(self, project: str, job_id: str, record: DecisionRecord) -> "asyncio.Future[object]":
+    def _append(self, project: str, job_id: str, record: DecisionRecord) -> "asyncio.Future[Appended]":
         event = ScalingDecidedV1(
             id=new_id(),
             source=self._source,
