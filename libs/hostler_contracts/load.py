@@ -13,7 +13,6 @@ from pydantic import ConfigDict, Field, ValidationError
 from hostler_contracts.envelope import CloudEvent, Contract
 from hostler_domain.errors import PermanentError
 
-
 PERIOD_SECONDS_MAX = 86_400
 
 
