@@ -96,9 +96,15 @@ class Adapter:
         return _number(self._settings.get(name)) if value is None else value
 
 
-def make(settings: Mapping[str, object] | None = None) -> Adapter:
-    """A policy that knows nothing yet; `settings` may have `mode` ("target" or "slo") and `interval` in seconds."""
-    return Adapter(settings or {})
+def make(settings: object = None) -> Adapter:
+    """A policy that knows nothing yet.
+
+    Args:
+        settings: A mapping, or an object with attributes; may have `mode` ("target" or "slo") and `interval` in seconds.
+    """
+    if settings is None:
+        return Adapter({})
+    return Adapter(settings if isinstance(settings, Mapping) else vars(settings))
 
 
 def _load(obs: object) -> LoadSignals | NoData:

@@ -174,7 +174,10 @@ def test_load_adds_a_replica_and_its_end_takes_it_away_without_a_failed_request(
     events = stack.http("GET", "/v1/jobs/busy/events").json()["data"]
     scaled = [event["data"]["change"] for event in events if event["type"] == "dev.hostler.job.scaled.v1"]
     assert [change["desired_replicas"] for change in scaled] == [2, 1]
-    assert all("throughput" in " ".join(change["reasons"]) for change in scaled)
+    up, down = (change["reasons"] for change in scaled)
+    assert up[0].startswith("up from 1 to 2: ")
+    assert any(each.startswith("rate: ") and "/ 0.5 rps per replica" in each for each in up)
+    assert down[0].startswith("down from 2 to 1: ")
     assert "dev.hostler.replica.draining.v1" in [event["type"] for event in events]
     assert answered > 1
     stack.hostler("jobs", "delete", "busy", "--yes", "--wait")

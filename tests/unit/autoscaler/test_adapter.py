@@ -37,7 +37,9 @@ def shown(**more: object) -> SimpleNamespace:
     return SimpleNamespace(**(seen | more))
 
 
-@pytest.mark.parametrize("settings", [None, {}, {"mode": "slo"}, {"mode": "other", "unknown": 1}])
+@pytest.mark.parametrize(
+    "settings", [None, {}, {"mode": "slo"}, {"mode": "other", "unknown": 1}, SimpleNamespace(mode="slo")]
+)
 def test_it_decides_and_says_why_whatever_the_settings_are(settings):
     policy = make(settings)
     assert policy.decide(shown()) == 3
