@@ -39,7 +39,9 @@ _WAITING = {
 def plan(
     view: ClusterView, *, now: datetime, new_ids: Callable[[], str], node_stale_seconds: float = 30.0
 ) -> Plan:
-    """What to do about `view`; doing it and planning again at the same time gives nothing more.
+    """What to do about `view`; doing it and planning again at the same time places and drains nothing more.
+
+    At most the words in which a job says why it waits are put right by the second plan, where several wait for the same room to come.
 
     Args:
         view: The whole present state.
