@@ -15,7 +15,7 @@ _COUNT_MAX: Final = 2**53
 _TYPE: Final = "dev.hostler.usage.recorded.v1"
 
 
-class UsageRecord(msgspec.Struct, kw_only=True, gc=False):
+class UsageRecord(msgspec.Struct, gc=False):
     """One finished request; `hostler_contracts.usage.FinishedRequest` says what the fields are.
 
     Readers refuse a whole batch for one number that can't be, so a duration below zero becomes zero here, and a count below zero,

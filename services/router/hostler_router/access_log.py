@@ -11,7 +11,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import BinaryIO, Final
@@ -20,6 +20,7 @@ import msgspec
 
 from hostler_domain.redaction import redact
 from hostler_kit.logs import Logger
+from hostler_router.exchange import Exchange, Outcome
 
 _PERIOD_SECONDS: Final = 0.1
 _LINES_MAX: Final = 2000
@@ -28,8 +29,9 @@ _PIPE_BYTES: Final = 4096
 """What a pipe takes in one piece (PIPE_BUF): several workers may write to one."""
 
 Value = str | int | float | bool | None
-_Line = tuple[float, str, str, str, str, int, str, bool, int, float, dict[str, Value]]
 Fields = dict[str, Value]
+_Line = tuple[float, Exchange, int, float, Fields | None]
+"""When it was noted, the request, its status, how long it took, and what only some lines have."""
 
 
 class _Document(msgspec.Struct, gc=False):
@@ -97,7 +99,7 @@ class AccessLog:
         job_id: str,
         replica_id: str,
         status: int,
-        outcome: str,
+        outcome: Outcome,
         stream: bool,
         tries: int,
         seconds: float,
@@ -106,9 +108,29 @@ class AccessLog:
         """A request ended. `more` is what only some lines have; texts among it may be the client's own words."""
         if self._off:
             return
-        line = (
-            self._wall(), request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more,
-        )  # fmt: skip  # one name a line would take a screen
+        exchange = Exchange(request_id, route, 0.0)
+        exchange.job_id, exchange.replica_id = job_id, replica_id
+        exchange.outcome, exchange.stream, exchange.tries = outcome, stream, tries
+        self._take((self._wall(), exchange, status, seconds, more))
+
+    def note_ended(self, exchange: Exchange, status: int, seconds: float) -> None:
+        """A request ended, of which nothing changes any more."""
+        if not self._off:
+            self._take((self._wall(), exchange, status, seconds, None))
+
+    def note_all(self, ended: Sequence[tuple[float, Exchange, float]], status: int) -> None:
+        """Write that requests ended: when each did, and how long it took."""
+        if self._off or not ended:
+            return
+        lines: list[_Line] = [(at, exchange, status, seconds, None) for at, exchange, seconds in ended]
+        if self._stream is None:
+            for line in lines:
+                self._logger.info("request", **_fields(line))
+        else:
+            self._noted += lines
+            self.flush()
+
+    def _take(self, line: _Line) -> None:
         if self._stream is None:
             self._logger.info("request", **_fields(line))
             return
@@ -155,31 +177,32 @@ class AccessLog:
 
 
 def _document(line: _Line, service: str) -> Fields | _Document:
-    at, request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more = line
+    at, exchange, status, seconds, more = line
     if more:
         place = {"event": "request", "service": service, "level": "info", "timestamp": _timestamp(at)}
         return {**_fields(line), **place}
     return _Document(
-        redact(request_id), route, job_id or None, replica_id or None, status, outcome, stream, tries,
-        round(seconds * 1000, 1), "request", service, "info", _timestamp(at),
-    )  # fmt: skip  # as above
+        # A client may have chosen it.
+        redact(exchange.request_id) if exchange.named_by_client else exchange.request_id,
+        exchange.route, exchange.job_id or None, exchange.replica_id or None, status, exchange.outcome, exchange.stream,
+        exchange.tries, round(seconds * 1000, 1), "request", service, "info", _timestamp(at),
+    )  # fmt: skip  # one name a line would take a screen
 
 
 def _fields(line: _Line) -> Fields:
-    _, request_id, route, job_id, replica_id, status, outcome, stream, tries, seconds, more = line
+    _, exchange, status, seconds, more = line
     fields: Fields = {
-        # A client may have chosen it.
-        "request_id": redact(request_id),
-        "route": route,
-        "job": job_id or None,
-        "replica": replica_id or None,
+        "request_id": redact(exchange.request_id),
+        "route": exchange.route,
+        "job": exchange.job_id or None,
+        "replica": exchange.replica_id or None,
         "status": status,
-        "outcome": outcome,
-        "stream": stream,
-        "tries": tries,
+        "outcome": exchange.outcome,
+        "stream": exchange.stream,
+        "tries": exchange.tries,
         "ms": round(seconds * 1000, 1),
     }
-    for name, value in more.items():
+    for name, value in (more or {}).items():
         fields[name] = redact(value) if isinstance(value, str) else value
     return fields
 

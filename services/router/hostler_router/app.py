@@ -15,9 +15,10 @@ from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
 from hostler_kit.trace_context import read_trace
 from hostler_router.admission import admit
-from hostler_router.arriving import ArrivingBody, WholeBody
+from hostler_router.arriving import ArrivingBody, WholeBody, refuse_too_long
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.cors import Cors
+from hostler_router.direct import DirectRequest
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.inference import InferenceRequest
@@ -82,18 +83,22 @@ class RouterApp:
 
     def begin(self, head: Head, reply: Reply) -> Sink | None:
         """Take a request by its head."""
-        path = _PLAIN.get(head.target) or canonical(_path(head.target))
-        if path in _PROBES:
-            self._probe(head, path, reply)
-            return None
+        path = route = _PLAIN.get(head.target)
+        if path is None or route is None:
+            path = canonical(_path(head.target))
+            if path in _PROBES:
+                self._probe(head, path, reply)
+                return None
+            route = _label(path)
         given_id = request_id_of(head)
         request_id = given_id or new_id()
         reply.extra.append((b"x-request-id", request_id.encode()))
-        reply.extra.extend(self._cors.headers(head))
-        if self._cors.is_preflight(head):
-            reply.whole(204, b"", headers=self._cors.preflight(head))
-            return None
-        exchange = Exchange(request_id, _label(path), self._parts.clock.monotonic())
+        if self._cors.some:
+            reply.extra.extend(self._cors.headers(head))
+            if self._cors.is_preflight(head):
+                reply.whole(204, b"", headers=self._cors.preflight(head))
+                return None
+        exchange = Exchange(request_id, route, self._parts.clock.monotonic())
         exchange.named_by_client = given_id is not None
         if b"traceparent" in head.headers and (trace := read_trace(head.headers)) is not None:
             exchange.trace, exchange.tracestate = trace
@@ -134,9 +139,15 @@ class RouterApp:
             self._parts, head, reply, exchange, owned.url, target=_target(head.target, path)
         )
 
-    def _infer(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> InferenceRequest:
+    def _infer(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> Sink:
         parts = self._parts
         caller, wishes = admit(parts, head, exchange)
+        may_stream = MAY_STREAM.get(path)
+        if may_stream is not None and parts.tracer is None:
+            refuse_too_long(head, reply, parts.settings.body_bytes_max)
+            return DirectRequest(
+                parts, head, reply, exchange, caller=caller, wishes=wishes, may_stream=may_stream
+            )
         body: ArrivingBody
         if path in UPLOADS:
             body = ArrivingForm(parts, head, reply, exchange, wishes.model)

@@ -123,6 +123,32 @@ class WholeBody:
         self._pieces = []
 
 
+class ReadBody:
+    """A body that came and was read before."""
+
+    __slots__ = ("due", "size", "whole")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.whole = True
+        self.due = _NEVER
+
+    def feed(self, _data: bytes) -> Asked | None:
+        """There is nothing more of it."""
+        return None
+
+    def close(self) -> Asked:
+        """It has ended before."""
+        raise TypeError("this body has been read")
+
+    def late(self, _now: float) -> ErrorReply:
+        """It is never late."""
+        return body_too_slow(0.0)
+
+    def free(self) -> None:
+        """Nothing of it is kept here."""
+
+
 def refuse_too_long(head: Head, reply: Reply, bytes_max: int) -> None:
     """Refuse a body that is announced with too many bytes.
 

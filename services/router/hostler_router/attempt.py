@@ -27,6 +27,7 @@ from hostler_router.responses_stream import ResponsesStream
 from hostler_router.resume import Resume
 from hostler_router.table import Endpoint
 from hostler_router.upload_spool import FormBody
+from hostler_router.wire.replica_connection import ReplicaConnection
 
 _EVENT_STREAM: Final = b"text/event-stream"
 _RUN_OF_EVENTS: Final = b"data:"
@@ -154,6 +155,13 @@ class Attempt:
     def start(self) -> None:
         """Send the request."""
         self._delivery.start()
+
+    def take_over(self, connection: ReplicaConnection | None, *, began: float, heard: float) -> None:
+        """Go on with what somebody else has sent; None where the answer has come as far as it will."""
+        self.stage = Stage.WAITING
+        self.began = self._asked = began
+        self.heard = heard
+        self._delivery.take_over(connection)
 
     def pause(self) -> None:
         """The client is slower than the replica."""

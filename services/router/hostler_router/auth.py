@@ -5,7 +5,7 @@ here it gets OpenAI's words.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
@@ -55,12 +55,14 @@ class Caller:
         viewer: Whose jobs it shows.
         project: The key's own, whose limits hold.
         limits: The key's own.
+        record: The key as it was stored when it was looked at.
     """
 
     key_id: str
     viewer: Viewer
     project: str
     limits: Limits | None
+    record: ApiKey = field(repr=False)
 
 
 def authenticate(
@@ -80,7 +82,7 @@ def authenticate(
     if isinstance(found, Refused):
         return missing_scope(_SCOPE) if found.forbidden else bad_key(found.refusal)
     viewer = _viewer(found, headers.get(b"x-org-slug", b"").decode("latin-1").strip())
-    return Caller(found.key_id, viewer, found.project, found.limits)
+    return Caller(found.key_id, viewer, found.project, found.limits, found)
 
 
 class KnownCallers:
@@ -92,7 +94,7 @@ class KnownCallers:
 
     def __init__(self, find: Callable[[str], ApiKey | None]) -> None:
         self._find = find
-        self._known: dict[bytes, tuple[ApiKey, Caller]] = {}
+        self._known: dict[bytes, Caller] = {}
 
     def authenticate(self, headers: Mapping[bytes, bytes], *, now: datetime) -> Caller | ErrorReply:
         """As the function of this name."""
@@ -102,24 +104,20 @@ class KnownCallers:
         ).digest()
         known = self._known.get(digest)
         if known is not None:
-            record, caller = known
-            if self._find(record.key_hash) is record and record.valid_at(now):
-                return caller
+            if self.holds(known, now=now):
+                return known
             del self._known[digest]
-        found: list[ApiKey] = []
-
-        def find(key_hash: str) -> ApiKey | None:
-            record = self._find(key_hash)
-            if record is not None:
-                found.append(record)
-            return record
-
-        answer = authenticate(headers, find, now=now)
-        if isinstance(answer, Caller) and found:
+        answer = authenticate(headers, self._find, now=now)
+        if isinstance(answer, Caller):
             if len(self._known) >= _KNOWN_MAX:
                 self._known.clear()
-            self._known[digest] = (found[-1], answer)
+            self._known[digest] = answer
         return answer
+
+    def holds(self, caller: Caller, *, now: datetime) -> bool:
+        """Whether the key of a caller from an earlier request is still as good as it was then."""
+        record = caller.record
+        return self._find(record.key_hash) is record and record.valid_at(now)
 
 
 def _viewer(key: ApiKey, org: str) -> Viewer:

@@ -26,6 +26,10 @@ class Rng(Protocol):
         """A number from 0 to below `stop`."""
         ...
 
+    def random(self) -> float:
+        """A number from 0 to below 1."""
+        ...
+
 
 def pick(
     candidates: Sequence[Endpoint],
@@ -58,6 +62,12 @@ def pick(
     requests_of: _Of = (outstanding if counts is None else counts).get
     if affinity:
         return _preferred(candidates, load_of, exclude, bound, requests_of, affinity, load_bound)
+    if len(candidates) == 2 and not exclude:
+        one, other = candidates
+        if bound is None or (
+            requests_of(one.replica_id, 0) < bound and requests_of(other.replica_id, 0) < bound
+        ):
+            return _less_busy(one, other, load_of, rng)
     if 0 < choices < len(candidates):
         # Mostly all may take it, so it pays to look at the chosen ones alone first.
         chosen = _sample(candidates, choices, rng)
@@ -97,12 +107,22 @@ def _least(eligible: Sequence[Endpoint], load_of: _Of, rng: Rng) -> Endpoint | N
     """The least busy one, one of them at random where there are several."""
     if len(eligible) < 2:
         return eligible[0] if eligible else None
+    if len(eligible) == 2:
+        return _less_busy(eligible[0], eligible[1], load_of, rng)
     loads = [load_of(endpoint.replica_id, 0) for endpoint in eligible]
     least = min(loads)
     if loads.count(least) == 1:
         return eligible[loads.index(least)]
     equals = [endpoint for endpoint, load in zip(eligible, loads, strict=True) if load == least]
     return equals[rng.randrange(len(equals))]
+
+
+def _less_busy(one: Endpoint, other: Endpoint, load_of: _Of, rng: Rng) -> Endpoint:
+    """One of two, which is what there is to choose from nearly always: there are no more, or two were drawn."""
+    load, load_of_other = load_of(one.replica_id, 0), load_of(other.replica_id, 0)
+    if load == load_of_other:
+        return one if rng.random() < 0.5 else other
+    return one if load < load_of_other else other
 
 
 def _preferred(

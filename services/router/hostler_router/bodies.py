@@ -5,7 +5,8 @@ Pure; called by the request and by its tries.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import lru_cache
 from typing import Final, TypeGuard
 
 import msgspec
@@ -31,11 +32,15 @@ _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
 _TELL_USAGE: Final = frozenset({"/v1/responses"})
 """Routes whose streams end with the usage unasked, and that don't know the option which asks for it."""
-_PROMPTS: Final = ("messages", "prompt", "input")
+_PLACED: Final = frozenset({"model", "messages", "prompt", "input"})
+"""Where these stand in a body is remembered."""
+_OPTIONS: Final = frozenset(
+    {"best_of", "max_completion_tokens", "max_tokens", "n", "priority", "service_tier"}
+)
+"""What else is read of a request that asks for no stream."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """What one answer took, as the runtime counted it: tokens, or begun seconds of audio.
 
     `cached_tokens` are those of the prompt that the runtime had at hand; None where it does not say.
@@ -72,6 +77,11 @@ class _Answer(msgspec.Struct, gc=False):
 _COUNTED: Final = msgspec.json.Decoder(_Counted)
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+
+
+@lru_cache(maxsize=256)
+def _written(model: str) -> bytes:
+    return msgspec.json.encode(model)
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -117,7 +127,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         """The body, asking for `model` instead."""
         if isinstance(self.body, FormBody):
             return replace(self.body, model=model)
-        return spliced(self.body, ((*self.model_at, msgspec.json.encode(model)),))
+        return spliced(self.body, ((*self.model_at, _written(model)),))
 
 
 def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, route: str = "") -> Asked:
@@ -141,23 +151,29 @@ def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, rou
         members = read_members(body)
     values = members.values
     model = _model(values.get("model"))
-    stream = may_stream and _stream(values.get("stream"))
+    stream = may_stream and "stream" in values and _stream(values["stream"])
     edit = _asking_for_usage(body, members) if stream and route not in _TELL_USAGE else None
+    spans = members.spans(_PLACED)
+    model_at = spans["model"]
+    prompt_at = spans.get("messages") or spans.get("prompt") or spans.get("input") or (0, 0)
     if edit is not None:
         body = spliced(body, (edit,))
+        model_at, prompt_at = _moved(model_at, edit), _moved(prompt_at, edit)
+    if not stream and _OPTIONS.isdisjoint(values):
+        return Asked(model, False, False, body, model_at, prompt_at=prompt_at)
     n = _integer(values.get("n")) or 1
     return Asked(
         model,
         stream=stream,
         strip_usage=edit is not None,
         body=body,
-        model_at=_moved(members.span("model"), edit),
+        model_at=model_at,
         priority=_integer(values.get("priority")) or 0,
         flex=_is(values.get("service_tier"), b'"flex"'),
         n=n,
         tokens_max=_tokens_max(values, n),
         resumable=stream and n == 1 and is_resumable(route, values),
-        prompt_at=_moved(_prompt_at(members), edit),
+        prompt_at=prompt_at,
     )
 
 
@@ -217,7 +233,7 @@ def read_usage_of(content: bytes) -> Usage | None:
         if _is_plain(counted):
             details = counted.prompt_tokens_details
             cached = None if details is None else details.cached_tokens
-            return Usage(counted.prompt_tokens, counted.completion_tokens, cached_tokens=cached)
+            return Usage(counted.prompt_tokens, counted.completion_tokens, 0, cached)
     try:
         answer = _ANSWER.decode(content)
     except msgspec.ValidationError:
@@ -254,13 +270,15 @@ def _says(given: msgspec.Raw | None, model: str) -> bool:
 
 
 def _model(given: msgspec.Raw | None) -> str:
-    if given is None or _is(given, _NULL):
+    if given is None:
         raise Refused(_NO_MODEL)
     try:
         model = _TEXT.decode(given) if len(given) <= _MODEL_BYTES_MAX else ""
     except msgspec.ValidationError:
+        if _is(given, _NULL):
+            raise Refused(_NO_MODEL) from None
         raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model")) from None
-    return _checked(model)
+    return model if 0 < len(model) <= MODEL_LENGTH_MAX else _checked(model)
 
 
 def _checked(model: str) -> str:
@@ -309,16 +327,9 @@ def _tokens_max(values: Mapping[str, msgspec.Raw], n: int) -> int | None:
     return None if each is None else each * max(n, _integer(values.get("best_of")) or 1, 1)
 
 
-def _prompt_at(members: Members) -> tuple[int, int]:
-    for name in _PROMPTS:
-        if name in members.values:
-            return members.span(name)
-    return 0, 0
-
-
-def _moved(span: tuple[int, int], edit: Edit | None) -> tuple[int, int]:
+def _moved(span: tuple[int, int], edit: Edit) -> tuple[int, int]:
     """Where a span is after the edit of something else."""
-    if edit is None or span[0] <= edit[0]:
+    if span[0] <= edit[0]:
         return span
     begin, end, instead = edit
     longer = len(instead) - (end - begin)
@@ -343,13 +354,12 @@ def _is(given: msgspec.Raw | None, literal: bytes) -> bool:
 def _is_plain(tokens: _Tokens) -> bool:
     """Whether these are counts, and there is nothing beside them that would say it otherwise."""
     details = tokens.prompt_tokens_details
-    cached = None if details is None else details.cached_tokens
     return (
         tokens.prompt_tokens >= 0
         and tokens.completion_tokens >= 0
-        and (cached is None or cached >= 0)
         and tokens.input_tokens is None
         and tokens.type is None
+        and (details is None or details.cached_tokens is None or details.cached_tokens >= 0)
     )
 
 

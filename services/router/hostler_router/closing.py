@@ -7,6 +7,7 @@ answer leaves, since with that the request is over for everyone.
 from collections.abc import Callable
 from typing import Final
 
+from hostler_contracts.usage_records import UsageRecord
 from hostler_kit.ids import new_id
 from hostler_router.bodies import Usage
 from hostler_router.client_answer import ClientAnswer
@@ -74,7 +75,19 @@ def conclude(
         end()
         return
     measured = _is_measured(exchange, answer, body_bytes)
-    record = finished(
+    record = record_of(parts, exchange, entry, status=status, ended=ended, measured=measured)
+    if wait:
+        parts.committer.commit(entry.project, entry.job_id, record, end)
+    else:
+        end()
+        parts.committer.commit(entry.project, entry.job_id, record, nothing)
+
+
+def record_of(
+    parts: RouterParts, exchange: Exchange, entry: Entry, *, status: int, ended: float, measured: bool
+) -> UsageRecord:
+    """What is stored of a request that ended just now; arguments as of `conclude` and `usage.finished`."""
+    return finished(
         exchange,
         entry,
         status=status,
@@ -84,11 +97,6 @@ def conclude(
         usage_id=new_id() if exchange.named_by_client else exchange.request_id,
         measured=measured,
     )
-    if wait:
-        parts.committer.commit(entry.project, entry.job_id, record, end)
-    else:
-        end()
-        parts.committer.commit(entry.project, entry.job_id, record, nothing)
 
 
 def nothing() -> None:

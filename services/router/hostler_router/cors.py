@@ -17,12 +17,17 @@ _MAX_AGE_SECONDS: Final = b"600"
 
 
 class Cors:
-    """The answers to browsers."""
+    """The answers to browsers.
+
+    Attributes:
+        some: Any page may call at all.
+    """
 
     def __init__(self, origins: Sequence[str]) -> None:
         """Allow `origins`, such as `https://app.example`; `*` allows every page, which is safe since no cookie is ever read."""
         self._origins = frozenset(origin.encode() for origin in origins)
         self._any = b"*" in self._origins
+        self.some: Final = bool(self._origins)
 
     def headers(self, head: Head) -> tuple[Header, ...]:
         """What every answer to this request carries."""

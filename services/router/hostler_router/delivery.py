@@ -100,6 +100,12 @@ class Delivery:
         else:
             self._connect(key)
 
+    def take_over(self, connection: ReplicaConnection | None) -> None:
+        """It was sent by somebody else, on this connection."""
+        self.connection = connection
+        if connection is not None and self._sender is not None:
+            connection.hand_to(self._sender)
+
     @property
     def arrives(self) -> bool:
         """Whether the client has not sent all of the body yet."""

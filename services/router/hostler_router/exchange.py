@@ -1,6 +1,5 @@
 """What is known of one request while it passes through, for its log line and the counts at its end."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from hostler_router.bodies import Usage
@@ -27,7 +26,6 @@ class Outcome(StrEnum):
     """The router was stopped and could not wait any longer."""
 
 
-@dataclass(slots=True)
 class Exchange:
     """One request and what became of it.
 
@@ -55,9 +53,7 @@ class Exchange:
         tracestate: What vendors add to that.
     """
 
-    request_id: str
-    route: str
-    started: float
+    # Most of them stay what they are here, and cost a request nothing.
     key_id: str | None = None
     key_project: str | None = None
     job_id: str = ""
@@ -76,3 +72,8 @@ class Exchange:
     named_by_client: bool = True
     trace: str | None = None
     tracestate: str | None = None
+
+    def __init__(self, request_id: str, route: str, started: float) -> None:
+        self.request_id = request_id
+        self.route = route
+        self.started = started

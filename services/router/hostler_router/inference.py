@@ -12,6 +12,7 @@ from typing import Final
 
 from hostler_router.admission import ask_limits, resolve
 from hostler_router.arriving import ArrivingBody
+from hostler_router.attempt import Attempt
 from hostler_router.auth import Caller
 from hostler_router.bodies import Asked
 from hostler_router.client_answer import ClientAnswer
@@ -26,9 +27,12 @@ from hostler_router.openai_errors import (
     Refused,
     rate_limited,
 )
+from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
+from hostler_router.table import Endpoint, Entry
 from hostler_router.tries import Tries
 from hostler_router.wire.heads import Head
+from hostler_router.wire.replica_connection import ReplicaConnection
 from hostler_router.wire.reply import Reply
 from hostler_router.wishes import Wishes
 
@@ -154,17 +158,7 @@ class InferenceRequest:
         entry = resolve(parts, self._caller, asked.model, exchange)
         if parts.running.closed:
             raise Refused(ROUTER_STOPPING)
-        tries = Tries(
-            self,
-            parts,
-            exchange,
-            self._answer,
-            head=self._head,
-            wishes=self._wishes,
-            span=self._span,
-            asked=asked,
-            entry=entry,
-        )
+        tries = self._tries_of(asked, entry)
         if self._body.whole:
             # The job's time is for its work; how long a form may take to arrive has a bound of its own.
             self._deadline = now + self._wishes.timeout_within(entry.request_timeout_seconds)
@@ -175,9 +169,22 @@ class InferenceRequest:
         self.arm()
         body_bytes = self._head.length or self._body.size
         if not ask_limits(
-            parts, self._caller, body_bytes=body_bytes, tokens_max=asked.tokens_max, done=self._on_verdict
+            parts, self._caller, body_bytes=body_bytes, tokens_max=asked.tokens_max, done=self.on_verdict
         ):
             tries.begin()
+
+    def _tries_of(self, asked: Asked, entry: Entry) -> Tries:
+        return Tries(
+            self,
+            self._parts,
+            self._exchange,
+            self._answer,
+            head=self._head,
+            wishes=self._wishes,
+            span=self._span,
+            asked=asked,
+            entry=entry,
+        )
 
     def _understand(self, tries: Tries, asked: Asked) -> None:
         """All has come of a body that was understood before: what stood behind its file counts too."""
@@ -189,7 +196,7 @@ class InferenceRequest:
         tries.send_more()
         self.arm()
 
-    def _on_verdict(self, verdict: Verdict) -> None:
+    def on_verdict(self, verdict: Verdict) -> None:
         """What the limits of the caller's key and project say."""
         if self.over or self._tries is None:
             if verdict.lease is not None:
@@ -203,6 +210,42 @@ class InferenceRequest:
             self._exchange.outcome = Outcome.LIMITED
             self._parts.metrics.rate_limited(verdict.refused_by or "")
             self.fail(rate_limited(verdict))
+
+    # What was let in already.
+
+    def enter(self, asked: Asked) -> None:
+        """Let the request in, whose body somebody else has read."""
+        self.guard(lambda: self._enter(asked))
+
+    def take_over(self, asked: Asked, entry: Entry, *, lease: Lease | None, deadline: float) -> None:
+        """Go on with a request that somebody else has let in."""
+        self._tries = self._tries_of(asked, entry)
+        self._lease = lease
+        self._deadline = deadline
+        self._parts.running.enter(self)
+
+    def begin(self) -> None:
+        """Give it to a replica."""
+        if self._tries is not None:
+            self.guard(self._tries.begin)
+
+    def adopt(
+        self,
+        endpoint: Endpoint,
+        connection: ReplicaConnection | None,
+        hold: Hold,
+        *,
+        began: float,
+        heard: float,
+    ) -> Attempt:
+        """Go on with the try that somebody else has begun.
+
+        Raises:
+            TypeError: it was not let in.
+        """
+        if self._tries is None:
+            raise TypeError("only what was let in is tried")
+        return self._tries.adopt(endpoint, connection, hold, began=began, heard=heard)
 
     # Time.
 

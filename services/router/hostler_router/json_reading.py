@@ -8,7 +8,7 @@ keeps the last of them, so twins are found by measure: what it gave must add up 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -41,24 +41,36 @@ class Members(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         values: What is written as their values, by name, in order.
-        begins: Where each value begins; None where there is no space around them, so that it can be counted.
+        gap: How many spaces follow each colon and comma.
+        begins: Where each value begins; None where the spaces are so even that it can be counted.
     """
 
     values: dict[str, msgspec.Raw]
-    begins: dict[str, int] | None
+    gap: int = 0
+    begins: dict[str, int] | None = None
 
     def span(self, name: str) -> tuple[int, int]:
         """Where the value of `name`, which must be there, begins and ends."""
+        return self.spans((name,))[name]
+
+    def spans(self, names: Collection[str]) -> dict[str, tuple[int, int]]:
+        """The same of those of `names` that are there, in order."""
         if self.begins is not None:
-            begin = self.begins[name]
-            return begin, begin + len(self.values[name])
-        at = 1
-        for each, value in self.values.items():
-            at += len(each.encode()) + 3  # its quotes and colon
-            if each == name:
-                return at, at + len(value)
-            at += len(value) + 1  # the comma
-        raise KeyError(name)
+            return {
+                name: (self.begins[name], self.begins[name] + len(value))
+                for name, value in self.values.items()
+                if name in names
+            }
+        spans: dict[str, tuple[int, int]] = {}
+        # That no name has an escape or takes more bytes than characters was seen by the length of the text.
+        at, named, apart = 1, 3 + self.gap, 1 + self.gap  # its quotes and colon; the comma
+        for name, value in self.values.items():
+            at += len(name) + named
+            end = at + len(value)
+            if name in names:
+                spans[name] = at, end
+            at = end + apart
+        return spans
 
 
 def read_body(body: bytes) -> Members:
@@ -90,18 +102,21 @@ def read_members(text: bytes) -> Members:
         Refused: it names a member twice.
     """
     values = _MEMBERS.decode(text)
-    # Two braces, and for each member four quotes, colon and comma, but for the last. A member that was dropped for its twin, a space
+    # Two braces, and for each member two quotes, colon and comma, but for the last. A member that was dropped for its twin, a space
     # or an escape in a name would make the text longer than that, and nothing makes it shorter.
-    least = 1 + 4 * len(values) + sum(map(len, values)) + sum(map(len, values.values()))
-    if least == len(text):
-        return Members(values, None)
-    return Members(values, _spaced(text, values) or _walk(text, values))
+    count = len(values)
+    more = len(text) - (1 + 4 * count + sum(map(len, values)) + sum(map(len, values.values())))
+    if not more:
+        return Members(values)
+    if more == 2 * count - 1 and _is_spaced(text, values):
+        return Members(values, 1)
+    return Members(values, 0, _walk(text, values))
 
 
-def spliced(text: bytes, edits: Iterable[Edit]) -> bytes:
+def spliced(text: bytes, edits: Sequence[Edit]) -> bytes:
     """`text` with edits, which must not overlap, in order."""
     if len(text) < _SMALL_BYTES:
-        for begin, end, instead in reversed(tuple(edits)):
+        for begin, end, instead in reversed(edits):
             text = text[:begin] + instead + text[end:]
         return text
     view = memoryview(text)
@@ -120,21 +135,22 @@ def insertion(text: bytes, members: Members, added: bytes) -> Edit:
     return at, at, b"," + added if members.values else added
 
 
-def _spaced(text: bytes, values: dict[str, msgspec.Raw]) -> dict[str, int] | None:
-    """Where the values begin in a text that is spaced as Python's json does it; None for any other.
+def _is_spaced(text: bytes, values: dict[str, msgspec.Raw]) -> bool:
+    """Whether it is these members and nothing else, spaced as Python's json does it.
 
-    It looks for the same as `_walk`, with less freedom, in a third of the time.
+    It looks for the same as `_walk`, with less freedom, in a fraction of the time.
     """
-    begins: dict[str, int] = {}
+    if len(text) < _SMALL_BYTES:
+        members = [b'"%b": %b' % (name.encode(), value) for name, value in values.items()]
+        return text == b"{%b}" % b", ".join(members)
     at, opening = 0, b'{"%b": '
     for name, value in values.items():
         opened = opening % name.encode()
         begin = at + len(opened)
         if not text.startswith(opened, at) or not text.startswith(value, begin):
-            return None
-        begins[name] = begin
+            return False
         at, opening = begin + len(value), b', "%b": '
-    return begins if text[at:] == b"}" else None
+    return text[at:] == b"}"
 
 
 def _walk(text: bytes, values: dict[str, msgspec.Raw]) -> dict[str, int]:
@@ -177,6 +193,8 @@ def _is_too_deep(text: bytes) -> bool:
     As a rule a request does not have that many objects and lists at all, and to look for them costs next to nothing. The others
     are decoded by the parser that has the limit.
     """
+    if len(text) < _SMALL_BYTES:
+        return text.count(b"[") + text.count(b"{") > DEPTH_MAX and _is_refused_by_depth(text)
     rest = _left_of(DEPTH_MAX, text, b"[")
     return (rest < 0 or _left_of(rest, text, b"{") < 0) and _is_refused_by_depth(text)
 

@@ -43,6 +43,7 @@ class RouterParts:
         project_limits: Gives the limits of a project.
         caught_up: Whether table and keys are known in full; until then nothing can be said to be unknown.
         ended: Puts down what became of a request.
+        answered: Puts down one that was answered with a 200 and was no stream.
         wake: Tells the autoscaler at once that this request waits for a job without a ready replica.
         look_seconds: How often a request under way is looked at; no timeout of the settings is shorter.
         choices: Gives how many replicas are drawn to choose between; 0 looks at all of them, which suits a router that is alone.
@@ -70,6 +71,7 @@ class RouterParts:
     wheel: TimerWheel
     tracer: Tracer | None
     ended: Ended
+    answered: Callable[[Exchange, float], None]
     wake: Callable[[str, Exchange], None]
     look_seconds: float
     choices: Callable[[], int]

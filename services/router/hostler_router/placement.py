@@ -3,6 +3,7 @@
 Called by the tries of a request before each of them, and after it with how that went, which later choices take into account.
 """
 
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from hostler_domain.routing import Balancing
@@ -31,7 +32,13 @@ def work_of(asked: Asked) -> float:
 
 
 def choose(
-    parts: RouterParts, entry: Entry, asked: Asked, head: Head, tried: set[str], *, bounded: bool = True
+    parts: RouterParts,
+    entry: Entry,
+    asked: Asked,
+    head: Head,
+    tried: AbstractSet[str],
+    *,
+    bounded: bool = True,
 ) -> Endpoint | None:
     """The replica for a request; None where each has been tried or has as much as it may have.
 
@@ -84,7 +91,7 @@ def praise(parts: RouterParts, job_id: str, replica_id: str) -> None:
 
 
 def _pick(
-    parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: set[str], *, bounded: bool
+    parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: AbstractSet[str], *, bounded: bool
 ) -> Endpoint | None:
     outstanding, peers = parts.outstanding, parts.peers
     speech = isinstance(asked.body, FormBody)
@@ -96,15 +103,15 @@ def _pick(
         rng=parts.rng,
         exclude=excluded,
         bound=bound_of(parts, entry) if bounded else None,
-        choices=parts.choices(),
+        choices=parts.choices() if len(entry.endpoints) > 2 else 0,
         affinity=_affinity(entry, asked, head),
     )
 
 
 def _affinity(entry: Entry, asked: Asked, head: Head) -> bytes:
     routing = entry.routing
+    if routing.balancing is Balancing.LEAST_OUTSTANDING:
+        return b""
     if routing.balancing is Balancing.SESSION:
         return head.headers.get(routing.session_header.encode(), b"")
-    if routing.balancing is Balancing.PREFIX:
-        return asked.prefix_of(routing.prefix_chars)
-    return b""
+    return asked.prefix_of(routing.prefix_chars)

@@ -33,8 +33,9 @@ class Running:
 
     def enter(self, request: UnderWay) -> None:
         """It has begun."""
+        if not self._requests:
+            self._idle.clear()
         self._requests.add(request)
-        self._idle.clear()
 
     def leave(self, request: UnderWay) -> None:
         """It is over."""

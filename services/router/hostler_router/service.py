@@ -197,7 +197,9 @@ class Router:
         self._resume_turns: dict[str, ResumeTurns] = {}
         self._metrics.before_scrape(self._bring_up_to_date)
         self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
-        notes = Notes(self._metrics, self._table, self._access_log)
+        self._notes = notes = Notes(self._metrics, recorder, self._table, self._access_log)
+        self._metrics.before_scrape(notes.flush)
+        recorder.before_cut(notes.flush)
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
@@ -221,6 +223,7 @@ class Router:
             wheel=self._wheel,
             tracer=given.tracer,
             ended=notes.ended,
+            answered=notes.answered,
             wake=self._reporter.hurry,
             look_seconds=shortest_timeout_seconds(settings),
             choices=lambda: 2 if self._routers.alive() > 1 else 0,
@@ -288,6 +291,7 @@ class Router:
         await self._usage_reporter.close()
         await self._limiter.close()
         await self._key_uses.flush()
+        self._notes.flush()
         self._access_log.flush()
         if self._given.tracer is not None:
             await self._given.tracer.close()

@@ -17,6 +17,7 @@ from hostler_router.continuation import RUNTIMES
 from hostler_router.exchange import Exchange
 from hostler_router.openai_errors import NO_STREAM, ErrorReply, unknown_model
 from hostler_router.outliers import Failure
+from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
 from hostler_router.place_in_line import PlaceInLine, waits_until
 from hostler_router.placement import blame, choose, praise, work_of
@@ -29,6 +30,7 @@ from hostler_router.upload_spool import FormBody
 from hostler_router.upstream_head import upstream_head
 from hostler_router.wire.addresses import Address
 from hostler_router.wire.heads import Head
+from hostler_router.wire.replica_connection import ReplicaConnection
 from hostler_router.wishes import Wishes
 
 _NEVER: Final = float("inf")
@@ -173,6 +175,38 @@ class Tries:
             responses=exchange.route == RESPONSES_ROUTE,
         )
         self._attempt.start()
+
+    def adopt(
+        self,
+        endpoint: Endpoint,
+        connection: ReplicaConnection | None,
+        hold: Hold,
+        *,
+        began: float,
+        heard: float,
+    ) -> Attempt:
+        """Go on with a first try that somebody else has begun: one without a stream or a trace.
+
+        Args:
+            endpoint: The replica that has the request.
+            connection: By which it was sent; None once that has brought all that it will.
+            hold: The place that it has there.
+            began: When it was sent.
+            heard: When the replica last said anything.
+        """
+        asked, upstream = self.asked, endpoint.upstream
+        self._tried.add(endpoint.replica_id)
+        self._attempt = attempt = Attempt(
+            self,
+            self._parts,
+            endpoint,
+            head_of=self._head_for,
+            body=asked.body if upstream is None else asked.body_naming(upstream.model),
+            strip_usage=asked.strip_usage,
+            hold=hold,
+        )
+        attempt.take_over(connection, began=began, heard=heard)
+        return attempt
 
     def _may_resume(self, entry: Entry) -> bool:
         return entry.routing.resume_streams and self._wishes.resume and entry.runtime in RUNTIMES

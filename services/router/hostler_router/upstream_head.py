@@ -9,6 +9,10 @@ from hostler_router.wire.addresses import Address
 
 _UPSTREAM_ROUTES: Final = {"/v1/tokenize": b"/tokenize", "/v1/detokenize": b"/detokenize"}
 """Where runtimes have a route elsewhere than the router."""
+_HEAD: Final = (
+    b"POST %b%b HTTP/1.1\r\n%bcontent-type: %b\r\n%b\r\naccept: %b\r\naccept-encoding: identity\r\n"
+    b"user-agent: hostler-router\r\nx-request-id: %b\r\n%b\r\n"
+)
 
 
 def upstream_head(
@@ -30,29 +34,22 @@ def upstream_head(
         body: That follows.
         trace: The `traceparent` of this try, where it has one; else it is the request's.
     """
-    form = isinstance(body, FormBody)
-    accept = b"text/event-stream" if asked.stream else b"*/*" if form else b"application/json"
-    length = body.length if isinstance(body, FormBody) else len(body)
-    lines = [
-        b"POST ",
+    if isinstance(body, FormBody):
+        content_type, accept, length = body.content_type.encode("latin-1"), b"*/*", body.length
+    else:
+        content_type, accept, length = b"application/json", b"application/json", len(body)
+    more = b"" if key is None else b"authorization: Bearer %b\r\n" % key.encode()
+    if (traceparent := trace or exchange.trace) is not None:
+        more += b"traceparent: %b\r\n" % traceparent.encode()
+        if exchange.tracestate is not None:
+            more += b"tracestate: %b\r\n" % exchange.tracestate.encode()
+    return _HEAD % (
         address.base,
         _UPSTREAM_ROUTES.get(exchange.route) or exchange.route.encode(),
-        b" HTTP/1.1\r\n",
         address.host_line,
-        b"content-type: ",
-        asked.content_type.encode("latin-1"),
-        b"\r\ntransfer-encoding: chunked" if length is None else b"\r\ncontent-length: %d" % length,
-        b"\r\naccept: ",
-        accept,
-        b"\r\naccept-encoding: identity\r\nuser-agent: hostler-router\r\nx-request-id: ",
+        content_type,
+        b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length,
+        b"text/event-stream" if asked.stream else accept,
         exchange.request_id.encode(),
-        b"\r\n",
-    ]
-    if key is not None:
-        lines += (b"authorization: Bearer ", key.encode(), b"\r\n")
-    if (traceparent := trace or exchange.trace) is not None:
-        lines += (b"traceparent: ", traceparent.encode(), b"\r\n")
-        if exchange.tracestate is not None:
-            lines += (b"tracestate: ", exchange.tracestate.encode(), b"\r\n")
-    lines.append(b"\r\n")
-    return b"".join(lines)
+        more,
+    )

@@ -36,6 +36,10 @@ class _Counts(_Ended):
     replicas: dict[str, _Ended] = field(default_factory=dict)
 
 
+Answer = tuple[float, Usage | None]
+"""In how many seconds a request was answered, and what it took."""
+
+
 def _nobody_waits(_job_id: str) -> float | None:
     return None
 
@@ -70,6 +74,11 @@ class WindowRecorder:
         self._in_flight: dict[str, int] = {}
         self._waiting: dict[str, int] = {}
         self._queues = queues
+        self._before_cut: list[Callable[[], None]] = []
+
+    def before_cut(self, bring: Callable[[], None]) -> None:
+        """Call `bring` whenever a window is cut: what is counted many at a time comes in time for it then."""
+        self._before_cut.append(bring)
 
     def arrived(self, job_id: str) -> None:
         """A request for the job is under way."""
@@ -128,6 +137,36 @@ class WindowRecorder:
             of_job.timed_ms += milliseconds
             of_job.timed_tokens += tokens
 
+    def answered(self, job_id: str, replica_id: str, answers: Iterable[Answer]) -> None:
+        """Requests were answered in full by this replica, and left before: `used` and `completed` of many."""
+        histogram: dict[int, int] = {}
+        prompt = completion = audio = count = timed_tokens = 0
+        milliseconds = timed_ms = 0.0
+        for seconds, usage in answers:
+            took_ms = seconds * 1000
+            index = bucket(took_ms)
+            histogram[index] = histogram.get(index, 0) + 1
+            count += 1
+            milliseconds += took_ms
+            if usage is not None:
+                prompt += usage.prompt_tokens
+                completion += usage.completion_tokens
+                audio += usage.audio_seconds
+                if usage.completion_tokens:
+                    timed_ms += took_ms
+                    timed_tokens += usage.completion_tokens
+        of_job = self._of(job_id)
+        of_job.latency_total_ms += milliseconds
+        of_job.timed_ms += timed_ms
+        of_job.timed_tokens += timed_tokens
+        for counts in (of_job, of_job.replicas.get(replica_id) or _replica_of(of_job, replica_id)):
+            counts.completed += count
+            counts.prompt_tokens += prompt
+            counts.completion_tokens += completion
+            counts.audio_seconds += audio
+            for index, more in histogram.items():
+                counts.latency_ms[index] = counts.latency_ms.get(index, 0) + more
+
     def failed(self, job_id: str, replica_id: str) -> None:
         """It ended in a 5xx or a broken answer; `replica_id` is empty where none was reached."""
         for counts in self._both(job_id, replica_id):
@@ -168,6 +207,8 @@ class WindowRecorder:
             started_at: Begin of the period.
             seconds: Its length.
         """
+        for bring in self._before_cut:
+            bring()
         counted, self._counts = self._counts, {}
         nothing = _Counts()
         return [
@@ -186,6 +227,8 @@ class WindowRecorder:
         seconds: float,
     ) -> LoadWindow:
         """A window for one job, whose counting starts anew; the others' goes on. Arguments as of `cut`."""
+        for bring in self._before_cut:
+            bring()
         counts = self._counts.pop(job_id, None) or _Counts()
         return self._window(job_id, counts, ready, present, router, started_at, seconds)
 

@@ -12,11 +12,13 @@ from typing import Final, Protocol
 
 import httptools
 
-from hostler_router.wire.heads import Head
+from hostler_router.wire.heads import Fields, Head
 from hostler_router.wire.reply import Reply
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _HEADERS_MAX: Final = 100
+_METHODS: Final = {b"GET": "GET", b"POST": "POST"}
+"""Those that need not be decoded each time."""
 _HEAD_TOO_LONG: Final = f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes."
 
 
@@ -79,6 +81,7 @@ class ClientConnection(asyncio.Protocol):
         "_backlog",
         "_body_done",
         "_broken",
+        "_fields",
         "_given",
         "_in_head",
         "_keeper",
@@ -86,6 +89,7 @@ class ClientConnection(asyncio.Protocol):
         "_parser",
         "_reading_paused",
         "_reply",
+        "_said",
         "_since",
         "_sink",
         "_target",
@@ -104,6 +108,9 @@ class ClientConnection(asyncio.Protocol):
         # The parser calls this for every header. A method here would cost more than its parsing does.
         self.on_header: Final = self._given.setdefault
         self._parser = httptools.HttpRequestParser(self)
+        # The headers of the request before, as they came and as they were read: most of a connection's requests have the same.
+        self._said: dict[bytes, bytes] = {}
+        self._fields: Fields | None = None
         self._target = b""
         self._in_head = False
         self._reply: Reply | None = None
@@ -131,6 +138,7 @@ class ClientConnection(asyncio.Protocol):
         if self._broken:
             return
         self._unproductive += len(data)
+        in_head = self._in_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -141,6 +149,10 @@ class ClientConnection(asyncio.Protocol):
             # Also of blank lines, trailers and chunk extensions nobody needs more than that.
             if self._unproductive > _HEAD_BYTES_MAX:
                 self._give_up(431, _HEAD_TOO_LONG)
+            elif self._in_head and not in_head and self._reply is None:
+                self._since = (
+                    self._keeper.now()
+                )  # so long has the rest of a head that did not come in one piece
 
     def eof_received(self) -> bool:
         """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
@@ -176,8 +188,6 @@ class ClientConnection(asyncio.Protocol):
         self._target = b""
         self._given.clear()
         self._in_head = True
-        if self._reply is None:
-            self._since = self._keeper.now()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -199,13 +209,24 @@ class ClientConnection(asyncio.Protocol):
         self._unproductive = 0
         if parser.should_upgrade():
             return  # the parser ends here by itself
+        # Each request has its own length. Trailers come later and are in nobody's head.
+        announced = given.pop(b"Content-Length", None) or given.pop(b"content-length", None)
+        fields = self._fields
+        if fields is None or given != self._said:
+            fields = self._fields = Fields(given)
+            self._said = given.copy()
+            if announced is None and (announced := fields.pop(b"content-length", None)) is not None:
+                self._fields = None  # in a spelling of its own, so the next one's would not be looked for
+        method = parser.get_method()
+        keep_alive = parser.should_keep_alive()
         head = Head(
-            parser.get_method().decode("latin-1"),
+            _METHODS.get(method) or method.decode("latin-1"),
             self._target,
-            # Backwards, so that of several with one name the first stays. Trailers come later and are in nobody's head.
-            {name.lower(): value for name, value in reversed(given.items())},
-            parser.should_keep_alive(),
-            parser.get_http_version() == "1.1",
+            fields,
+            None if announced is None else int(announced),
+            keep_alive,
+            # What stays open without having said so is no older.
+            (keep_alive and b"connection" not in fields) or parser.get_http_version() == "1.1",
         )
         if self._reply is not None or self._backlog:
             self._defer(head)
@@ -246,7 +267,11 @@ class ClientConnection(asyncio.Protocol):
         if reply is None:
             return
         if self._body_done:
-            self._turn_over(close=reply.closes)
+            if reply.closes or self._backlog or self._reading_paused or self._keeper.closing:
+                self._turn_over(close=reply.closes)
+            else:
+                self._reply = self._sink = None
+                self._since = self._keeper.now()
         elif reply.closes:
             self._linger()
         else:
@@ -323,7 +348,7 @@ class ClientConnection(asyncio.Protocol):
         keep_alive = head.keep_alive and not self._keeper.closing
         reply = Reply(self, head, keep_alive=keep_alive, date_line=self._keeper.date_line())
         self._reply = reply
-        asks_first = head.headers.get(b"expect", b"").lower() == b"100-continue"
+        asks_first = b"expect" in head.headers and head.headers[b"expect"].lower() == b"100-continue"
         if asks_first:
             # Refused before the go-ahead: whether the body comes all the same can't be known.
             reply.closes = True

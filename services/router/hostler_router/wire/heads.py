@@ -16,6 +16,21 @@ _STATUS_LINES: Final = {
 }
 
 
+class Fields(dict[bytes, bytes]):
+    """The headers of a request, and what somebody who read them wants to find again.
+
+    A client that keeps its connection mostly says the same in every request. It gets the same object for all of them then, so
+    whoever reads it may keep in `known` what follows from these headers alone.
+    """
+
+    __slots__ = ("known",)
+
+    def __init__(self, given: dict[bytes, bytes]) -> None:
+        """Take headers as they came, names in any case; of several with one name the first stays."""
+        super().__init__({name.lower(): value for name, value in reversed(given.items())})
+        self.known: object = None
+
+
 @dataclass(slots=True)
 class Head:
     """The head of a request.
@@ -23,22 +38,18 @@ class Head:
     Attributes:
         method: In capitals.
         target: Path and query, as they came.
-        headers: Names in lower case; of several with one name the first.
+        headers: Names in lower case, without the length.
+        length: Announced length of the body; None where none is announced.
         keep_alive: Whether the client will send another request on the connection.
         one_point_one: Whether it speaks HTTP/1.1, so that an answer may come in chunks.
     """
 
     method: str
     target: bytes
-    headers: dict[bytes, bytes]
+    headers: Fields
+    length: int | None
     keep_alive: bool
     one_point_one: bool
-
-    @property
-    def length(self) -> int | None:
-        """Announced length of the body; None where none is announced. The parser has made sure that it is a number."""
-        announced = self.headers.get(b"content-length")
-        return None if announced is None else int(announced)
 
 
 class DateLine:

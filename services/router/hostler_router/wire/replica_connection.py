@@ -113,8 +113,8 @@ class ReplicaConnection(asyncio.Protocol):
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Send a request; its answer goes to `listener`."""
-        self.open(listener)
         transport = self._transport
+        self.open(listener)
         if transport is None:
             return
         if len(body) <= _SMALL_BYTES:
@@ -129,6 +129,11 @@ class ReplicaConnection(asyncio.Protocol):
         self._answered = self._announced = self._whole = self._keep = self.sending = False
         self._size = 0
         self.requests += 1
+
+    def hand_to(self, listener: Listener) -> None:
+        """Tell somebody else of what is still to come of the answer."""
+        if self._listener is not None:
+            self._listener = listener
 
     def write(self, data: bytes) -> None:
         """Send a piece of the request."""
@@ -178,10 +183,12 @@ class ReplicaConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._hand_on()
+            if self._bodies:
+                self._hand_on()
             self._lost()
             return
-        self._hand_on()
+        if self._bodies:
+            self._hand_on()
         if not self._announced and self._size > _HEAD_BYTES_MAX:
             self._lost()
         elif self._whole:
@@ -235,8 +242,6 @@ class ReplicaConnection(asyncio.Protocol):
     def _hand_on(self) -> None:
         """Give the listener in one piece what came in one, in however many chunks: one write for one read."""
         bodies = self._bodies
-        if not bodies:
-            return
         data = bodies[0] if len(bodies) == 1 else b"".join(bodies)
         bodies.clear()
         if self._listener is not None:
@@ -262,7 +267,8 @@ class ReplicaConnection(asyncio.Protocol):
     def _finish(self) -> None:
         listener, self._listener = self._listener, None
         if self._keep and self._sent and self.usable:
-            self.resume()
+            if self._paused:
+                self.resume()
             self._home.put_back(self)
         else:
             self._broken = True

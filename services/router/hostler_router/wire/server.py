@@ -12,9 +12,9 @@ from typing import Final
 
 from hostler_kit.sockets import listening_socket
 from hostler_router.timer_wheel import TimerWheel
-from hostler_router.wire.client_connection import Begin, ClientConnection, Sink
-from hostler_router.wire.heads import DateLine, Head
-from hostler_router.wire.reply import JSON, Reply
+from hostler_router.wire.client_connection import Begin, ClientConnection
+from hostler_router.wire.heads import DateLine
+from hostler_router.wire.reply import JSON
 
 _LOOK_SECONDS: Final = 0.02
 _LINGER_SECONDS: Final = 1.0
@@ -24,6 +24,8 @@ class Server:
     """Takes requests on one port.
 
     Attributes:
+        begin: Takes a request.
+        now: Gives monotonic seconds.
         closing: Nothing new is begun on any connection.
         connections: Open ones.
     """
@@ -41,10 +43,11 @@ class Server:
         on_open: Callable[[], None],
         on_close: Callable[[], None],
     ) -> None:
-        self._begin = begin
+        # What every request asks for costs no method around it.
+        self.begin: Final = begin
+        self.now: Final = now
         self._wheel = wheel
         self._socket = listening_socket(host, port, share=True)
-        self._now = now
         self._on_open, self._on_close = on_open, on_close
         self._dates = DateLine()
         self._server: asyncio.Server | None = None
@@ -87,18 +90,10 @@ class Server:
 
     # What connections ask.
 
-    def begin(self, head: Head, reply: Reply) -> Sink | None:
-        """Take a request."""
-        return self._begin(head, reply)
-
     def refuse(self, message: str) -> tuple[bytes, bytes]:
         """OpenAI's shape, as for every other error."""
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "bad_request"}
         return JSON, json.dumps({"error": error}).encode()
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._now()
 
     def date_line(self) -> bytes:
         """The `date` header as of now."""
@@ -108,11 +103,11 @@ class Server:
         """A connection was made."""
         self.connections.add(connection)
         self._on_open()
-        self._wheel.arm(connection, self._now() + self.head_timeout_seconds)
+        self._wheel.arm(connection, self.now() + self.head_timeout_seconds)
 
     def linger(self, connection: ClientConnection) -> None:
         """Hang up on it shortly."""
-        self._wheel.arm(connection, self._now() + _LINGER_SECONDS)
+        self._wheel.arm(connection, self.now() + _LINGER_SECONDS)
 
     def closed(self, connection: ClientConnection) -> None:
         """It is gone."""
