@@ -62,7 +62,7 @@ class Caller:
     viewer: Viewer
     project: str
     limits: Limits | None
-    record: ApiKey = field(repr=False)
+    record: ApiKey = field(repr=False, compare=False)
 
 
 def authenticate(

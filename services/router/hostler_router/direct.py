@@ -40,31 +40,24 @@ _NOBODY: Final[frozenset[str]] = frozenset()
 class DirectRequest:
     """A request."""
 
-    __slots__ = (
-        "_asked",
-        "_attempt",
-        "_began",
-        "_caller",
-        "_connection",
-        "_deadline",
-        "_endpoint",
-        "_entry",
-        "_exchange",
-        "_full",
-        "_head",
-        "_headers",
-        "_heard",
-        "_hold",
-        "_lease",
-        "_may_stream",
-        "_over",
-        "_parts",
-        "_pieces",
-        "_reply",
-        "_room",
-        "_size",
-        "_wishes",
-    )
+    # Most of them stay what they are here, and cost a request nothing.
+    _full: InferenceRequest | None = None
+    _asked: Asked | None = None
+    _entry: Entry | None = None
+    """Its job, from when it is let in."""
+    _lease: Lease | None = None
+    _endpoint: Endpoint | None = None
+    """The replica, from when it has been sent there; so are the next five."""
+    _hold: Hold | None = None
+    _connection: ReplicaConnection | None = None
+    _headers: dict[bytes, bytes] | None = None
+    _began: float = 0.0
+    _heard: float = 0.0
+    _room: int = 0
+    _attempt: Attempt | None = None
+    _size: int = 0
+    _deadline: float = _NEVER
+    _over: bool = False
 
     def __init__(
         self,
@@ -97,20 +90,6 @@ class DirectRequest:
         self._may_stream = may_stream
         self._pieces: list[bytes] = []
         """Of its body until that is whole, then of its answer."""
-        self._size = 0
-        self._full: InferenceRequest | None = None
-        self._asked: Asked | None = None
-        self._entry: Entry | None = None  # from when it is let in
-        self._lease: Lease | None = None
-        self._endpoint: Endpoint | None = None  # from when it is on a replica
-        self._hold: Hold | None = None
-        self._connection: ReplicaConnection | None = None
-        self._headers: dict[bytes, bytes] | None = None
-        self._attempt: Attempt | None = None
-        self._room = 0
-        self._began = self._heard = 0.0
-        self._deadline = _NEVER
-        self._over = False
         parts.wheel.arm(self, exchange.started + parts.look_seconds)
 
     # The client.
@@ -263,13 +242,12 @@ class DirectRequest:
         pieces = self._pieces
         content = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         try:
-            usage = read_usage_of(content)
-        except msgspec.DecodeError:  # cut off where the length was not announced
-            self._become_attempt().on_complete()
-            return
-        self._over = True
-        self._exchange.usage = usage
-        try:
+            try:
+                self._exchange.usage = read_usage_of(content)
+            except msgspec.DecodeError:  # cut off where the length was not announced
+                self._become_attempt().on_complete()
+                return
+            self._over = True
             self._conclude(content)
         except Exception:  # noqa: BLE001  # as above
             self._bug()

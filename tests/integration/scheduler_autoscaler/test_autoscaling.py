@@ -268,7 +268,8 @@ async def test_a_request_that_begins_to_wait_at_a_router_wakes_the_job_without_a
         await eventually(lambda: running.service.ready().detail == "leader")
         recorder.arrived(JOB_ID)
         recorder.waits(JOB_ID)
-        waiting = Exchange("request-1", "/v1/chat/completions", 0.0, trace=TRACE, tracestate="rojo=1")
+        waiting = Exchange("request-1", "/v1/chat/completions", 0.0)
+        waiting.trace, waiting.tracestate = TRACE, "rojo=1"
         reporter.hurry(JOB_ID, waiting)
         await site.until_active(1)
     change = await site.last_change(JobScaled)

@@ -49,12 +49,12 @@ def bearer(key: str) -> dict[bytes, bytes]:
     ],
 )
 def test_a_good_key_is_a_caller_wherever_it_stands(headers: dict[bytes, bytes]) -> None:
-    assert ask(headers) == Caller("key-1", Viewer("alice"), "alice", None)
+    assert ask(headers) == Caller("key-1", Viewer("alice"), "alice", None, record())
 
 
 def test_an_admin_key_sees_everything() -> None:
     assert ask(bearer(KEY), record(scopes=("admin",))) == Caller(
-        "key-1", Viewer("alice", admin=True), "alice", None
+        "key-1", Viewer("alice", admin=True), "alice", None, record()
     )
 
 
@@ -70,7 +70,7 @@ def test_an_admin_key_sees_everything() -> None:
 )
 def test_an_org_narrows_what_a_key_sees(scope: str, org: str, expected: Viewer) -> None:
     headers = {**bearer(KEY), b"x-org-slug": org.encode()}
-    assert ask(headers, record(scopes=(scope,))) == Caller("key-1", expected, "alice", None)
+    assert ask(headers, record(scopes=(scope,))) == Caller("key-1", expected, "alice", None, record())
 
 
 def test_a_key_that_expires_later_still_works() -> None:
