@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.router import figures, load
@@ -41,6 +41,7 @@ class Plan:
         seconds: Of each measurement.
         streams: How many in W4.
         stream_seconds: How long those are watched.
+        journal: Also a router with a journal.
         only: Parts of the names of figures; empty for all.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     seconds: float
     streams: int
     stream_seconds: float
+    journal: bool
     only: tuple[str, ...]
 
     def wants(self, *wanted: Figure) -> bool:
@@ -212,6 +214,9 @@ async def run(plan: Plan, files: int) -> tuple[Measured, list[str]]:
             targets = [running.enter_context(nginx(folder, ports, files)), router]
             limited = await around.add_key("limited", limited=True)
             targets.append(Target("router, limits", router.port, limited, router.pid))
+            if plan.journal:
+                other = running.enter_context(around.router("journal", key, usage_commit="journal"))
+                targets.append(replace(other, name="router, journal"))
             await asyncio.to_thread(_warm, targets)
             for number in range(plan.repeats):
                 print(f"repeat {number + 1} of {plan.repeats}", file=sys.stderr, flush=True)
@@ -235,6 +240,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--streams", type=int, default=1000, help="open at once in W4")
     parser.add_argument("--only", default="", help="parts of the names of figures, with commas between")
+    parser.add_argument(
+        "--journal",
+        action="store_true",
+        help="also a router whose answers wait for its journal, not for NATS",
+    )
     parser.add_argument("--json", type=Path, help="write everything that was seen there as well")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")
     options = parser.parse_args()
@@ -252,6 +262,7 @@ def main() -> None:
         seconds=2.0 if options.quick else options.seconds,
         streams=streams,
         stream_seconds=4 if options.quick else 8,
+        journal=options.journal,
         only=tuple(filter(None, options.only.split(","))),
     )
     print(f"{description()}; W4 with {streams} streams; best of {plan.repeats}", flush=True)

@@ -258,7 +258,7 @@ class Surroundings:
         return await self._log.append(entry, change)
 
     @contextmanager
-    def router(self, name: str, key: str) -> Iterator[Target]:
+    def router(self, name: str, key: str, *, usage_commit: str = "stream") -> Iterator[Target]:
         """One router process with one worker."""
         port, ops_port = free_port(), free_port()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HOSTLER_")}
@@ -275,6 +275,7 @@ class Surroundings:
             "HOSTLER_ROUTER_OPS_PORT": str(ops_port),
             "HOSTLER_ROUTER_WORKERS": "1",
             "HOSTLER_ROUTER_USAGE_SPOOL_DIR": str(self.folder / f"spool-{name}"),
+            "HOSTLER_ROUTER_USAGE_COMMIT": usage_commit,
         }
         command = pinned(TARGET_CORES, [sys.executable, "-P", "-m", "hostler_router"])
         log = self.folder / f"{name}.log"

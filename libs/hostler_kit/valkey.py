@@ -97,6 +97,16 @@ class Valkey:
                     raise answer
         return answers
 
+    async def load_scripts(self, scripts: Sequence[Script]) -> None:
+        """Have the server know scripts before they are run, which saves their first runs two round trips.
+
+        Raises:
+            ValkeyUnavailable: it is not there.
+        """
+        async with self.calls() as client:
+            for script in scripts:
+                await client.script_load(script.text)
+
     async def close(self) -> None:
         """End its connections."""
         await self._client.aclose()

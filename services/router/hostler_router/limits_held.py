@@ -1,11 +1,11 @@
 """Requests that wait for their verdict and requests that hold a slot, as `limits` keeps them. No I/O and no clock."""
 
-import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
-from hostler_router.limit_rules import Asked, Subject, Verdict
+from hostler_router.limit_grants import Grant
+from hostler_router.limit_rules import Asked, Slot, Subject, Verdict
 
 Done = Callable[[Verdict], object]
 
@@ -16,6 +16,7 @@ class LimitCounts:
 
     Attributes:
         by_store: Decided by Valkey.
+        by_grant: Of these, let in from room that it had given before.
         by_share: Decided by this router's share, because Valkey was slow or gone.
         late: Of these, where it had been asked and did not answer in time.
         failures: Round trips that failed.
@@ -24,6 +25,7 @@ class LimitCounts:
     """
 
     by_store: int = 0
+    by_grant: int = 0
     by_share: int = 0
     late: int = 0
     failures: int = 0
@@ -31,13 +33,15 @@ class LimitCounts:
     refused: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(slots=True, eq=False, weakref_slot=True)
+@dataclass(slots=True, eq=False)
 class HeldLease:
     """What an admitted request holds.
 
     Attributes:
         on_settled: Told once, when the request has ended.
         asked: What was asked for.
+        grant: Of the same caller.
+        slot: That it holds, where concurrency is bounded.
         by_share: This router counted it by itself.
         awaited: Valkey was asked too, and may answer yet.
         in_store: Valkey counted it.
@@ -46,6 +50,8 @@ class HeldLease:
 
     on_settled: Callable[["HeldLease"], None]
     asked: Asked
+    grant: Grant
+    slot: Slot | None
     by_share: bool
     awaited: bool
     in_store: bool
@@ -64,63 +70,45 @@ class Ask:
 
     asked: Asked
     done: Done
-    timer: asyncio.TimerHandle | None = None
+    grant: Grant
     sent: bool = False
     answered: bool = False
     lease: HeldLease | None = None
 
 
-@dataclass(slots=True)
-class Owed:
-    """What Valkey is to be told of requests of the same subjects that ended, all in one.
-
-    Attributes:
-        subjects: Theirs.
-        tokens: Used beyond those set aside.
-        requests: That hold a slot there.
-        count: How many ended.
-    """
-
-    subjects: tuple[Subject, ...]
-    tokens: int = 0
-    requests: list[str] = field(default_factory=list)
-    count: int = 0
-
-
 class HeldSlots:
-    """The leases of this router that hold a slot, by subject.
+    """The slots of this router: those of requests under way, and those that are kept for the next.
 
-    They are held weakly: whoever loses a lease without settling it holds its slot for no longer than the lease lasts in Valkey.
+    They are held weakly: whoever loses one without giving it back holds it for no longer than its lease lasts in Valkey.
     """
 
     def __init__(self) -> None:
-        self._leases: dict[str, WeakSet[HeldLease]] = {}
+        self._slots: dict[str, WeakSet[Slot]] = {}
 
-    def add(self, lease: HeldLease) -> None:
-        """A request began."""
-        for subject in lease.asked.subjects:
-            if subject.limits.concurrency is not None:
-                self._leases.setdefault(subject.name, WeakSet()).add(lease)
+    def add(self, slot: Slot) -> None:
+        """It is held from now on."""
+        for subject in slot.subjects:
+            self._slots.setdefault(subject.name, WeakSet()).add(slot)
 
-    def discard(self, lease: HeldLease) -> None:
-        """It ended."""
-        for subject in lease.asked.subjects:
-            held = self._leases.get(subject.name)
+    def discard(self, slot: Slot) -> None:
+        """It is free."""
+        for subject in slot.subjects:
+            held = self._slots.get(subject.name)
             if held is not None:
-                held.discard(lease)
+                held.discard(slot)
                 if not held:
-                    del self._leases[subject.name]
+                    del self._slots[subject.name]
 
     def count(self, subject: Subject) -> int:
-        """How many requests of a subject are under way here."""
-        held = self._leases.get(subject.name)
+        """How many of a subject are held here."""
+        held = self._slots.get(subject.name)
         return 0 if held is None else len(held)
 
     def requests(self) -> Iterator[tuple[str, list[str]]]:
-        """The names of subjects, and their requests under way."""
-        for name, leases in list(self._leases.items()):
-            requests = [lease.asked.request for lease in leases]
+        """The names of subjects, and by which Valkey knows their slots."""
+        for name, slots in list(self._slots.items()):
+            requests = [slot.request for slot in slots]
             if requests:
                 yield name, requests
             else:
-                del self._leases[name]
+                del self._slots[name]

@@ -54,9 +54,11 @@ class LocalLimits:
             self._counted[subject.name] = _Counted(subject, level, now)
         return Outcome(True, full)
 
-    def heard(self, asked: Asked, levels: tuple[Level, ...], *, now: float, routers: int) -> None:
+    def heard(
+        self, subjects: tuple[Subject, ...], levels: tuple[Level, ...], *, now: float, routers: int
+    ) -> None:
         """Valkey said how full the buckets of all routers together are."""
-        for subject, level in zip(asked.subjects, levels, strict=True):
+        for subject, level in zip(subjects, levels, strict=True):
             share = Level(level.requests / routers, level.tokens / routers)
             self._heard[subject.name] = _Counted(subject, share, now)
 

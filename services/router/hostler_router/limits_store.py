@@ -10,10 +10,11 @@ subject NAME (`{PROJECT}:key:ID` or `{PROJECT}:project`) there are two keys, and
 Called by `limits` alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from hostler_kit.valkey import Argument, Script, ScriptCall, Valkey
+from hostler_router.limit_grants import Room, Wanted
 from hostler_router.limit_rules import Asked, Level, Outcome, Subject
 
 PREFIX: Final = "hostler:limits"
@@ -82,15 +83,44 @@ end
 return answer
 """
 
-# KEYS: as above. ARGV: tokens used beyond those set aside; then of each subject its limits on requests and tokens; then requests.
+# KEYS: rates of each subject. ARGV: requests and tokens at most, requests and tokens at least, into how many parts what is left is divided;
+# then of each subject its limits on requests and tokens.
+_GRANT: Final = """
+local requests, tokens, parts = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[5])
+local subjects = {}
+for i = 1, #KEYS do
+  local rpm, tpm = tonumber(ARGV[4 + 2 * i]), tonumber(ARGV[5 + 2 * i])
+  local level = load(KEYS[i], rpm, tpm)
+  if rpm > 0 then requests = math.min(requests, math.floor((rpm - level.requests) / parts)) end
+  if tpm > 0 then tokens = math.min(tokens, math.floor((tpm - level.tokens) / parts)) end
+  subjects[i] = {level = level, rpm = rpm, tpm = tpm}
+end
+local fits = requests >= tonumber(ARGV[3]) and tokens >= tonumber(ARGV[4]) and requests + tokens > 0
+local answer = {fits and requests or 0, fits and tokens or 0}
+for i, each in ipairs(subjects) do
+  local level = each.level
+  if fits then
+    if each.rpm > 0 then level.requests = level.requests + requests end
+    if each.tpm > 0 then level.tokens = level.tokens + tokens end
+  end
+  if fits or level.went_back then save(KEYS[i], level, each.rpm, each.tpm) end
+  answer[#answer + 1] = text(level.requests)
+  answer[#answer + 1] = text(level.tokens)
+end
+return answer
+"""
+
+# KEYS: as for a request. ARGV: tokens used beyond those set aside, requests that were counted and not made; then of each subject its limits on
+# requests and tokens; then requests.
 _SETTLE: Final = """
-local tokens, first = tonumber(ARGV[1]), 2 + #KEYS
+local tokens, unused, first = tonumber(ARGV[1]), tonumber(ARGV[2]), 3 + #KEYS
 for i = 1, #KEYS, 2 do
-  local rpm, tpm = tonumber(ARGV[1 + i]), tonumber(ARGV[2 + i])
+  local rpm, tpm = tonumber(ARGV[2 + i]), tonumber(ARGV[3 + i])
   if #ARGV >= first then redis.call('ZREM', KEYS[i + 1], unpack(ARGV, first)) end
-  if tpm > 0 and tokens ~= 0 then
+  if (tpm > 0 and tokens ~= 0) or (rpm > 0 and unused > 0) then
     local level = load(KEYS[i], rpm, tpm)
-    level.tokens = math.min(math.max(level.tokens + tokens, 0), 2 * tpm)
+    if tpm > 0 then level.tokens = math.min(math.max(level.tokens + tokens, 0), 2 * tpm) end
+    if rpm > 0 then level.requests = math.max(level.requests - unused, 0) end
     save(KEYS[i], level, rpm, tpm)
   end
 end
@@ -115,6 +145,7 @@ class LimitStore:
         self._valkey = valkey
         self._lease_ms = round(lease_seconds * 1000)
         self._admit = Script(time + _BUCKETS + _ADMIT)
+        self._grant = Script(time + _BUCKETS + _GRANT)
         self._settle = Script(time + _BUCKETS + _SETTLE)
         self._renew = Script(time + _BUCKETS + _RENEW)
 
@@ -125,13 +156,18 @@ class LimitStore:
             args.extend(value or 0 for _, value in subject.limits.items())
         return ScriptCall(self._admit, _keys(asked.subjects), tuple(args))
 
-    def settle_call(self, subjects: Sequence[Subject], requests: Sequence[str], tokens: int) -> ScriptCall:
-        """Give slots of requests back, of some hundreds at most, and count `tokens` more than were set aside."""
-        args: list[Argument] = [tokens]
-        for subject in subjects:
-            limits = subject.limits
-            args.extend((limits.requests_per_minute or 0, limits.tokens_per_minute or 0))
-        return ScriptCall(self._settle, _keys(subjects), (*args, *requests))
+    def grant_call(self, subjects: Sequence[Subject], wanted: Wanted) -> ScriptCall:
+        """Take room in advance, as `limit_grants.given` computes it."""
+        args = (wanted.requests, wanted.tokens, wanted.requests_min, wanted.tokens_min, wanted.parts)
+        keys = tuple(f"{PREFIX}:{subject.name}:rates" for subject in subjects)
+        return ScriptCall(self._grant, keys, (*args, *_minute_bounds(subjects)))
+
+    def settle_call(
+        self, subjects: Sequence[Subject], requests: Sequence[str], tokens: int, *, unused: int = 0
+    ) -> ScriptCall:
+        """Give slots of requests back, of some hundreds at most, count `tokens` more than were set aside, and `unused` requests less."""
+        args: list[Argument] = [tokens, unused, *_minute_bounds(subjects), *requests]
+        return ScriptCall(self._settle, _keys(subjects), tuple(args))
 
     def renew_call(self, subject: str, requests: Sequence[str]) -> ScriptCall:
         """Keep the slots of requests under way."""
@@ -144,6 +180,14 @@ class LimitStore:
             ValkeyUnavailable: Valkey did not do it, or nobody knows.
         """
         return await self._valkey.run_scripts(calls)
+
+    async def prepare(self) -> None:
+        """Make a connection and have Valkey know the programs.
+
+        Raises:
+            ValkeyUnavailable: it is not there.
+        """
+        await self._valkey.load_scripts((self._admit, self._grant, self._settle, self._renew))
 
     async def ping(self) -> None:
         """See whether it is there.
@@ -167,6 +211,21 @@ def outcome_of(answer: object) -> Outcome:
         Level(float(fields[i]), float(fields[i + 1]), int(fields[i + 2])) for i in range(0, len(fields), 3)
     )
     return Outcome(admitted == 1, tuple(levels))
+
+
+def room_of(answer: object) -> tuple[Room, tuple[Level, ...]]:
+    """What `grant_call` was answered: what it gives, and how full the buckets are with that."""
+    if not isinstance(answer, list):
+        raise TypeError(f"the limits' program answered {type(answer).__name__}")
+    requests, tokens, *fields = answer
+    levels = (Level(float(fields[i]), float(fields[i + 1])) for i in range(0, len(fields), 2))
+    return Room(int(requests), int(tokens)), tuple(levels)
+
+
+def _minute_bounds(subjects: Sequence[Subject]) -> Iterator[int]:
+    for subject in subjects:
+        yield subject.limits.requests_per_minute or 0
+        yield subject.limits.tokens_per_minute or 0
 
 
 def _keys(subjects: Sequence[Subject]) -> tuple[str, ...]:

@@ -6,12 +6,14 @@ whoever said nothing is asked again later only.
 """
 
 import asyncio
+import http.client
+import socket
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from hashlib import blake2b
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
-
-import aiohttp
+from urllib.parse import urlsplit
 
 from hostler_contracts.load import RuntimeLoad
 from hostler_kit.clock import Clock
@@ -21,7 +23,7 @@ from hostler_router.runtime_metrics import read_runtime
 from hostler_router.table import Endpoint
 
 _BYTES_MAX: Final = 2 * 2**20
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 8
 _REST_SECONDS: Final = 120.0
 """Until a server is asked again that has no such figures, or did not answer."""
 
@@ -71,23 +73,21 @@ class RuntimeWatch:
         self._name = name
         self._routers = routers
         self._period_seconds = period_seconds
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._timeout_seconds = timeout_seconds
+        # Plain blocking calls beside the loop: what is asked a few times a minute is not worth a client library's memory.
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="runtimes")
+        self._turns = asyncio.Semaphore(_AT_ONCE)
         self._clock = clock
         self._logger = logger
         self._rests_until: dict[str, float] = {}
 
     async def run(self) -> None:
         """Ask each period, until cancelled."""
-        # Replicas come and go, so connections are not kept; no answer is larger than its bound, packed or not.
-        connector = aiohttp.TCPConnector(limit=_AT_ONCE, force_close=True)
-        async with aiohttp.ClientSession(
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-        ) as session:
-            while True:
-                await self._clock.sleep(self._period_seconds)
-                await self.ask_all(session)
+        while True:
+            await self._clock.sleep(self._period_seconds)
+            await self.ask_all()
 
-    async def ask_all(self, session: aiohttp.ClientSession) -> None:
+    async def ask_all(self) -> None:
         """Ask every replica that is this router's to ask."""
         now, routers = self._clock.monotonic(), self._routers()
         mine = [each for each in self._endpoints() if asks(self._name, routers, each.replica_id)]
@@ -98,7 +98,7 @@ class RuntimeWatch:
             if replica_id in known and until > now
         }
         due = [each for each in mine if each.replica_id not in self._rests_until]
-        answers = await asyncio.gather(*(self._ask(session, each) for each in due))
+        answers = await asyncio.gather(*(self._ask(each) for each in due))
         figures: dict[str, RuntimeLoad] = {}
         for endpoint, answer in zip(due, answers, strict=True):
             if answer is None:
@@ -107,37 +107,44 @@ class RuntimeWatch:
                 figures[endpoint.replica_id] = answer
         self.figures = figures
 
-    async def _ask(self, session: aiohttp.ClientSession, endpoint: Endpoint) -> RuntimeLoad | None:
+    async def _ask(self, endpoint: Endpoint) -> RuntimeLoad | None:
         try:
             await self._keys.fetch(endpoint)
             key = self._keys.known(endpoint)
             headers = {} if key is None else {"authorization": f"Bearer {key}"}
-            async with session.get(
-                _metrics_url(endpoint.url), headers=headers, timeout=self._timeout, allow_redirects=False
-            ) as response:
-                if response.status != 200:
-                    return None
-                body = await _read(response.content)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, KeyUnavailable) as error:
+            async with self._turns:
+                body = await self._get(endpoint.url, headers)
+        except (http.client.HTTPException, OSError, TimeoutError, ValueError, KeyUnavailable) as error:
             self._logger.debug("runtime.not_asked", replica=endpoint.replica_id, reason=type(error).__name__)
             return None
         return None if body is None else read_runtime(body.decode("utf-8", "replace"))
 
+    async def _get(self, url: str, headers: Mapping[str, str]) -> bytes | None:
+        parts = urlsplit(url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        # At the root of the server, whatever path its routes lie beneath.
+        connection = kind(parts.hostname or "", parts.port, timeout=self._timeout_seconds)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await loop.run_in_executor(self._threads, _get, connection, headers)
+        except (TimeoutError, asyncio.CancelledError):
+            # Its thread waits for one byte after the other otherwise, for as long as they come.
+            if connection.sock is not None:
+                with suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+            raise
 
-async def _read(content: aiohttp.StreamReader) -> bytes | None:
-    """All of a body; None where it is too large."""
-    body = bytearray()
-    async for piece in content.iter_any():
-        body += piece
-        if len(body) > _BYTES_MAX:
+
+def _get(connection: http.client.HTTPConnection, headers: Mapping[str, str]) -> bytes | None:
+    """What a server shows, in a thread of its own; None where that is nothing, or too large. The connection is closed then."""
+    with closing(connection):
+        connection.request("GET", "/metrics", headers={**headers, "connection": "close"})
+        response = connection.getresponse()
+        if response.status != 200:
             return None
-    return bytes(body)
-
-
-def _metrics_url(url: str) -> str:
-    """Where the server at `url` shows its figures: at its root, whatever path its routes lie beneath."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc, "/metrics", "", ""))
+        body = response.read(_BYTES_MAX + 1)
+        return body if len(body) <= _BYTES_MAX else None
 
 
 def _draw(name: str, replica_id: str) -> bytes:

@@ -1,11 +1,19 @@
 """Settings of the router, read once by `__main__` and passed down as values."""
 
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from hostler_kit.settings import OpsSettings
+
+
+class UsageCommit(StrEnum):
+    """Where usage is before the end of an answer leaves."""
+
+    STREAM = "stream"
+    JOURNAL = "journal"
 
 
 class RouterSettings(OpsSettings):
@@ -78,6 +86,9 @@ class RouterSettings(OpsSettings):
     workers: int = Field(default=0, ge=0)
     """How many processes share the port, each a whole router; 0 is one for every core that this process may use. With more than
     one the process that was started looks after the others, and answers for all of them on the ops port."""
+    usage_commit: UsageCommit = UsageCommit.STREAM
+    """What the end of an answer waits for: `stream`, that its usage is stored by NATS; `journal`, that it is in a file of the folder below, from
+    which it goes to NATS right after. The second is quicker, and outlives the router but not the loss of its disk."""
     usage_commit_timeout_seconds: float = Field(default=0.25, ge=0)
     """How long the end of an answer is held back until its usage is stored; then it is kept in the folder below and stored later. 0 holds
     nothing back: what ended less than 0.25 seconds before a router is killed is lost then."""

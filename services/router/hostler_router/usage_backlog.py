@@ -123,13 +123,13 @@ class Backlog:
         """Take over what dead processes have left on the disk; gives how many files."""
         return 0 if self._spool is None else self._spool.adopt()
 
-    async def synchronise(self) -> None:
-        """Bring what was kept to the disk itself, beside the event loop.
+    async def synchronise(self, *others: int) -> None:
+        """Bring what was kept to the disk itself, beside the event loop, and these descriptors as well, which are closed then.
 
         Raises:
             OSError: the disk did not take it.
         """
-        descriptors = [] if self._spool is None else self._spool.to_sync()
+        descriptors = [*others, *([] if self._spool is None else self._spool.to_sync())]
         if descriptors:
             await asyncio.to_thread(synchronise, descriptors)
 

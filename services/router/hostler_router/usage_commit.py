@@ -9,6 +9,9 @@ make up the next one, so that a busy router stores many at once and a quiet one 
 | some | it waits until one of them is answered, or for `batch_seconds`, whichever comes first |
 | as many as there may be | it waits until one of them is answered, or late |
 
+With a journal nothing of this is waited for: what ended in a turn of the loop is written to the journal's file at once, all in one, the answers
+end, and the batches leave for the stream right after; there they are taken out of the journal when they are stored.
+
 A batch that is not stored within the bound is kept in the backlog (`usage_backlog`), and its answers end. While NATS does not answer, batches
 are kept there at once and nothing is held back for longer; `usage_reporting` has them stored later, and tells when it answers again.
 """
@@ -25,6 +28,8 @@ from hostler_contracts.usage_records import UsageRecord
 from hostler_kit.logs import Logger
 from hostler_router.usage_backlog import Backlog, Lost, Place
 from hostler_router.usage_batches import Batch, BatchMaker
+from hostler_router.usage_segments import Segment
+from hostler_router.usage_spool import UsageSpool
 
 Then = Callable[[], None]
 Stored = Callable[[float], None]
@@ -33,6 +38,8 @@ Stored = Callable[[float], None]
 _REQUESTS_PER_BATCH: Final = 500
 _ON_THE_WAY_MAX: Final = 4
 """Per job; a server that writes each message through to its disk stores several at once quicker than one by one."""
+_JOURNALLED_ON_THE_WAY_MAX: Final = 64
+"""Per job; where the stream is so slow, the rest is sent later, some hundreds at once."""
 _NEVER_HELD_BOUND_SECONDS: Final = 0.25
 """After which a batch that no answer waits for is kept in the backlog."""
 
@@ -82,6 +89,7 @@ class _Sent:
     at: float
     timer: asyncio.TimerHandle | None = None  # None from when it holds up nothing any more
     place: Place | None = None
+    journalled: Segment | None = None
 
 
 class UsageCommitter:
@@ -99,6 +107,7 @@ class UsageCommitter:
         stored: Stored,
         lost: Lost,
         logger: Logger,
+        journal: UsageSpool | None = None,
     ) -> None:
         """Make one.
 
@@ -112,11 +121,14 @@ class UsageCommitter:
             stored: Told of each batch that is stored.
             lost: Told of what can never be stored.
             logger: For everything it says.
+            journal: Where batches are written before their answers end, which then wait for nothing else; None holds them back
+                until the stream has them.
         """
         self._bus = bus
+        self._journal = journal
         self._maker = maker
         self._backlog = backlog
-        self._holds = commit_timeout_seconds > 0
+        self._holds = commit_timeout_seconds > 0 or journal is not None
         self._bound_seconds = commit_timeout_seconds or _NEVER_HELD_BOUND_SECONDS
         self._batch_seconds = batch_seconds
         self._figures = figures
@@ -144,7 +156,11 @@ class UsageCommitter:
         if self._holds:
             lane.thens.append(then)
         if self._soon is None:
-            if len(lane.records) >= _REQUESTS_PER_BATCH or (not lane.on_the_way and self._may_send()):
+            if (
+                self._journal is not None
+                or len(lane.records) >= _REQUESTS_PER_BATCH
+                or (not lane.on_the_way and self._may_send())
+            ):
                 self._soon = self._loop.call_soon(self._send_ready)
             elif self._later is None:
                 self._later = self._loop.call_later(self._batch_seconds, self._send_all)
@@ -190,7 +206,9 @@ class UsageCommitter:
             tuple(
                 lane
                 for lane in self._lanes.values()
-                if not lane.on_the_way or len(lane.records) >= _REQUESTS_PER_BATCH
+                if not lane.on_the_way
+                or len(lane.records) >= _REQUESTS_PER_BATCH
+                or self._journal is not None
             )
         )
 
@@ -202,6 +220,7 @@ class UsageCommitter:
         """Make batches of what these lanes have gathered and send them, or keep them where sending makes no sense."""
         keeping = keeping or not self._may_send()
         kept: list[Batch] = []
+        leaving: list[tuple[_Lane, Batch, list[Then]]] = []
         released: list[Then] = []
         for lane in lanes:
             if not lane.records:
@@ -217,20 +236,29 @@ class UsageCommitter:
                     released += some
                     continue
                 self._figures.batches += 1
-                if keeping:
+                if keeping or (self._journal is not None and lane.on_the_way >= _JOURNALLED_ON_THE_WAY_MAX):
                     kept.append(made)
                     released += some
                 else:
-                    self._send(lane, made, some)
-            self._forget_if_idle(lane)
+                    leaving.append((lane, made, some))
         if kept:
             self._figures.late += sum(batch.requests for batch in kept)
             self._backlog.keep(kept)
+        journalled = None
+        if self._journal is not None and leaving:
+            journalled = self._journal.keep([batch for _, batch, _ in leaving])
+        if journalled is not None:
+            released += [then for *_, thens in leaving for then in thens]
+            leaving = [(lane, batch, []) for lane, batch, _ in leaving]
         self._release(released)
+        for lane, batch, thens in leaving:
+            self._send(lane, batch, thens, journalled)
+        for lane in lanes:
+            self._forget_if_idle(lane)
 
-    def _send(self, lane: _Lane, batch: Batch, thens: list[Then]) -> None:
+    def _send(self, lane: _Lane, batch: Batch, thens: list[Then], journalled: Segment | None) -> None:
         future = self._bus.append_soon(batch.subject, batch.data, msg_id=batch.msg_id)
-        sent = _Sent(batch, lane, thens, future, self._loop.time())
+        sent = _Sent(batch, lane, thens, future, self._loop.time(), journalled=journalled)
         sent.timer = self._loop.call_at(lane.since + self._bound_seconds, self._overdue, sent)
         lane.on_the_way += 1
         self._sent.add(sent)
@@ -251,15 +279,25 @@ class UsageCommitter:
         else:
             self._stopped_answering(str(error))
             if sent.place is None:
-                self._figures.late += sent.batch.requests
-                sent.place = self._backlog.keep([sent.batch])
+                self._keep(sent)
         self._leave(sent)
+
+    def _keep(self, sent: _Sent) -> None:
+        """It is not stored; the backlog has it from now on."""
+        self._figures.late += sent.batch.requests
+        sent.place = self._backlog.keep([sent.batch])
+        if isinstance(sent.place, Segment):
+            self._out_of_journal(sent)
+
+    def _out_of_journal(self, sent: _Sent) -> None:
+        if self._journal is not None and sent.journalled is not None:
+            self._journal.settle(sent.journalled, sent.batch.msg_id)
+            sent.journalled = None
 
     def _overdue(self, sent: _Sent) -> None:
         """The bound has passed. The batch may still be stored; if not, it is in the backlog."""
         self._stopped_answering("no answer within the bound")
-        self._figures.late += sent.batch.requests
-        sent.place = self._backlog.keep([sent.batch])
+        self._keep(sent)
         self._leave(sent)
 
     def _leave(self, sent: _Sent) -> None:
@@ -278,6 +316,7 @@ class UsageCommitter:
             self._forget_if_idle(lane)
 
     def _settle(self, sent: _Sent) -> None:
+        self._out_of_journal(sent)
         if sent.place is not None:
             self._backlog.settle(sent.place, sent.batch.msg_id)
 

@@ -15,7 +15,7 @@ from hostler_bus.port import Bus
 from hostler_kit.clock import Clock
 from hostler_kit.ids import new_id
 from hostler_kit.logs import Logger
-from hostler_router.settings import RouterSettings
+from hostler_router.settings import RouterSettings, UsageCommit
 from hostler_router.usage_backlog import Backlog, Place
 from hostler_router.usage_batches import Batch, BatchMaker
 from hostler_router.usage_commit import NEVER, UsageCommitter, UsageFigures
@@ -67,6 +67,16 @@ def usage_reporter(
         now=lambda: clock.now().timestamp(),
         logger=logger,
     )
+    journal = None
+    if settings.usage_commit is UsageCommit.JOURNAL:
+        journal = UsageSpool(
+            settings.usage_spool_folder,
+            writer=f"{writer}-journal",
+            bytes_max=settings.usage_spool_bytes_max,
+            now=lambda: clock.now().timestamp(),
+            logger=logger,
+            journal=True,
+        )
     return UsageReporter(
         bus,
         name=name,
@@ -76,6 +86,7 @@ def usage_reporter(
         logger=logger,
         writer=writer,
         spool=spool,
+        journal=journal,
         commit_timeout_seconds=settings.usage_commit_timeout_seconds,
         batch_seconds=settings.usage_batch_seconds,
     )
@@ -101,6 +112,7 @@ class UsageReporter:
         logger: Logger,
         writer: str = "",
         spool: UsageSpool | None = None,
+        journal: UsageSpool | None = None,
         commit_timeout_seconds: float = 0.25,
         batch_seconds: float = 0.002,
     ) -> None:
@@ -115,6 +127,7 @@ class UsageReporter:
             logger: For everything it says.
             writer: Name of this life of this process, the spool's; a new one where it is empty.
             spool: Where batches are kept; in memory alone where it is None.
+            journal: Where batches are written before their answers end; None has the answers wait for the stream.
             commit_timeout_seconds: How long an answer may be held back; 0 for not at all.
             batch_seconds: How long requests are collected while a batch is on its way.
         """
@@ -124,6 +137,7 @@ class UsageReporter:
         self._metrics = metrics
         self._logger = logger
         self._again = asyncio.Lock()
+        self._journal = journal
         self.figures = UsageFigures()
         self.backlog = Backlog(spool, self._lost, metrics.usage_spooled)
         self.committer = UsageCommitter(
@@ -136,6 +150,7 @@ class UsageReporter:
             stored=metrics.usage_committed,
             lost=self._lost,
             logger=logger,
+            journal=journal,
         )
 
     async def run(self) -> None:
@@ -161,6 +176,8 @@ class UsageReporter:
             await self._send_again()
         await self._synchronise()
         self.backlog.close()
+        if self._journal is not None:
+            self._journal.close()
 
     async def _finish(self) -> None:
         if not await self.committer.finish(_FINISH_SECONDS):
@@ -205,7 +222,7 @@ class UsageReporter:
 
     async def _synchronise(self) -> None:
         try:
-            await self.backlog.synchronise()
+            await self.backlog.synchronise(*(() if self._journal is None else self._journal.to_sync()))
         except OSError as error:
             self._logger.error("usage.spool_not_synchronised", reason=str(error))  # noqa: TRY400  # it says it all
 

@@ -137,6 +137,16 @@ class Segment:
         self._dirty = False
         return os.dup(self._fd)
 
+    def clear(self) -> None:
+        """Begin it anew, all that is in it being stored.
+
+        Raises:
+            OSError: that does not work; it stays as it is.
+        """
+        os.ftruncate(self._fd, 0)
+        self.size, self._lines = 0, 0
+        self._settled.clear()
+
     def remove(self) -> None:
         """Take the file away, then let go of the lock."""
         with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ comes first (`adopt`). To be made after a fork, or two processes would hold one 
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,9 @@ from hostler_router.usage_segments import Segment, line_size
 SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """After which a new file is begun, so that disk is given back while the rest is still being stored."""
 SUFFIX: Final = ".usage"
+_JOURNAL_SEGMENT_BYTES: Final = 1024 * 1024
+"""As the end of a dead process's journal is sent again, though nearly all of it is stored."""
+_JOURNAL_CLEAR_BYTES: Final = 256 * 1024
 
 
 class SpoolUnusable(PermanentError):
@@ -30,7 +34,14 @@ class UsageSpool:
     """The files of this process, and those that it took over."""
 
     def __init__(
-        self, folder: Path, *, writer: str, bytes_max: int, now: Callable[[], float], logger: Logger
+        self,
+        folder: Path,
+        *,
+        writer: str,
+        bytes_max: int,
+        now: Callable[[], float],
+        logger: Logger,
+        journal: bool = False,
     ) -> None:
         """Use a folder, which is made if it is missing.
 
@@ -40,6 +51,8 @@ class UsageSpool:
             bytes_max: How much all files of this process may hold together.
             now: The time of day in seconds; files sort by it.
             logger: For everything that happens to them.
+            journal: Everything passes through, for a moment; a file in which nothing is left is used again, as a new one for
+                each batch would cost more than the batch.
 
         Raises:
             SpoolUnusable: it is not ours alone, or can't be written to.
@@ -49,6 +62,8 @@ class UsageSpool:
         self._bytes_max = bytes_max
         self._now = now
         self._logger = logger
+        self._journal = journal
+        self._segment_bytes = _JOURNAL_SEGMENT_BYTES if journal else SEGMENT_BYTES
         self._numbers = count(1)
         self._segments: list[Segment] = []
         self._current: Segment | None = None
@@ -86,6 +101,11 @@ class UsageSpool:
     def drop_if_done(self, segment: Segment) -> None:
         """Remove a file in which nothing is left to be stored."""
         if segment.done and segment in self._segments:
+            if self._journal and segment is self._current:
+                if segment.size > _JOURNAL_CLEAR_BYTES:
+                    with suppress(OSError):  # then it is full some day, and goes
+                        segment.clear()
+                return
             self._segments.remove(segment)
             if segment is self._current:
                 self._current = None
@@ -109,13 +129,16 @@ class UsageSpool:
         return [copy for copy in copies if copy is not None]
 
     def close(self) -> None:
-        """Let go of all files, for others to take over."""
+        """Let go of all files, for others to take over; where nothing is left in one, it goes."""
         for segment in self._segments:
-            segment.close()
+            if segment.done:
+                segment.remove()
+            else:
+                segment.close()
         self._segments, self._current = [], None
 
     def _writable(self, size: int) -> Segment:
-        if self._current is None or (self._current.size and self._current.size + size > SEGMENT_BYTES):
+        if self._current is None or (self._current.size and self._current.size + size > self._segment_bytes):
             name = f"{int(self._now() * 1000):014d}-{self._writer}-{next(self._numbers):06d}{SUFFIX}"
             self._current = Segment.new(self._folder / name)
             self._segments.append(self._current)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 
-import aiohttp
 import pytest
 import structlog
 from aiohttp import web
@@ -43,7 +43,6 @@ class Runtimes:
             logger=structlog.get_logger(),
         )
         self._runners: list[web.AppRunner] = []
-        self.session: aiohttp.ClientSession | None = None
 
     async def serve(self, replica_id: str, answer: Answer, *, base: str = "") -> None:
         async def counted(request: web.Request) -> web.StreamResponse:
@@ -61,12 +60,9 @@ class Runtimes:
         self.endpoints.append(Endpoint(replica_id, f"http://127.0.0.1:{port}{base}"))
 
     async def ask(self) -> None:
-        self.session = self.session or aiohttp.ClientSession(auto_decompress=False)
-        await self.watch.ask_all(self.session)
+        await self.watch.ask_all()
 
     async def close(self) -> None:
-        if self.session is not None:
-            await self.session.close()
         for runner in self._runners:
             await runner.cleanup()
 
@@ -141,3 +137,27 @@ async def test_a_server_that_is_gone_takes_its_figures_along(runtimes: Runtimes)
     runtimes.endpoints[0] = Endpoint("r1", "http://127.0.0.1:9")
     await runtimes.ask()
     assert runtimes.watch.figures == {}
+
+
+async def test_a_server_that_dribbles_holds_up_nothing_and_no_thread(runtimes: Runtimes) -> None:
+    connections: list[asyncio.StreamWriter] = []
+    ended = asyncio.Event()
+
+    async def dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(b"H")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        ended.set()
+
+    server = await asyncio.start_server(dribble, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    runtimes.endpoints.append(Endpoint("dribbles", f"http://127.0.0.1:{port}"))
+    await runtimes.serve("sound", gauges)
+    async with asyncio.timeout(20):
+        await runtimes.ask()
+        assert runtimes.watch.figures == {"sound": SAID}
+        await ended.wait()
+    server.close()

@@ -21,6 +21,7 @@ from hostler_contracts.usage import decode_usage
 from hostler_kit.clock import SystemClock
 from hostler_kit.ids import new_id
 from hostler_router.metrics import RouterMetrics
+from hostler_router.settings import UsageCommit
 from hostler_router.usage_batches import Batch
 from hostler_router.usage_reporting import UsageReporter
 from hostler_router.usage_spool import UsageSpool
@@ -187,9 +188,10 @@ async def lines(process: asyncio.subprocess.Process, told: set[str]) -> None:
             told.add(line.decode().strip())
 
 
+@pytest.mark.parametrize("commit", UsageCommit)
 @pytest.mark.parametrize("server", ["lives", "is dead", "is frozen"])
 async def test_a_request_whose_end_was_told_is_in_the_stream_or_on_the_disk_when_its_router_is_killed(
-    own_nats_server: NatsServer, tmp_path: Path, server: str
+    own_nats_server: NatsServer, tmp_path: Path, server: str, commit: UsageCommit
 ) -> None:
     folder, told = tmp_path / "spool", set[str]()
     program = Path(__file__).with_name("usage_writer.py")
@@ -201,6 +203,7 @@ async def test_a_request_whose_end_was_told_is_in_the_stream_or_on_the_disk_when
         own_nats_server.url,
         str(folder),
         "router-1",
+        commit.value,
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": path},
     )

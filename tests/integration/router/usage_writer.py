@@ -1,9 +1,8 @@
-"""A process that commits usage as a router does and says on stdout whose end was told: `URL FOLDER NAME`. To be killed by tests."""
+"""A process that commits usage as a router does and says on stdout whose end was told: `URL FOLDER NAME COMMIT`. To be killed by tests."""
 
 import asyncio
 import os
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,26 +14,26 @@ from hostler_contracts.usage_records import UsageRecord
 from hostler_kit.clock import SystemClock
 from hostler_kit.ids import new_id
 from hostler_router.metrics import RouterMetrics
-from hostler_router.usage_reporting import UsageReporter
-from hostler_router.usage_spool import UsageSpool
+from hostler_router.settings import RouterSettings, UsageCommit
+from hostler_router.usage_reporting import usage_reporter
 from tests.support.nats_server import PASSWORD, USER
 
 _AT_ONCE = 32
 
 
-async def main(url: str, folder: str, name: str) -> None:
+async def main(url: str, folder: str, name: str, commit: str) -> None:
     bus = await connect(url, user=USER, password=PASSWORD, name=name)
     logger, clock = structlog.get_logger(), SystemClock()
-    spool = UsageSpool(Path(folder), writer=name, bytes_max=2**26, now=time.time, logger=logger)
-    reporter = UsageReporter(
+    settings = RouterSettings(
+        usage_spool_dir=Path(folder), usage_period_seconds=0.05, usage_commit=UsageCommit(commit)
+    )
+    reporter = usage_reporter(
         bus,
+        settings,
         name=name,
-        period_seconds=0.05,
         clock=clock,
         metrics=RouterMetrics(CollectorRegistry()),
         logger=logger,
-        writer=name,
-        spool=spool,
     )
     loop = asyncio.get_running_loop()
 
@@ -71,4 +70,4 @@ async def main(url: str, folder: str, name: str) -> None:
 
 if __name__ == "__main__":
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    asyncio.run(main(*sys.argv[1:4]))
+    asyncio.run(main(*sys.argv[1:5]))

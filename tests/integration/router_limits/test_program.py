@@ -4,7 +4,8 @@ The program runs in a real Valkey, with a clock that the test sets.
 """
 
 import asyncio
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,6 +14,8 @@ from pydantic import SecretStr
 
 from hostler_domain.limits import Limits
 from hostler_kit.valkey import open_valkey
+from hostler_router.limit_grants import Room, Wanted, emptied, filled
+from hostler_router.limit_grants import given as given_room
 from hostler_router.limit_rules import (
     Asked,
     Level,
@@ -25,7 +28,7 @@ from hostler_router.limit_rules import (
     subjects_of,
     verdict,
 )
-from hostler_router.limits_store import PREFIX, LimitStore, outcome_of
+from hostler_router.limits_store import PREFIX, LimitStore, outcome_of, room_of
 from tests.support.valkey_server import ValkeyServer
 
 LEASE_SECONDS = 5.0
@@ -52,11 +55,26 @@ class Wait:
     microseconds: int
 
 
+@dataclass(frozen=True)
+class Grant:
+    wanted: Wanted
+
+
+@dataclass(frozen=True)
+class Back:
+    requests: int
+
+
 asks = st.builds(Ask, st.integers(0, 3) | st.sampled_from([40, 10**7]))
 ends = st.builds(End, st.integers(0, 2), st.none() | st.integers(0, 6) | st.integers(0, 3000))
 # Up to what lets a lease run out; and a clock may go back, too.
 waits = st.builds(Wait, st.integers(-10_000_000, 12_000_000) | st.integers(0, 40_000_000))
-steps = st.lists(st.one_of(asks, asks, asks, ends, waits), min_size=15, max_size=40)
+few = st.integers(0, 4)
+grants = st.builds(
+    Grant, st.builds(Wanted, st.integers(0, 50), st.integers(0, 3000), few, few, st.integers(1, 12))
+)
+backs = st.builds(Back, st.integers(0, 3))
+steps = st.lists(st.one_of(asks, asks, asks, ends, grants, backs, waits), min_size=15, max_size=40)
 
 
 @dataclass
@@ -89,6 +107,23 @@ class Model:
                 self.slots[subject.name][asked.request] = self.now + LEASE_SECONDS * 1e6
         return Outcome(True, full)
 
+    def grant(self, subjects: tuple[Subject, ...], wanted: Wanted) -> tuple[Room, tuple[Level, ...]]:
+        levels = tuple(self.level(subject) for subject in subjects)
+        room = given_room(subjects, levels, wanted)
+        full = tuple(
+            filled(level, subject.limits, room) for subject, level in zip(subjects, levels, strict=True)
+        )
+        if room != Room():
+            for subject, level in zip(subjects, full, strict=True):
+                self.levels[subject.name] = (level, self.now)
+        return room, full
+
+    def take_back(self, subjects: tuple[Subject, ...], requests: int) -> None:
+        for subject in subjects:
+            if requests and subject.limits.requests_per_minute is not None:
+                level = emptied(self.level(subject), subject.limits, requests)
+                self.levels[subject.name] = (level, self.now)
+
     def end(self, asked: Asked, tokens: int) -> None:
         for subject in asked.subjects:
             self.slots[subject.name].pop(asked.request, None)
@@ -97,10 +132,17 @@ class Model:
                 self.levels[subject.name] = (level, self.now)
 
 
+def assert_same(got: Sequence[Level], expected: Sequence[Level]) -> None:
+    for its, mine in zip(got, expected, strict=True):
+        assert its.requests == pytest.approx(mine.requests, rel=1e-9, abs=1e-6)
+        assert its.tokens == pytest.approx(mine.tokens, rel=1e-9, abs=1e-6)
+        assert its.slots == mine.slots
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(key=limits, project=limits, steps=steps)
 def test_the_program_decides_as_the_model_does(
-    valkey: ValkeyServer, key: Limits, project: Limits, steps: list[Ask | End | Wait]
+    valkey: ValkeyServer, key: Limits, project: Limits, steps: list[Ask | End | Grant | Back | Wait]
 ) -> None:
     subjects = subjects_of("k", key, "p", project)
     if not subjects:
@@ -126,14 +168,20 @@ def test_the_program_decides_as_the_model_does(
                             [answer] = await store.run([store.admit_call(asked)])
                             got, expected = outcome_of(answer), model.ask(asked)
                             assert got.admitted == expected.admitted
-                            for mine, its in zip(expected.levels, got.levels, strict=True):
-                                assert its.requests == pytest.approx(mine.requests, rel=1e-9, abs=1e-6)
-                                assert its.tokens == pytest.approx(mine.tokens, rel=1e-9, abs=1e-6)
-                                assert its.slots == mine.slots
+                            assert_same(got.levels, expected.levels)
                             # Whoever is refused is told why, from what the program answered.
                             assert (verdict(asked, got, None).refused_by is None) == got.admitted
                             if got.admitted:
                                 begun.append(asked)
+                        case Grant(wanted):
+                            [answer] = await store.run([store.grant_call(subjects, wanted)])
+                            room, levels = room_of(answer)
+                            expected_room, expected_levels = model.grant(subjects, wanted)
+                            assert room == expected_room
+                            assert_same(levels, [replace(each, slots=0) for each in expected_levels])
+                        case Back(requests):
+                            await store.run([store.settle_call(subjects, [], 0, unused=requests)])
+                            model.take_back(subjects, requests)
                         case End(index, used):
                             if index < len(begun):
                                 asked = begun.pop(index)

@@ -247,16 +247,16 @@ def test_several_routers_let_through_the_limit_together() -> None:
 )
 def test_a_share_begins_as_full_as_valkey_last_said(level: Level, now: float, admitted: int) -> None:
     limits, wanted = local(), asked(Limits(requests_per_minute=10))
-    limits.heard(wanted, (level,), now=0, routers=2)
+    limits.heard(wanted.subjects, (level,), now=0, routers=2)
     assert count(limits, wanted, now=now, routers=2) == admitted
 
 
 def test_what_valkey_says_last_counts_but_takes_back_nothing_that_was_let_in_here() -> None:
     limits, wanted = local(), asked(Limits(requests_per_minute=10))
-    limits.heard(wanted, (Level(requests=10),), now=0, routers=2)
-    limits.heard(wanted, (Level(requests=2),), now=1, routers=2)
+    limits.heard(wanted.subjects, (Level(requests=10),), now=0, routers=2)
+    limits.heard(wanted.subjects, (Level(requests=2),), now=1, routers=2)
     assert count(limits, wanted, now=1, routers=2) == 4
-    limits.heard(wanted, (Level(),), now=1, routers=2)
+    limits.heard(wanted.subjects, (Level(),), now=1, routers=2)
     assert count(limits, wanted, now=1, routers=2) == 0
 
 

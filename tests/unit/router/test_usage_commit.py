@@ -18,6 +18,7 @@ from hostler_bus.port import Appended
 from hostler_contracts.usage import FinishedRequest, UsageRecordedV1, decode_usage
 from hostler_kit.clock import SystemClock
 from hostler_router.metrics import RouterMetrics
+from hostler_router.usage_batches import Batch
 from hostler_router.usage_reporting import UsageReporter
 from hostler_router.usage_spool import UsageSpool
 from tests.support.usage import record
@@ -69,11 +70,18 @@ def ids(requests: tuple[FinishedRequest, ...]) -> list[str]:
 class World:
     """A reporter, its bus, and what it told."""
 
-    def __init__(self, folder: Path, timeout_seconds: float = BOUND_SECONDS) -> None:
+    def __init__(
+        self, folder: Path, timeout_seconds: float = BOUND_SECONDS, *, journal: bool = False
+    ) -> None:
         logger = structlog.get_logger()
         self.folder = folder
         self.bus = HeldBus()
         self.spool = UsageSpool(folder, writer="w", bytes_max=2**20, now=time.time, logger=logger)
+        self.journal = (
+            UsageSpool(folder, writer="j", bytes_max=2**20, now=time.time, logger=logger, journal=True)
+            if journal
+            else None
+        )
         self.registry = CollectorRegistry()
         self.reporter = UsageReporter(
             self.bus,
@@ -84,6 +92,7 @@ class World:
             logger=logger,
             writer="w",
             spool=self.spool,
+            journal=self.journal,
             commit_timeout_seconds=timeout_seconds,
             batch_seconds=0.002,
         )
@@ -110,6 +119,18 @@ class World:
         return [
             name
             for _, batch in self.reporter.backlog.waiting()
+            for name in ids(decode_usage(batch.data).data.requests)
+        ]
+
+    @property
+    def journalled(self) -> list[str]:
+        """What is in the journal and not stored."""
+        assert self.journal is not None
+        return [
+            name
+            for segment in self.journal.segments
+            for batch in segment.unsettled()
+            if isinstance(batch, Batch)
             for name in ids(decode_usage(batch.data).data.requests)
         ]
 
@@ -440,3 +461,74 @@ def test_what_is_stored_is_counted_with_its_time_and_what_goes_to_the_disk_by_re
         assert figure("hostler_router_usage_commit_seconds_count") == 1
 
     play(story)
+
+
+def test_with_a_journal_those_of_a_turn_are_written_at_once_and_told_before_the_stream_answers(
+    play: Callable[..., None],
+) -> None:
+    async def story(world: World) -> None:
+        world.commit("a", "b")
+        assert world.told == []
+        await turns()
+        assert (world.names_told, world.journalled, world.bus.batches) == (["a", "b"],) * 2 + ([["a", "b"]],)
+        world.commit("c")
+        await turns()
+        assert (world.names_told, world.bus.batches) == (["a", "b", "c"], [["a", "b"], ["c"]])
+        world.bus.answer()
+        await turns()
+        assert world.journalled == ["c"]
+        world.bus.answer()
+        await turns()
+        assert (world.journalled, world.kept, world.reporter.figures.stored) == ([], [], 3)
+        await world.reporter.close()
+        assert list(world.folder.iterdir()) == []
+
+    play(story, journal=True)
+
+
+@pytest.mark.parametrize("error", [None, BusUnavailable("no answer")], ids=["no answer", "an error"])
+def test_what_the_journal_has_and_the_stream_does_not_is_kept_and_sent_again_under_its_id(
+    play: Callable[..., None], error: BusError | None
+) -> None:
+    async def story(world: World) -> None:
+        world.commit("a")
+        await turns()
+        if error is not None:
+            world.bus.answer(error=error)
+        await asyncio.sleep(BOUND_SECONDS + 0.01)
+        assert (world.journalled, world.kept) == ([], ["a"])
+        world.bus.answer_at_once = True
+        await world.reporter.publish()
+        first, second = world.bus.ids
+        assert (first == second, world.kept, world.names_told) == (True, [], ["a"])
+
+    play(story, journal=True)
+
+
+def test_where_the_journal_takes_nothing_the_end_waits_for_the_stream(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(world: World) -> None:
+        monkeypatch.setattr(world.journal, "keep", lambda batches: None)
+        world.commit("a")
+        await turns()
+        assert (world.told, world.bus.batches) == ([], [["a"]])
+        world.bus.answer()
+        await turns()
+        assert world.names_told == ["a"]
+
+    play(story, journal=True)
+
+
+def test_a_slow_stream_gets_only_so_many_batches_and_the_rest_waits_on_the_disk(
+    play: Callable[..., None],
+) -> None:
+    async def story(world: World) -> None:
+        for number in range(70):
+            world.commit(str(number))
+            await turns()
+        assert len(world.names_told) == 70
+        assert len(world.bus.sent) == 64
+        assert world.kept == [str(number) for number in range(64, 70)]
+
+    play(story, journal=True)

@@ -43,9 +43,14 @@ class Open:
         self.folder = folder
         self.opened = opened
 
-    def __call__(self, writer: str = "w1", bytes_max: int = 2**20) -> UsageSpool:
+    def __call__(self, writer: str = "w1", bytes_max: int = 2**20, *, journal: bool = False) -> UsageSpool:
         spool = UsageSpool(
-            self.folder, writer=writer, bytes_max=bytes_max, now=time.time, logger=structlog.get_logger()
+            self.folder,
+            writer=writer,
+            bytes_max=bytes_max,
+            now=time.time,
+            logger=structlog.get_logger(),
+            journal=journal,
         )
         self.opened.append(spool)
         return spool
@@ -249,3 +254,37 @@ def test_what_a_killed_process_had_kept_is_taken_over_whole(open_spool: Open, fo
     found = [int(each.msg_id.removeprefix("id-")) for each in waiting(spool)]
     assert found[: told[-1] + 1] == list(range(told[-1] + 1))
     assert len(found) <= told[-1] + 2
+
+
+def test_a_journal_uses_its_file_again_and_begins_it_anew_when_it_is_long(
+    open_spool: Open, folder: Path
+) -> None:
+    journal, sizes = open_spool(journal=True), set[int]()
+    for number in range(40):
+        place = journal.keep([batch(number, size=20_000)])
+        assert place is not None
+        sizes.add(place.size)
+        assert [each.msg_id for each in place.unsettled() if isinstance(each, Batch)] == [f"id-{number}"]
+        journal.settle(place, f"id-{number}")
+        assert len(files(folder)) == 1
+    assert max(sizes) < 300_000
+    journal.close()
+    assert files(folder) == []
+
+
+def test_what_is_left_in_a_journal_is_taken_over_like_everything_else(open_spool: Open) -> None:
+    journal = open_spool(journal=True)
+    place = journal.keep([batch(1), batch(2)])
+    assert place is not None
+    journal.settle(place, "id-1")
+    journal.close()
+    other = open_spool("w2")
+    assert other.adopt() == 1
+    # The file says nothing of what was stored; the stream and its readers know the ids.
+    assert waiting(other) == [batch(1), batch(2)]
+
+
+def test_nobody_takes_over_the_journal_of_a_living_process_not_even_that_process(open_spool: Open) -> None:
+    journal, spool = open_spool(journal=True), open_spool("w2")
+    assert journal.keep([batch(1)]) is not None
+    assert spool.adopt() == 0
