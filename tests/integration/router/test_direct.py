@@ -201,9 +201,9 @@ async def test_a_key_that_is_revoked_holds_for_no_further_request_of_its_connect
     async with wire_client(router) as client:
         await client.send(request())
         assert (await client.answer(0)).status == 200
-        await router.add_key(ALICE_KEY, "alice", "admin", scopes=("read",))
+        await router.add_key(ALICE_KEY, "alice", "jobs:read", key_id="key-reader")
         await eventually(
-            lambda: any(each.scopes == ("read",) for each in router.router.keys.records.values())
+            lambda: any(each.key_id == "key-reader" for each in router.router.keys.records.values())
         )
         await client.send(request())
         assert (await client.answer(1)).status == 403
