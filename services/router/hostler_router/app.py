@@ -103,6 +103,8 @@ class RouterApp:
         if b"traceparent" in head.headers and (trace := read_trace(head.headers)) is not None:
             exchange.trace, exchange.tracestate = trace
         try:
+            if path in MAY_STREAM and head.method == "POST" and self._parts.caught_up():
+                return self._infer(head, path, reply, exchange)
             return self._dispatch(head, path, reply, exchange)
         except Refused as refused:
             exchange.outcome = Outcome.REFUSED if exchange.outcome is Outcome.ANSWERED else exchange.outcome
@@ -144,7 +146,8 @@ class RouterApp:
         caller, wishes = admit(parts, head, exchange)
         may_stream = MAY_STREAM.get(path)
         if may_stream is not None and parts.tracer is None:
-            refuse_too_long(head, reply, parts.settings.body_bytes_max)
+            if head.length is not None:
+                refuse_too_long(head, reply, parts.settings.body_bytes_max)
             return DirectRequest(
                 parts, head, reply, exchange, caller=caller, wishes=wishes, may_stream=may_stream
             )

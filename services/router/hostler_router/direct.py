@@ -22,7 +22,6 @@ from hostler_router.exchange import Exchange
 from hostler_router.inference import InferenceRequest
 from hostler_router.limit_rules import Lease, Verdict
 from hostler_router.openai_errors import INTERNAL, ErrorReply, Refused
-from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, praise
 from hostler_router.table import Endpoint, Entry, Route
@@ -47,8 +46,7 @@ class DirectRequest:
     """Its job, from when it is let in."""
     _lease: Lease | None = None
     _endpoint: Endpoint | None = None
-    """The replica, from when it has been sent there; so are the next five."""
-    _hold: Hold | None = None
+    """The replica, from when it has been sent there; so are the next six."""
     _connection: ReplicaConnection | None = None
     _headers: dict[bytes, bytes] | None = None
     _began: float = 0.0
@@ -211,7 +209,7 @@ class DirectRequest:
         exchange.replica_id = endpoint.replica_id
         exchange.tries = 1
         self._endpoint = endpoint
-        self._hold = parts.outstanding.begin(endpoint.replica_id)
+        parts.outstanding.enter(endpoint.replica_id)
         self._room = parts.settings.answer_bytes_max
         self._connection = connection
         self._began = self._heard = now
@@ -263,12 +261,13 @@ class DirectRequest:
 
     def _conclude(self, content: bytes) -> None:
         """Its usage is stored; then it is put down, and its answer goes out."""
-        parts, exchange, entry, hold = self._parts, self._exchange, self._entry, self._hold
-        if entry is None or hold is None:
-            raise TypeError("it was answered before it was asked")
+        parts, exchange, entry = self._parts, self._exchange, self._entry
+        if entry is None:
+            raise TypeError("it was answered before it was let in")
         now = parts.clock.monotonic()
-        hold.end()
-        praise(parts, entry.job_id, exchange.replica_id)
+        parts.outstanding.end(exchange.replica_id)
+        if parts.outliers:
+            praise(parts, entry.job_id, exchange.replica_id)
         parts.wheel.disarm(self)
         exchange.replica_seconds = now - self._began
         parts.lines.pump(entry.job_id)
@@ -333,9 +332,10 @@ class DirectRequest:
         full = self._full = self._made(ReadBody(self._size))
         full.take_over(asked, entry, lease=self._lease, deadline=self._deadline)
         self._parts.running.leave(self)
-        if self._endpoint is not None and self._hold is not None:
+        if self._endpoint is not None:
+            hold = self._parts.outstanding.hold_of(self._endpoint.replica_id)
             self._attempt = attempt = full.adopt(
-                self._endpoint, self._connection, self._hold, began=self._began, heard=self._heard
+                self._endpoint, self._connection, hold, began=self._began, heard=self._heard
             )
             pieces, self._pieces = self._pieces, []
             if self._headers is not None:

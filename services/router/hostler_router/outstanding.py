@@ -69,6 +69,16 @@ class Outstanding:
         sums[replica_id] = sums.get(replica_id, 0.0) + work
         return Hold(self, replica_id, work)
 
+    def enter(self, replica_id: str) -> None:
+        """A request goes to the replica, and its caller keeps no `Hold`; it is one of work."""
+        counts, sums = self._counts, self._work
+        counts[replica_id] = counts.get(replica_id, 0) + 1
+        sums[replica_id] = sums.get(replica_id, 0.0) + 1.0
+
+    def hold_of(self, replica_id: str) -> Hold:
+        """A hold for a request that has entered."""
+        return Hold(self, replica_id, 1.0)
+
     def end(self, replica_id: str, work: float = 1.0) -> None:
         """A request is over; for callers that keep no `Hold`."""
         remaining = self._counts[replica_id] - 1

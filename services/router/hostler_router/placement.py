@@ -6,7 +6,7 @@ Called by the tries of a request before each of them, and after it with how that
 from collections.abc import Set as AbstractSet
 from typing import Final
 
-from hostler_domain.routing import Balancing
+from hostler_domain.routing import Balancing, Routing
 from hostler_router.balance import pick
 from hostler_router.bodies import Asked
 from hostler_router.outliers import Failure, Outliers
@@ -93,25 +93,22 @@ def praise(parts: RouterParts, job_id: str, replica_id: str) -> None:
 def _pick(
     parts: RouterParts, entry: Entry, asked: Asked, head: Head, excluded: AbstractSet[str], *, bounded: bool
 ) -> Endpoint | None:
-    outstanding, peers = parts.outstanding, parts.peers
+    outstanding, peers, routing, endpoints = parts.outstanding, parts.peers, entry.routing, entry.endpoints
     speech = isinstance(asked.body, FormBody)
     return pick(
-        entry.endpoints,
+        endpoints,
         outstanding=outstanding.work if speech else outstanding.counts,
         elsewhere=peers.work if speech else peers.counts,
         counts=outstanding.counts,
         rng=parts.rng,
         exclude=excluded,
         bound=bound_of(parts, entry) if bounded else None,
-        choices=parts.choices() if len(entry.endpoints) > 2 else 0,
-        affinity=_affinity(entry, asked, head),
+        choices=parts.choices() if len(endpoints) > 2 else 0,
+        affinity=b"" if routing.balancing is Balancing.LEAST_OUTSTANDING else _affinity(routing, asked, head),
     )
 
 
-def _affinity(entry: Entry, asked: Asked, head: Head) -> bytes:
-    routing = entry.routing
-    if routing.balancing is Balancing.LEAST_OUTSTANDING:
-        return b""
+def _affinity(routing: Routing, asked: Asked, head: Head) -> bytes:
     if routing.balancing is Balancing.SESSION:
         return head.headers.get(routing.session_header.encode(), b"")
     return asked.prefix_of(routing.prefix_chars)
