@@ -11,14 +11,14 @@ from hostler_router.limit_grants import emptied as without
 from hostler_router.limit_rules import Level, charged, corrected, leaked, refusals, subjects_of
 
 # From limits that are too small for a grant to such as nobody reaches.
-BOUNDS = st.sampled_from([None, 10, 99, 100, 250, 1000, 6000, 100_000])
+BOUNDS = st.sampled_from([None, 10, 99, 100, 250, 400, 1000, 6000])
 LIMITS = st.builds(Limits, BOUNDS, BOUNDS).filter(bool)
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.1, 0.5, 3.0]),  # seconds that pass before
+        st.sampled_from([0.0, 0.001, 0.02, 0.1, 0.1, 0.1, 0.5]),  # seconds that pass before
         st.integers(0, 2),  # at which router
-        st.integers(0, 60),  # how many requests
-        st.sampled_from([0, 1, 3, 40]),  # of how many tokens each
+        st.sampled_from([0, 1, 5, 20, 60, 60]),  # how many requests
+        st.sampled_from([1, 1, 3, 40]),  # of how many tokens each
     ),
     min_size=5,
     max_size=60,

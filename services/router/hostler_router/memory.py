@@ -18,14 +18,19 @@ _MALLOC_OPTIONS: Final = (
         -3,
         2 * 2**20,
     ),  # M_MMAP_THRESHOLD: from this size on a block has pages of its own, gone when it is freed
+    (-8, 1),  # M_ARENA_MAX: the few threads beside the loop share its heap instead of holding one each
 )
 
 
 def settle_memory() -> None:
     """Keep what was made so far for good, and keep a few free megabytes for the next requests. Harmless where libc is another."""
+    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECT_AFTER)
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    libc = ctypes.CDLL(None)
+    mallopt, trim = getattr(libc, "mallopt", None), getattr(libc, "malloc_trim", None)
+    if trim is not None:
+        trim(0)  # what starting needed, above all where modules had to be compiled
     if mallopt is not None:
         for option, value in _MALLOC_OPTIONS:
             mallopt(option, value)

@@ -87,11 +87,12 @@ def test_the_rest_is_given_back_when_nobody_came_in_a_period() -> None:
 
 
 def test_what_is_more_than_two_periods_worth_is_given_back() -> None:
-    grant = busy(Limits(100_000))
-    grant.took(Room(500, 0), 1.0)
-    come(grant, 50, 1.0)
+    grant = busy(Limits(100_000, 1_000_000), tokens=10)
+    grant.took(Room(500, 5000), 1.0)
+    come(grant, 50, 1.0, 10)
     room, _ = grant.look(1.1)
-    assert room.requests == 500 - 50 - 2 * 50
+    assert (room.requests, room.tokens) == (500 - 50 - 2 * 50, pytest.approx(5000 - 500 - 2 * 500, abs=1))
+    assert (grant.requests, grant.tokens) == (100, 5000 - 500 - room.tokens)
 
 
 def test_a_request_that_is_larger_than_what_is_left_asks_by_itself() -> None:
