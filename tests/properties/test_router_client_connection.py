@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler_router.wire.client_connection import ClientConnection, Sink
+from hostler_router.wire.client_connection import ClientConnection
 from hostler_router.wire.heads import Head
-from hostler_router.wire.reply import Reply
+from hostler_router.wire.reply import Reply, Sink
 
 
 class Wire(asyncio.Transport):

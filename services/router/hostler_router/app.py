@@ -38,9 +38,8 @@ from hostler_router.parts import RouterParts
 from hostler_router.proxied import Owners, ProxiedRequest
 from hostler_router.table import Ambiguous, Entry
 from hostler_router.uploads import ArrivingForm
-from hostler_router.wire.client_connection import Sink
 from hostler_router.wire.heads import Head
-from hostler_router.wire.reply import Reply
+from hostler_router.wire.reply import Reply, Sink
 from hostler_router.wishes import canonical
 
 MAY_STREAM: Final[Mapping[str, bool]] = {

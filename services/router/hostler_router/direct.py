@@ -94,9 +94,6 @@ class DirectRequest:
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
-        if self._full is not None:
-            self._full.on_body(data)
-            return
         self._pieces.append(data)
         self._size += len(data)
         if self._size > self._parts.settings.body_bytes_max:
@@ -104,18 +101,13 @@ class DirectRequest:
 
     def on_end(self) -> None:
         """All of it is here."""
-        if self._full is not None:
-            self._full.on_end()
-            return
         try:
             self._enter()
         except Exception:  # noqa: BLE001  # told by what handles it
             self._bug()
 
     def on_drained(self) -> None:
-        """It can take more."""
-        if self._full is not None:
-            self._full.on_drained()
+        """It can take more, but all of an answer is sent at once."""
 
     def on_gone(self) -> None:
         """It hung up."""
@@ -329,7 +321,7 @@ class DirectRequest:
             return full
         if asked is None or entry is None:
             return self._give_over(whole=False)
-        full = self._full = self._made(ReadBody(self._size))
+        full = self._made(ReadBody(self._size))
         full.take_over(asked, entry, lease=self._lease, deadline=self._deadline)
         self._parts.running.leave(self)
         if self._endpoint is not None:
@@ -356,10 +348,10 @@ class DirectRequest:
         asked = self._asked
         pieces, self._pieces = self._pieces, []
         if asked is not None:
-            full = self._full = self._made(ReadBody(self._size))
+            full = self._made(ReadBody(self._size))
             full.enter(asked)
             return full
-        full = self._full = self._made(
+        full = self._made(
             WholeBody(
                 self._parts,
                 self._head,
@@ -377,7 +369,7 @@ class DirectRequest:
 
     def _made(self, body: ArrivingBody) -> InferenceRequest:
         self._parts.wheel.disarm(self)
-        return InferenceRequest(
+        full = self._full = InferenceRequest(
             self._parts,
             self._head,
             self._reply,
@@ -386,6 +378,10 @@ class DirectRequest:
             wishes=self._wishes,
             body=body,
         )
+        # It may last long, and nothing of this is wanted meanwhile, least of all the body.
+        self._asked = None
+        self._reply.hand_to(full)
+        return full
 
     def _bug(self) -> None:
         """An exception that nobody expected is being handled."""

@@ -13,29 +13,13 @@ from typing import Final, Protocol
 import httptools
 
 from hostler_router.wire.heads import Fields, Head
-from hostler_router.wire.reply import Reply
+from hostler_router.wire.reply import Reply, Sink
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _HEADERS_MAX: Final = 100
 _METHODS: Final = {b"GET": "GET", b"POST": "POST"}
 """Those that need not be decoded each time."""
 _HEAD_TOO_LONG: Final = f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes."
-
-
-class Sink(Protocol):
-    """What takes a request."""
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the body came."""
-
-    def on_end(self) -> None:
-        """All of the body has come."""
-
-    def on_gone(self) -> None:
-        """The client hung up before its answer was complete."""
-
-    def on_drained(self) -> None:
-        """The client can take more of the answer."""
 
 
 class Keeper(Protocol):
@@ -260,6 +244,11 @@ class ClientConnection(asyncio.Protocol):
     def transport(self) -> asyncio.Transport | None:
         """None once the connection is gone."""
         return self._transport
+
+    def hand_to(self, reply: Reply, sink: Sink) -> None:
+        """Tell this of the request that `reply` answers from now on."""
+        if self._reply is reply:
+            self._sink = sink
 
     def reply_ended(self) -> None:
         """The answer is written; the next request may be taken once the body of this one is in."""

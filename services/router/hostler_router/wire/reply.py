@@ -23,6 +23,22 @@ _JSON_ANSWER: Final = b"HTTP/1.1 200 OK\r\n%bcontent-type: application/json\r\nc
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
+class Sink(Protocol):
+    """What takes a request."""
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body came."""
+
+    def on_end(self) -> None:
+        """All of the body has come."""
+
+    def on_gone(self) -> None:
+        """The client hung up before its answer was complete."""
+
+    def on_drained(self) -> None:
+        """The client can take more of the answer."""
+
+
 class Line(Protocol):
     """The connection that an answer goes out on."""
 
@@ -31,6 +47,9 @@ class Line(Protocol):
     @property
     def transport(self) -> asyncio.Transport | None:
         """None once it is gone."""
+
+    def hand_to(self, reply: "Reply", sink: "Sink") -> None:
+        """Tell this of the request from now on."""
 
     def reply_ended(self) -> None:
         """The answer is written."""
@@ -101,6 +120,10 @@ class Reply:
     def resume_reading(self) -> None:
         """Take it again."""
         self._line.resume_reading()
+
+    def hand_to(self, sink: Sink) -> None:
+        """Have the rest of the request taken by somebody else."""
+        self._line.hand_to(self, sink)
 
     def go_ahead(self) -> None:
         """Tell a client that asks first that its body is welcome."""
