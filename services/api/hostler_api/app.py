@@ -58,6 +58,21 @@ DIALECTS: tuple[tuple[str, Render], ...] = (
 """Prefixes of paths, each with the form of its errors."""
 FORMS = (lyceum.FORM, runai.FORM, FORM)
 """The same for the description."""
+ROUTERS: tuple[APIRouter, ...] = (
+    router,
+    lyceum.router,
+    *runai.ROUTERS,
+    metric_router,
+    decision_router,
+    simulation_router,
+    shadow_router,
+    key_router,
+    project_router,
+    record_router,
+    audit_router,
+    dead_letter_routes.router,
+)
+"""Everything that is served, but the probes; where two take a path, the first has it."""
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _HARMLESS_ID = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
@@ -162,24 +177,7 @@ def create_app(
         setattr(app.state, part.name, getattr(parts, part.name))
     app.state.clock = clock
     app.state.serves_admin = serves_admin
-    app.router.routes.extend(
-        _included(
-            (
-                router,
-                lyceum.router,
-                *runai.ROUTERS,
-                metric_router,
-                decision_router,
-                simulation_router,
-                shadow_router,
-                key_router,
-                project_router,
-                record_router,
-                audit_router,
-                dead_letter_routes.router,
-            )
-        )
-    )
+    app.router.routes.extend(included())
     answer = renderer(DIALECTS)
     allowed = AllowedMethods(app)
     add_problem_handlers(app, answer, allowed)
@@ -193,13 +191,13 @@ def create_app(
 
 
 @cache
-def _included(routers: tuple[APIRouter, ...]) -> tuple[BaseRoute, ...]:
-    """The routes of all routers, the same for every application of a process.
+def included() -> tuple[BaseRoute, ...]:
+    """The routes of `ROUTERS`, the same for every application of a process.
 
     FastAPI works out what a route needs when a router is included, which takes a third of a second for all of these, each time.
     """
     gathering = FastAPI(openapi_url=None, generate_unique_id_function=operation_id)
-    for each in routers:
+    for each in ROUTERS:
         gathering.include_router(each)
     return tuple(gathering.router.routes)
 
