@@ -23,6 +23,9 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
+# Tests that only compute, so that they may run beside each other; all others have the machine to themselves.
+BESIDE := $(wildcard tests/unit tests/contract tests/properties tests/conformance tests/integration/api tests/integration/router)
+PARALLEL := -n logical --maxprocesses 8 --dist loadfile
 # Since when the time to the first token counts, the making of the environment included.
 export DEMO_STARTED_AT := $(shell date +%s)
 
@@ -52,10 +55,11 @@ down: setup ## Stop the stack.
 	@$(BIN)/hostler down $(ARGS)
 
 test: setup-dev lint ## Everything that must pass: lint, types, layers, all tests.
-	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; $(BIN)/pytest $(PARALLEL) $(BESIDE) || status=$$?; \
+		$(BIN)/pytest $(addprefix --ignore ,$(BESIDE)) || status=$$?; exit $$status)
 
 test-unit: setup-dev ## The tests without servers; seconds.
-	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
 
 test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against the cluster of KUBECONFIG (the fake one as well).
 	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG must name the file of a cluster to test" >&2; exit 2; }
