@@ -218,7 +218,12 @@ async def test_a_shadow_from_the_command_line(site: Site, url: str) -> None:
 async def test_what_can_not_be_asked_of_scaling_is_refused_by_its_option_or_field(
     site: Site, url: str
 ) -> None:
-    await typed(url, "deploy", MODEL, *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"])
+    await typed(
+        url,
+        "deploy",
+        MODEL,
+        *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"],
+    )
     for asked, told in (
         ("shadow set one --target-rps 0", "must be above 0"),
         ("scale one 2 --for 10s", "--for: must be from 1m to 30d"),
@@ -237,7 +242,12 @@ async def test_a_job_of_which_nothing_is_recorded_is_told_how_to_see_that(site: 
     async def refuse(_: bytes) -> bytes:
         return SimulationAnswer(refusal="no decision is recorded since yesterday").model_dump_json().encode()
 
-    await typed(url, "deploy", MODEL, *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"])
+    await typed(
+        url,
+        "deploy",
+        MODEL,
+        *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"],
+    )
     served = await site.bus.serve(subjects.AUTOSCALER_SIMULATE, refuse, queue="autoscaler")
     done = await typed(url, "simulate", "one", "--since", "6h")
     await served.close()
