@@ -23,9 +23,12 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
-# Tests that only compute, so that they may run beside each other; all others have the machine to themselves.
+# Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. These alone
+# have the machine to themselves: they kill and freeze, and look at how long it takes.
+ALONE := $(wildcard tests/faults tests/simulation)
 BESIDE := $(wildcard tests/unit tests/contract tests/properties tests/conformance tests/integration/api tests/integration/router)
-PARALLEL := -n logical --maxprocesses 8 --dist loadfile
+PARALLEL := --dist loadfile -n logical --maxprocesses 8
+TWO := --dist loadfile -n 2
 # Since when the time to the first token counts, the making of the environment included.
 export DEMO_STARTED_AT := $(shell date +%s)
 
@@ -55,8 +58,10 @@ down: setup ## Stop the stack.
 	@$(BIN)/hostler down $(ARGS)
 
 test: setup-dev lint ## Everything that must pass: lint, types, layers, all tests.
-	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; $(BIN)/pytest $(PARALLEL) $(BESIDE) || status=$$?; \
-		$(BIN)/pytest $(addprefix --ignore ,$(BESIDE)) || status=$$?; exit $$status)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; \
+		$(BIN)/pytest $(PARALLEL) $(BESIDE) || status=$$?; \
+		$(BIN)/pytest $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
+		$(BIN)/pytest $(ALONE) || status=$$?; exit $$status)
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(PARALLEL) $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
