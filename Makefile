@@ -23,10 +23,10 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
-# Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. These alone
-# have the machine to themselves: they kill and freeze, and look at how long it takes.
-ALONE := $(wildcard tests/faults tests/simulation)
-BESIDE := $(wildcard tests/unit tests/contract tests/properties tests/conformance tests/integration/api tests/integration/router)
+# Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. Some have
+# the machine to themselves: they look at how soon something is over.
+BESIDE := $(wildcard tests/unit tests/contract tests/properties tests/conformance tests/simulation tests/integration/api tests/integration/router)
+ALONE := $(wildcard tests/faults/test_router_faults.py tests/faults/test_single_faults.py tests/faults/test_thousand_streams.py)
 PARALLEL := --dist loadfile -n logical --maxprocesses 8
 TWO := --dist loadfile -n 2
 # Since when the time to the first token counts, the making of the environment included.
