@@ -107,7 +107,7 @@ def table_rows(found: "JobMetrics") -> Iterator[tuple[str, ...]]:
         values = [sample.value for sample in series.samples]
         known = [value for value in values if value is not None]
         figures = (known[-1], min(known), sum(known) / len(known), max(known)) if known else (None,) * 4
-        yield (series.name, *(_figure(each) for each in figures), chart(values))
+        yield (series.name, *(figure(each) for each in figures), chart(values))
 
 
 def csv_rows(found: "JobMetrics") -> Iterator[Sequence[str]]:
@@ -130,5 +130,8 @@ def chart(values: Iterable[float | None]) -> str:
     )
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def figure(value: float | None) -> str:
+    """Four digits, and never fewer than those before the point."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

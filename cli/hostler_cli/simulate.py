@@ -10,7 +10,7 @@ from hostler_cli.completion import job_names
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
 from hostler_cli.located import located, open_client
-from hostler_cli.metrics import chart, span
+from hostler_cli.metrics import chart, figure, span
 from hostler_cli.output import DataFormat, DataOutput, columns, print_json, say
 
 if TYPE_CHECKING:
@@ -127,10 +127,10 @@ def _row(
     name: str, was: float | None, would: float | None, *, absolute: bool = False
 ) -> tuple[str, str, str, str]:
     if was is None or would is None:
-        return name, _figure(was), _figure(would), "-"
+        return name, figure(was), figure(would), "-"
     if absolute:
-        return name, _figure(was), _figure(would), f"{would - was:+.4g}"
-    return name, _figure(was), _figure(would), f"{would / was - 1:+.0%}" if was else "-"
+        return name, figure(was), figure(would), f"{'+' if would >= was else ''}{figure(would - was)}"
+    return name, figure(was), figure(would), f"{would / was - 1:+.0%}" if was else "-"
 
 
 def _charts(found: "Simulation") -> Iterator[tuple[str, ...]]:
@@ -151,8 +151,4 @@ def _chart(name: str, values: Sequence[float]) -> tuple[str, ...]:
     highest = [
         max(values[len(values) * part // parts : len(values) * (part + 1) // parts]) for part in range(parts)
     ]
-    return name, _figure(min(values)), _figure(max(values)), chart(highest)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return name, figure(min(values)), figure(max(values)), chart(highest)
