@@ -24,11 +24,11 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
 # Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. Some have
-# the machine to themselves: they look at how soon something is over.
-BESIDE := $(wildcard tests/unit tests/contract tests/properties tests/conformance tests/simulation tests/integration/api tests/integration/router)
+# the machine to themselves: they look at how soon something is over. Files come in their order, in which the long ones are first.
+BESIDE := $(wildcard tests/integration/api tests/simulation tests/properties tests/integration/router tests/conformance tests/unit tests/contract)
 ALONE := $(wildcard tests/faults/test_router_faults.py tests/faults/test_single_faults.py tests/faults/test_thousand_streams.py)
-PARALLEL := --dist loadfile -n logical --maxprocesses 8
-TWO := --dist loadfile -n 2
+PARALLEL := --dist loadfile --no-loadscope-reorder -n logical --maxprocesses 8
+TWO := --dist loadfile --no-loadscope-reorder -n 2
 # Since when the time to the first token counts, the making of the environment included.
 export DEMO_STARTED_AT := $(shell date +%s)
 
