@@ -142,7 +142,8 @@ def _row(name: str, times: "Sequence[datetime]", numbers: Sequence[int]) -> tupl
     changes = sum(a != b for a, b in pairwise(numbers))
     parts = min(len(numbers), 60)
     drawn = [max(numbers[len(numbers) * n // parts : len(numbers) * (n + 1) // parts]) for n in range(parts)]
-    return (name, f"{hours:.2f}", str(changes), str(min(numbers)), str(max(numbers)), chart(drawn))
+    told = f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
+    return (name, told, str(changes), str(min(numbers)), str(max(numbers)), chart(drawn))
 
 
 def _shadow(

@@ -31,3 +31,8 @@ def test_both_are_compared_over_time() -> None:
 
 def test_without_any_it_says_so() -> None:
     assert list(shadow_lines([], "2h", none="none")) == ["none"]
+
+
+def test_minutes_are_hours_of_which_something_is_left() -> None:
+    lines = list(shadow_lines([decision(minute, 1, 2) for minute in range(2)], "5m"))
+    assert [line.split()[place] for line, place in zip(lines[1:3], (3, 1), strict=True)] == ["0.017", "0.033"]
