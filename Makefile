@@ -23,6 +23,12 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 ARGS ?=
+# Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. Some have
+# the machine to themselves: they look at how soon something is over. Files come in their order, in which the long ones are first.
+BESIDE := $(wildcard tests/integration/api tests/simulation tests/properties tests/integration/router tests/conformance tests/unit tests/contract)
+ALONE := $(wildcard tests/faults/test_router_faults.py tests/faults/test_single_faults.py tests/faults/test_thousand_streams.py)
+PARALLEL := --dist loadfile --no-loadscope-reorder -n logical --maxprocesses 8
+TWO := --dist loadfile --no-loadscope-reorder -n 2
 # Since when the time to the first token counts, the making of the environment included.
 export DEMO_STARTED_AT := $(shell date +%s)
 
@@ -52,10 +58,13 @@ down: setup ## Stop the stack.
 	@$(BIN)/hostler down $(ARGS)
 
 test: setup-dev lint ## Everything that must pass: lint, types, layers, all tests.
-	@$(BIN)/pytest $(ARGS)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; \
+		$(BIN)/pytest $(PARALLEL) $(BESIDE) || status=$$?; \
+		$(BIN)/pytest $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
+		$(BIN)/pytest $(ALONE) || status=$$?; exit $$status)
 
 test-unit: setup-dev ## The tests without servers; seconds.
-	@$(BIN)/pytest $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+	@$(BIN)/pytest $(PARALLEL) $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
 
 test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against the cluster of KUBECONFIG (the fake one as well).
 	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG must name the file of a cluster to test" >&2; exit 2; }

@@ -1,14 +1,18 @@
 """What a tick of the autoscaler's own service takes with ten thousand jobs: `python -m bench.autoscaler.tick [JOBS]`.
 
 The real service on a bus in memory: load windows of two routers for the last minute, a job in ten busy, a job in ten asleep. Printed are the
-windows that are read per second, the first tick, in which every job is new, and later ones; all in seconds of this process's own time, the
-memory bus with its stored states included.
+windows that are read per second, the first tick, in which every job is new, a minute of later ones, and what it takes to write down the
+records that are due in this minute; all in seconds of this process's own time, the memory bus with its stored states included.
+
+The time of day is the bench's own and goes on by a tick each tick, new windows with it: filling the bus takes half a minute,
+after which the news would be too old to be decided from, and a tick be cheap for no merit of its own.
 """
 
 import asyncio
 import logging
 import sys
 import time
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -35,11 +39,23 @@ JOBS = 10_000
 ROUTERS = ("router-1", "router-2")
 PERIOD_SECONDS = 5
 PERIODS = 12
-TICKS = 5
+TICK_SECONDS = 2.0
+TICKS = 31
 TARGETS = (
     ScalingTarget(ScalingMetric.THROUGHPUT, 2.0),
     ScalingTarget(ScalingMetric.LATENCY_P95, 20_000.0),
 )
+
+
+class BenchClock(SystemClock):
+    """The machine's clock, but for the time of day, which the bench moves."""
+
+    def __init__(self, began: datetime) -> None:
+        self.at = began
+
+    def now(self) -> datetime:
+        """The time of day."""
+        return self.at
 
 
 def spec(number: int) -> JobSpec:
@@ -76,39 +92,43 @@ def window(job_id: str, number: int, router: str, ended: datetime) -> LoadWindow
     )
 
 
-async def fill(bus: MemoryBus, jobs: int, now: datetime) -> None:
-    """The log and the load windows of a minute."""
-    log, ids = JobLog(bus, source="/bench", clock=SystemClock()), [new_id() for _ in range(jobs)]
-    began = now - timedelta(hours=1)
-    for number, job_id in enumerate(ids):
-        wanted = spec(number)
+async def make_jobs(bus: MemoryBus, clock: BenchClock, jobs: int) -> list[str]:
+    """The log."""
+    log, ids, began = JobLog(bus, source="/bench", clock=clock), [], clock.now() - timedelta(hours=1)
+    for number in range(jobs):
+        job_id, wanted = new_id(), spec(number)
         entry = await log.append(None, JobCreated(began, job_id, wanted, None, "key"))
         for replica in range(wanted.scaling.initial_replicas):
             replica_id, node = f"{job_id}-{replica}", Placement("c", "n", Resources(1, 1, 1))
             entry = await log.append(entry, ReplicaScheduled(began, replica_id, node))
             ready = ReplicaReady(began + timedelta(minutes=3), replica_id, "http://10.0.0.1:8000")
             entry = await log.append(entry, ready)
-    for period in range(PERIODS):
-        ended = now - timedelta(seconds=PERIOD_SECONDS * (PERIODS - 1 - period))
-        for number, job_id in enumerate(ids):
-            for router in ROUTERS:
-                event = LoadWindowV1(
-                    id=new_id(),
-                    source=f"/hostler/router/{router}",
-                    subject=job_id,
-                    time=ended,
-                    project="default",
-                    data=window(job_id, number, router, ended),
-                )
-                subject = subjects.metrics("default", job_id)
-                await bus.append(subject, encode_window(event), msg_id=event.id)
+        ids.append(job_id)
+    return ids
+
+
+async def report(bus: MemoryBus, ids: Sequence[str], ended: datetime) -> None:
+    """The load windows of one period."""
+    for number, job_id in enumerate(ids):
+        for router in ROUTERS:
+            event = LoadWindowV1(
+                id=new_id(),
+                source=f"/hostler/router/{router}",
+                subject=job_id,
+                time=ended,
+                project="default",
+                data=window(job_id, number, router, ended),
+            )
+            await bus.append(subjects.metrics("default", job_id), encode_window(event), msg_id=event.id)
 
 
 async def run(jobs: int) -> None:
     """Fill the bus, start the service, time its ticks."""
-    clock, logger, registry = SystemClock(), structlog.get_logger(), CollectorRegistry()
+    clock, logger, registry = BenchClock(datetime.now(UTC)), structlog.get_logger(), CollectorRegistry()
     bus, known = MemoryBus(MemoryServer(clock)), JobProjection()
-    await fill(bus, jobs, clock.now())
+    ids = await make_jobs(bus, clock, jobs)
+    for period in reversed(range(PERIODS)):
+        await report(bus, ids, clock.at - timedelta(seconds=PERIOD_SECONDS * period))
     async with hold(bus, "autoscaler", holder="bench", ttl_seconds=3600, clock=clock) as lease:
         recorder = DecisionRecorder(bus, source="/bench", logger=logger, registry=registry)
         autoscaler = Autoscaler(
@@ -117,7 +137,7 @@ async def run(jobs: int) -> None:
             JobLog(bus, source="/bench", clock=clock),
             lease,
             # So long that a tick is never cut short: what is measured is a look at every job.
-            AutoscalerSettings.model_construct(tick_seconds=3600.0, save_seconds=10.0, lease_seconds=5),
+            AutoscalerSettings.model_construct(tick_seconds=3600.0, save_seconds=20.0, lease_seconds=5),
             recorder=recorder,
             clock=clock,
             logger=logger,
@@ -139,17 +159,47 @@ async def run(jobs: int) -> None:
         )
         while not lease.held:  # noqa: ASYNC110  # none of them tells
             await asyncio.sleep(0.01)
-        for number in range(TICKS):
+        reported_at, ticks = clock.at, []
+        for _ in range(TICKS):
+            if clock.at - reported_at >= timedelta(seconds=PERIOD_SECONDS):
+                reported_at = clock.at
+                await report(bus, ids, reported_at)
             autoscaler.look_at_all()
-            began = time.process_time()
-            await autoscaler.tick()
-            seconds = time.process_time() - began
+            ticks.append(await timed(autoscaler.tick()))
             looked = registry.get_sample_value("hostler_autoscaler_tick_jobs") or 0
-            name = "first tick" if number == 0 else f"tick {number + 1}"
-            print(f"{name}: {looked:.0f} jobs in {seconds:.2f} s, {seconds / looked * 1e6:.0f} us each")
+            if looked != jobs:
+                raise SystemExit(f"a tick looked at {looked:.0f} of {jobs} jobs")
+            clock.at += timedelta(seconds=TICK_SECONDS)
+        seconds = await timed(recorder.flush())
+        tell(jobs, ticks, seconds, registry)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def timed(work: Awaitable[None]) -> float:
+    """Seconds of this process's own time."""
+    began = time.process_time()
+    await work
+    return time.process_time() - began
+
+
+def tell(jobs: int, ticks: Sequence[float], records_seconds: float, registry: CollectorRegistry) -> None:
+    """Print what the ticks took."""
+    first, later = ticks[0], sorted(ticks[1:])
+    seconds = sum(later) / len(later)
+    print(f"first tick: {jobs} jobs in {first:.2f} s, {first / jobs * 1e6:.0f} us each")
+    print(
+        f"a whole tick: {jobs} jobs in {seconds:.2f} s, {seconds / jobs * 1e6:.0f} us each "
+        f"(mean of {len(later)} over {len(later) * TICK_SECONDS:.0f} s; median {later[len(later) // 2]:.2f} s, "
+        f"longest, with all states stored, {later[-1]:.2f} s)"
+    )
+    outcomes = ("written", "lost")
+    written, lost = (
+        registry.get_sample_value("hostler_autoscaler_records_total", {"outcome": outcome}) or 0
+        for outcome in outcomes
+    )
+    print(f"{written:.0f} records written in {records_seconds:.2f} s, {lost:.0f} lost")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hostler_cli.completion import job_names
+from hostler_cli.decision_words import without_decisions
 from hostler_cli.located import located, open_client
 from hostler_cli.output import DataFormat, DataOutput, columns, print_json
 
@@ -51,6 +52,7 @@ def explain(
             print_json(decisions)
             return
         found = client.jobs.explain(job, project=project)
+        none = "" if decisions else without_decisions(client.jobs.get(job, project=project), since or "")
     if output is DataFormat.JSON:
         print_json(found)
         return
@@ -58,16 +60,16 @@ def explain(
         print(line)
     if decisions is not None:
         print()
-        for line in decision_lines(decisions, since or "", full=every):
+        for line in decision_lines(decisions, full=every, none=none):
             print(line)
 
 
-def decision_lines(decisions: "Sequence[ScalingDecision]", since: str, *, full: bool) -> Iterator[str]:
-    """The timeline, and what the latest decision weighed."""
+def decision_lines(decisions: "Sequence[ScalingDecision]", *, full: bool, none: str = "") -> Iterator[str]:
+    """The timeline, and what the latest decision weighed; `none` where there is no decision."""
     from hostler_cli.decision_text import HEADINGS, timeline, weighed
 
     if not decisions:
-        yield f"no decision about its number of replicas in the last {since}"
+        yield none
         return
     yield from columns(HEADINGS, timeline(decisions, full=full))
     yield ""

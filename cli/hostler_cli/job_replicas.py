@@ -3,7 +3,7 @@
 Waiting follows the job's events, as everything that waits here does, and so shows each step; the API's own `/wait` tells the end alone.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +24,8 @@ JobName = Annotated[
 Project = Annotated[str | None, typer.Option(help="Project to look in; by default the key's own.")]
 
 _LOOKED_THROUGH_MAX = 500
+_HOLD_LEAST = timedelta(minutes=1)
+_HOLD_MOST = timedelta(days=30)
 
 
 class WaitFor(StrEnum):
@@ -54,7 +56,8 @@ def scale(
     """Have another number of replicas, within the job's bounds; with targets its load scales it on from there."""
     from hostler_cli.metrics import span
 
-    seconds = None if hold is None else int(span(hold, "--for").total_seconds())
+    held = None if hold is None else span(hold, "--for", least=_HOLD_LEAST, most=_HOLD_MOST)
+    seconds = None if held is None else int(held.total_seconds())
     with open_client() as client:
         found = client.jobs.get(job, project=project)
         scaled = client.jobs.scale(found.job_id, replicas, hold_seconds=seconds)

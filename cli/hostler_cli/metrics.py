@@ -69,17 +69,36 @@ def metrics(
             print_columns(("SERIES", "LAST", "MIN", "MEAN", "MAX", f"THE LAST {since}"), table_rows(found))
 
 
-def span(text: str, option: str = "--since") -> timedelta:
+def span(
+    text: str,
+    option: str = "--since",
+    *,
+    least: timedelta = timedelta(seconds=1),
+    most: timedelta = timedelta(days=100_000),
+) -> timedelta:
     """`30m`, `6h`, `7d` as a length of time.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: it is none, or shorter than `least`, or longer than `most`.
     """
     units = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
     number, unit = text[:-1], units.get(text[-1:])
     if unit is None or not number.isascii() or not number.isdigit() or not 0 < int(number) < 100_000:
         raise typer.BadParameter("must be a number and one of s, m, h, d, such as 6h", param_hint=option)
-    return timedelta(**{unit: int(number)})
+    length = timedelta(**{unit: int(number)})
+    if not least <= length <= most:
+        raise typer.BadParameter(f"must be from {_span_text(least)} to {_span_text(most)}", param_hint=option)
+    return length
+
+
+def _span_text(length: timedelta) -> str:
+    """As people write it: in the largest unit of which it is a whole number."""
+    seconds = round(length.total_seconds())
+    return next(
+        f"{seconds // each}{unit}"
+        for unit, each in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1))
+        if seconds % each == 0
+    )
 
 
 def table_rows(found: "JobMetrics") -> Iterator[tuple[str, ...]]:
@@ -88,7 +107,7 @@ def table_rows(found: "JobMetrics") -> Iterator[tuple[str, ...]]:
         values = [sample.value for sample in series.samples]
         known = [value for value in values if value is not None]
         figures = (known[-1], min(known), sum(known) / len(known), max(known)) if known else (None,) * 4
-        yield (series.name, *(_figure(each) for each in figures), chart(values))
+        yield (series.name, *(figure(each) for each in figures), chart(values))
 
 
 def csv_rows(found: "JobMetrics") -> Iterator[Sequence[str]]:
@@ -111,5 +130,8 @@ def chart(values: Iterable[float | None]) -> str:
     )
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+def figure(value: float | None) -> str:
+    """Four digits, and never fewer than those before the point."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hostler_cli.completion import job_names
+from hostler_cli.decision_words import counted, without_decisions
 from hostler_cli.deploy import print_jobs
 from hostler_cli.exit_codes import ExitCode
 from hostler_cli.failures import CliError
@@ -51,7 +52,7 @@ def set_shadow(
     output: Output = OutputFormat.TABLE,
 ) -> None:
     """Have a second policy decide beside the first; what is left out is as the job has it. One that is there is replaced."""
-    if not any((target_rps, target_latency, scaling_mode, stabilisation is not None)):
+    if all(each is None for each in (target_rps, target_latency, scaling_mode, stabilisation)):
         raise CliError("say what is to be tried, `--target-rps 5` for example", code=ExitCode.USAGE)
     from hostler_client import JobChanges, ScalingChanges
 
@@ -75,11 +76,12 @@ def show_shadow(
     back = span(since)
     with open_client() as client:
         decisions = list(client.scaling.decisions(job, since=datetime.now(UTC) - back, project=project))
+        found = client.jobs.get(job, project=project)
     both = [each for each in decisions if each.shadow is not None]
     if output is DataFormat.JSON:
         print_json(both)
         return
-    for line in shadow_lines(both, since):
+    for line in shadow_lines(both, since, none=without_decisions(found, since, of_shadow=True)):
         print(line)
 
 
@@ -112,10 +114,10 @@ def clear_shadow(job: JobName, *, project: Project = None, output: Output = Outp
         print_jobs([client.jobs.update(found.job_id, changes)], output, single=True)
 
 
-def shadow_lines(decisions: "Sequence[ScalingDecision]", since: str) -> Iterator[str]:
-    """The comparison as text; every decision has a shadow's beside it."""
+def shadow_lines(decisions: "Sequence[ScalingDecision]", since: str, *, none: str = "") -> Iterator[str]:
+    """The comparison as text; every decision has a shadow's beside it. `none` is said where there is none."""
     if not decisions:
-        yield f"no decision of a shadow policy in the last {since}; `hostler shadow set` makes one"
+        yield none
         return
     own = [each.replicas for each in decisions]
     shadow = [each.shadow.replicas for each in decisions if each.shadow is not None]
@@ -131,7 +133,7 @@ def shadow_lines(decisions: "Sequence[ScalingDecision]", since: str) -> Iterator
     yield f"the shadow wanted more in {more:.0%} and fewer in {fewer:.0%} of {len(own)} decisions"
     latest = decisions[-1].shadow
     if latest is not None:
-        yield f"its latest: {latest.replicas} replicas, {latest.reason}"
+        yield f"its latest: {counted(latest.replicas)}, {latest.reason}"
 
 
 def _row(name: str, times: "Sequence[datetime]", numbers: Sequence[int]) -> tuple[str, ...]:
@@ -140,7 +142,8 @@ def _row(name: str, times: "Sequence[datetime]", numbers: Sequence[int]) -> tupl
     changes = sum(a != b for a, b in pairwise(numbers))
     parts = min(len(numbers), 60)
     drawn = [max(numbers[len(numbers) * n // parts : len(numbers) * (n + 1) // parts]) for n in range(parts)]
-    return (name, f"{hours:.2f}", str(changes), str(min(numbers)), str(max(numbers)), chart(drawn))
+    told = f"{hours:.2f}" if hours >= 1 else f"{hours:.2g}"
+    return (name, told, str(changes), str(min(numbers)), str(max(numbers)), chart(drawn))
 
 
 def _shadow(

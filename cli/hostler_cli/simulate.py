@@ -1,13 +1,16 @@
 """`hostler simulate JOB`: what the job's recorded traffic would have led to under other settings, beside what it led to."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from hostler_cli.completion import job_names
+from hostler_cli.exit_codes import ExitCode
+from hostler_cli.failures import CliError
 from hostler_cli.located import located, open_client
-from hostler_cli.metrics import chart, span
+from hostler_cli.metrics import chart, figure, span
 from hostler_cli.output import DataFormat, DataOutput, columns, print_json, say
 
 if TYPE_CHECKING:
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
     )  # for signatures; the client is loaded when the command runs
 
 _CHART_WIDTH: Final = 72
+_BACK_LEAST: Final = timedelta(minutes=1)
+_BACK_MOST: Final = timedelta(days=3)
+"""So long are decisions kept."""
 
 
 @located
@@ -50,7 +56,7 @@ def simulate(
     output: DataOutput = DataFormat.TABLE,
 ) -> None:
     """Replay a job's own traffic with other settings: attainment, replica-hours, cost and flaps against what was. It changes nothing."""
-    from hostler_client import ScalingChanges
+    from hostler_client import Conflict, ScalingChanges
 
     given = {
         "min_replicas": min_replicas,
@@ -59,18 +65,26 @@ def simulate(
         "mode": scaling_mode,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    seconds = int(span(since).total_seconds())
+    seconds = int(span(since, least=_BACK_LEAST, most=_BACK_MOST).total_seconds())
     say("replaying; this may take a minute and a half")
     with open_client() as client:
-        found = client.scaling.simulate(
-            job,
-            policy=policy,
-            since_seconds=seconds,
-            scaling=ScalingChanges.model_validate(changes) if changes else None,
-            target_rps=target_rps,
-            target_latency_p95_ms=target_latency,
-            project=project,
-        )
+        try:
+            found = client.scaling.simulate(
+                job,
+                policy=policy,
+                since_seconds=seconds,
+                scaling=ScalingChanges.model_validate(changes) if changes else None,
+                target_rps=target_rps,
+                target_latency_p95_ms=target_latency,
+                project=project,
+            )
+        except Conflict as refused:
+            raise CliError(
+                f"nothing can be replayed: {refused.detail or refused.title}",
+                code=ExitCode.CONFLICT,
+                hint=f"`hostler explain {job} --since {since}` shows the decisions from whose figures it would be",
+                request_id=refused.request_id,
+            ) from refused
     if output is DataFormat.JSON:
         print_json(found)
         return
@@ -113,10 +127,10 @@ def _row(
     name: str, was: float | None, would: float | None, *, absolute: bool = False
 ) -> tuple[str, str, str, str]:
     if was is None or would is None:
-        return name, _figure(was), _figure(would), "-"
+        return name, figure(was), figure(would), "-"
     if absolute:
-        return name, _figure(was), _figure(would), f"{would - was:+.4g}"
-    return name, _figure(was), _figure(would), f"{would / was - 1:+.0%}" if was else "-"
+        return name, figure(was), figure(would), f"{'+' if would >= was else ''}{figure(would - was)}"
+    return name, figure(was), figure(would), f"{would / was - 1:+.0%}" if was else "-"
 
 
 def _charts(found: "Simulation") -> Iterator[tuple[str, ...]]:
@@ -137,8 +151,4 @@ def _chart(name: str, values: Sequence[float]) -> tuple[str, ...]:
     highest = [
         max(values[len(values) * part // parts : len(values) * (part + 1) // parts]) for part in range(parts)
     ]
-    return name, _figure(min(values)), _figure(max(values)), chart(highest)
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return name, figure(min(values)), figure(max(values)), chart(highest)

@@ -4,14 +4,16 @@
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from heapq import heappop, heappush
+from itertools import takewhile
 
 from hostler_bus.errors import BusRefused, SequenceConflict, StreamFull
 from hostler_bus.kv import MARKER_HEADER
-from hostler_bus.matching import matches
+from hostler_bus.matching import is_literal, matches
 from hostler_bus.port import Appended, Expect, Message
 from hostler_bus.topology import DUPLICATE_WINDOW_SECONDS, StreamSpec, WhenFull
 
@@ -28,15 +30,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A message and when it goes, in monotonic seconds; None for never."""
+    """A message, and whether its end by age is told."""
 
     message: Message
-    until: float | None
     leaves_marker: bool
 
 
 class MemoryStream:
-    """Messages in the order of their sequences."""
+    """Messages in the order of their sequences, and what finds them without a look at all of them: benches have hundreds of thousands."""
 
     def __init__(self, spec: StreamSpec) -> None:
         self.spec = spec
@@ -46,7 +47,12 @@ class MemoryStream:
         """Called after every message."""
         self._kept: list[_Kept] = []
         self._ids: dict[str, tuple[int, float]] = {}
-        self._earliest: float | None = None
+        self._of_subject: dict[str, deque[int]] = {}
+        self._newest: dict[str, int] = {}
+        """Sequence of the last message ever whose subject begins so, for each beginning up to a dot; it may be gone."""
+        self._ends: list[tuple[float, int]] = []
+        """A heap: when messages go, and which."""
+        self._bytes = 0
 
     def append(
         self,
@@ -100,16 +106,24 @@ class MemoryStream:
 
     def last(self, pattern: str) -> Message | None:
         """The last message under a pattern."""
-        for kept in reversed(self._kept):
-            if matches(pattern, kept.message.subject):
-                return kept.message
+        if is_literal(pattern):
+            same = self._of_subject.get(pattern)
+            return None if same is None else self.at(same[-1])
+        # Nothing behind the newest of those that begin as the pattern does can match, and mostly that one does.
+        newest = self._newest.get(_literal_beginning(pattern), 0)
+        for place in reversed(range(self._place(newest + 1))):
+            message = self._kept[place].message
+            if matches(pattern, message.subject):
+                return message
         return None
 
     def first_after(self, seq: int, pattern: str) -> Message | None:
         """The first message under a pattern whose sequence is larger."""
-        for kept in islice(self._kept, self._place(seq + 1), None):
-            if matches(pattern, kept.message.subject):
-                return kept.message
+        # Not `islice`: it walks to its begin.
+        for place in range(self._place(seq + 1), len(self._kept)):
+            message = self._kept[place].message
+            if matches(pattern, message.subject):
+                return message
         return None
 
     def at(self, seq: int) -> Message | None:
@@ -134,11 +148,10 @@ class MemoryStream:
 
     def expire(self, moment: Moment) -> None:
         """Let go what has outlived its time, and leave a trace of it where the server would."""
-        if self._earliest is None or self._earliest > moment.monotonic:
-            return
-        gone = [kept for kept in self._kept if kept.until is not None and kept.until <= moment.monotonic]
-        self._kept = [kept for kept in self._kept if kept.until is None or kept.until > moment.monotonic]
-        self._earliest = min((kept.until for kept in self._kept if kept.until is not None), default=None)
+        over: list[int] = []
+        while self._ends and self._ends[0][0] <= moment.monotonic:
+            over.append(heappop(self._ends)[1])
+        gone = [kept for kept in map(self._drop, sorted(over)) if kept is not None]
         for kept in gone:
             if kept.leaves_marker and self.spec.marker_ttl_seconds is not None:
                 until = moment.monotonic + self.spec.marker_ttl_seconds
@@ -157,11 +170,14 @@ class MemoryStream:
     ) -> None:
         if until is None and self.spec.age_seconds_max is not None:
             until = moment.monotonic + self.spec.age_seconds_max
-        if until is not None:
-            self._earliest = until if self._earliest is None else min(self._earliest, until)
         self.last_seq += 1
+        if until is not None:
+            heappush(self._ends, (until, self.last_seq))
         message = Message(subject, self.last_seq, data, headers, moment.now)
-        self._kept.append(_Kept(message, until, leaves_marker))
+        self._kept.append(_Kept(message, leaves_marker))
+        self._of_subject.setdefault(subject, deque()).append(self.last_seq)
+        self._newest.update(dict.fromkeys(_beginnings(subject), self.last_seq))
+        self._bytes += len(data)
         self._trim(subject)
         for tell in tuple(self.on_append):
             tell()
@@ -170,26 +186,52 @@ class MemoryStream:
         spec = self.spec
         if spec.when_full is not WhenFull.REFUSE_NEW:
             return
-        replaced = spec.messages_per_subject_max == 1 and self.last(subject) is not None
+        replaced = spec.messages_per_subject_max == 1 and subject in self._of_subject
         if spec.messages_max is not None and len(self._kept) >= spec.messages_max and not replaced:
             raise StreamFull(f"append to {spec.name}: maximum messages exceeded")
-        if spec.bytes_max is not None and self._bytes() + len(data) > spec.bytes_max:
+        if spec.bytes_max is not None and self._bytes + len(data) > spec.bytes_max:
             raise StreamFull(f"append to {spec.name}: maximum bytes exceeded")
 
     def _trim(self, subject: str) -> None:
         """Drop the oldest beyond the limits."""
         spec = self.spec
         if spec.messages_per_subject_max is not None:
-            same = [kept for kept in self._kept if kept.message.subject == subject]
-            for kept in same[: -spec.messages_per_subject_max]:
-                self._kept.remove(kept)
+            same = self._of_subject[subject]
+            while len(same) > spec.messages_per_subject_max:
+                self._drop(same[0])
         while spec.messages_max is not None and len(self._kept) > spec.messages_max:
-            del self._kept[0]
-        while spec.bytes_max is not None and self._bytes() > spec.bytes_max:
-            del self._kept[0]
+            self._drop(self._kept[0].message.seq)
+        while spec.bytes_max is not None and self._bytes > spec.bytes_max:
+            self._drop(self._kept[0].message.seq)
 
-    def _bytes(self) -> int:
-        return sum(len(kept.message.data) for kept in self._kept)
+    def _drop(self, seq: int) -> _Kept | None:
+        """Take a message out, unless it is gone already."""
+        place = self._place(seq)
+        if place >= len(self._kept) or self._kept[place].message.seq != seq:
+            return None
+        kept = self._kept.pop(place)
+        subject = kept.message.subject
+        self._of_subject[subject].remove(seq)
+        if not self._of_subject[subject]:
+            del self._of_subject[subject]
+        self._bytes -= len(kept.message.data)
+        return kept
 
     def _place(self, seq: int) -> int:
         return bisect_left(self._kept, seq, key=lambda kept: kept.message.seq)
+
+
+def _beginnings(subject: str) -> Iterator[str]:
+    """Nothing, and what comes before and with each of its dots."""
+    yield ""
+    dot = subject.find(".")
+    while dot >= 0:
+        yield subject[: dot + 1]
+        dot = subject.find(".", dot + 1)
+
+
+def _literal_beginning(pattern: str) -> str:
+    """What every subject under a pattern with wildcards begins with."""
+    return "".join(
+        f"{token}." for token in takewhile(lambda token: token not in {"*", ">"}, pattern.split("."))
+    )

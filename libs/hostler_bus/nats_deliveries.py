@@ -40,6 +40,13 @@ class NatsDeliveries:
 
     async def __anext__(self) -> "NatsDelivery":
         """The next delivery."""
+        self._link.on_lost.add(self._end_when_drained)
+        try:
+            return await self._next()
+        finally:
+            self._link.on_lost.discard(self._end_when_drained)
+
+    async def _next(self) -> "NatsDelivery":
         while not self._closed.is_set():
             pulling = asyncio.create_task(self._pull())
             closing = asyncio.create_task(self._closed.wait())
@@ -72,6 +79,11 @@ class NatsDeliveries:
         """End it; the consumer stays at the server."""
         self._closed.set()
         await self._drop()
+
+    def _end_when_drained(self) -> None:
+        """To wait for a message is nothing that has to be finished before the bus is drained."""
+        if self._link.finishing:
+            self._closed.set()
 
     async def _drop(self) -> None:
         opened, self._opened = self._opened, None

@@ -167,7 +167,7 @@ def _scaled(job: Job, command: ScaleJob) -> tuple[Change, ...]:
     if wanted != command.desired_replicas:
         raise InvalidFields(
             FieldError(
-                "desired_replicas",
+                "replicas",
                 f"must be from {job.spec.scaling.min_replicas} to {job.spec.scaling.max_replicas}, got {command.desired_replicas}",
             )
         )

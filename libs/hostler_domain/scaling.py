@@ -4,7 +4,7 @@ Targets are a list and the largest answer wins. `target_rps` and `target_latency
 each; Run:ai's single metric with threshold and percentage becomes one too.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -137,13 +137,8 @@ def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldE
             "max_replicas",
             f"must be at least min_replicas ({scaling.min_replicas}), got {scaling.max_replicas}",
         )
-    for field, value in (
-        ("initial_replicas", scaling.initial_replicas),
-        ("activation_replicas", scaling.activation_replicas),
-    ):
-        lowest = max(scaling.min_replicas, 1) if field == "activation_replicas" else scaling.min_replicas
-        if not lowest <= value <= scaling.max_replicas:
-            yield wrong(field, f"must be from {lowest} to max_replicas ({scaling.max_replicas}), got {value}")
+    else:
+        yield from _within_errors(scaling, wrong)
     if scaling.scale_to_zero_after_seconds is not None:
         if scaling.scale_to_zero_after_seconds < 1:
             yield wrong("scale_to_zero_after_seconds", "must be at least 1 second")
@@ -160,6 +155,17 @@ def scaling_errors(scaling: Scaling, prefix: str = "scaling") -> Iterator[FieldE
     yield from window_errors(
         scaling.schedule, scaling.min_replicas, scaling.max_replicas, f"{prefix}.schedule"
     )
+
+
+def _within_errors(scaling: Scaling, wrong: Callable[[str, str], FieldError]) -> Iterator[FieldError]:
+    """What is not within bounds that leave room for it."""
+    for field, value in (
+        ("initial_replicas", scaling.initial_replicas),
+        ("activation_replicas", scaling.activation_replicas),
+    ):
+        lowest = max(scaling.min_replicas, 1) if field == "activation_replicas" else scaling.min_replicas
+        if not lowest <= value <= scaling.max_replicas:
+            yield wrong(field, f"must be from {lowest} to max_replicas ({scaling.max_replicas}), got {value}")
 
 
 def _policy_errors(scaling: Scaling, prefix: str) -> Iterator[FieldError]:

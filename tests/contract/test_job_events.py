@@ -261,13 +261,16 @@ def test_every_kind_of_event_has_an_example() -> None:
     assert {type(event_of(before, change)) for before, change in EXAMPLES} == set(EVENT_MODELS)
 
 
-@pytest.mark.parametrize("name", sorted(schema_texts()))
+SCHEMA_TEXTS = schema_texts()
+
+
+@pytest.mark.parametrize("name", sorted(SCHEMA_TEXTS))
 def test_the_schema_is_the_one_that_is_checked_in(name: str) -> None:
-    assert (SCHEMAS / name).read_text() == schema_texts()[name], "run: python -m hostler_contracts.schemas"
+    assert (SCHEMAS / name).read_text() == SCHEMA_TEXTS[name], "run: python -m hostler_contracts.schemas"
 
 
 def test_no_schema_is_checked_in_without_a_model() -> None:
-    assert {path.name for path in SCHEMAS.iterdir()} == set(schema_texts())
+    assert {path.name for path in SCHEMAS.iterdir()} == set(SCHEMA_TEXTS)
 
 
 @pytest.mark.parametrize(("before", "change"), EXAMPLES, ids=IDS)

@@ -1,7 +1,8 @@
 """Scaling, failing starts and hung replicas on the whole stack, with simulated replicas: quick ones that fail when told to."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import openai
 import pytest
@@ -17,7 +18,8 @@ QUESTION = [{"role": "user", "content": "Hello"}]
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    quick = {"HOSTLER_PROVISIONER_UNHEALTHY_TIMEOUT_SECONDS": "2"}
+    # Room for the job of `busy` beside those of the tests.
+    quick = {"HOSTLER_PROVISIONER_UNHEALTHY_TIMEOUT_SECONDS": "2", "HOSTLER_PROVISIONER_NODE_CPU_CORES": "8"}
     stack = Stack(tmp_path_factory.mktemp("stack"), environment=quick)
     stack.up("--scale", "router=2")
     yield stack
@@ -89,42 +91,31 @@ class Callers:
             thread.join()
 
 
-@pytest.fixture
-def callers(stack: Stack) -> Iterator[Callable[..., Callers]]:
-    """Makes callers, and stops them whatever becomes of the test."""
-    made: list[Callers] = []
+@dataclass
+class Busy:
+    """A job that load has given a second replica, and its callers: the crowd, which has gone, and one who stays."""
 
-    def make(model: str, count: int, *, pause_seconds: float) -> Callers:
-        made.append(Callers(stack, model, count, pause_seconds=pause_seconds))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.stop()
+    crowd: Callers
+    one: Callers
 
 
-def test_load_scales_from_one_to_two_and_back_without_a_failed_request(
-    stack: Stack, callers: Callable[..., Callers]
-) -> None:
+@pytest.fixture(scope="module", autouse=True)
+def busy(stack: Stack) -> Iterator[Busy]:
+    """A minute has to pass until the crowd is forgotten, so the other tests run meanwhile."""
     scaling = {"min_replicas": 1, "max_replicas": 2, "stabilisation_window_seconds": 5}
     deploy(stack, "busy", QUICK, scaling=scaling, target_rps=2)
     until(lambda: len(ready_ids(stack, "busy")) == 1, "the first replica is ready")
-
-    crowd = callers("busy", 4, pause_seconds=0.05)
-    until(lambda: len(ready_ids(stack, "busy")) == 2, "load has added a replica")
-    crowd.stop()
+    crowd = Callers(stack, "busy", 4, pause_seconds=0.05)
+    try:
+        until(lambda: len(ready_ids(stack, "busy")) == 2, "load has added a replica")
+    finally:
+        crowd.stop()
     # Slowly enough for one replica; the other one is drained under these requests.
-    one = callers("busy", 1, pause_seconds=1)
-    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=150)
-    until(lambda: len(replicas_in(stack, "busy", "Terminated")) == 1, "it is gone")
-    one.stop()
-
-    assert crowd.failures + one.failures == []
-    assert len(crowd.answered) > 10
-    assert set(crowd.answered + one.answered) == {4}
-    scaled = changes(stack, "busy", "job.scaled")
-    assert [change["desired_replicas"] for change in scaled] == [2, 1]
-    delete(stack, "busy")
+    one = Callers(stack, "busy", 1, pause_seconds=1)
+    try:
+        yield Busy(crowd, one)
+    finally:
+        one.stop()
 
 
 def test_starts_that_fail_every_time_end_the_job_with_the_reason(stack: Stack) -> None:
@@ -151,10 +142,11 @@ def test_an_argument_that_the_runtime_does_not_know_fails_the_job_at_once(stack:
 
 
 def test_a_replica_that_hangs_is_unhealthy_and_then_replaced(stack: Stack) -> None:
+    others = set(stack.replica_pids())
     deploy(stack, "stuck", {**QUICK, "hang_after_requests": "1"})
     until(lambda: len(ready_ids(stack, "stuck")) == 1, "it is ready")
     (hung,) = ready_ids(stack, "stuck")
-    (pid,) = stack.replica_pids()
+    (pid,) = set(stack.replica_pids()) - others
     client = stack.openai().with_options(timeout=1)
     client.chat.completions.create(model="stuck", messages=QUESTION)  # type: ignore[arg-type]  # plain dicts
     with pytest.raises(openai.APITimeoutError):
@@ -198,3 +190,16 @@ def test_what_a_job_did_can_be_read_back_as_series_of_the_job_and_of_its_replica
     shown = stack.hostler("metrics", "measured", "--since", "10m", "--name", "requests")
     assert "requests" in shown.stdout, shown.stderr
     delete(stack, "measured")
+
+
+def test_load_scales_from_one_to_two_and_back_without_a_failed_request(stack: Stack, busy: Busy) -> None:
+    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=150)
+    until(lambda: len(replicas_in(stack, "busy", "Terminated")) == 1, "it is gone")
+    busy.one.stop()
+
+    assert busy.crowd.failures + busy.one.failures == []
+    assert len(busy.crowd.answered) > 10
+    assert set(busy.crowd.answered + busy.one.answered) == {4}
+    scaled = changes(stack, "busy", "job.scaled")
+    assert [change["desired_replicas"] for change in scaled] == [2, 1]
+    delete(stack, "busy")

@@ -1,7 +1,8 @@
 """The policy's memory of every job, in the bucket `autoscaler`: read when this process becomes the leader, written as it learns.
 
 A job of which the bucket has nothing is looked up in the log: every `job.scaled` carries what was remembered then. Losing some of it costs
-no more than a later scale-down, so a write that fails is logged and tried again with the next one.
+no more than a later scale-down, so a write that fails is logged and tried again with the next one. What a job's shadow policy remembers is
+stored beside, under a key of its own.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.shadows import Shadows
 from hostler_bus.port import Bucket, Bus
 from hostler_contracts import codec, subjects
 from hostler_contracts.codec import UndecodableEvent
@@ -19,6 +21,8 @@ from hostler_kit.logs import Logger
 
 _AT_ONCE: Final = 64
 _SCALED: Final = "job.scaled"
+_SHADOW: Final = ".shadow"
+"""What the key of a shadow's memory has behind the job's id, in which there is never a dot."""
 
 
 class PolicyMemory:
@@ -32,6 +36,8 @@ class PolicyMemory:
         self._states: dict[str, PolicyState] = {}
         self._saved_at: dict[str, datetime] = {}
         self._unsaved: set[str] = set()
+        self._with_shadow: set[str] = set()
+        self.shadows = Shadows()
         self.loaded = False
 
     async def load(self) -> None:
@@ -39,9 +45,9 @@ class PolicyMemory:
         self.forget()
         keys = sorted(await self._bucket.keys())
         for some in _batches(keys):
-            for job_id, entry in zip(some, await asyncio.gather(*map(self._bucket.get, some)), strict=True):
+            for key, entry in zip(some, await asyncio.gather(*map(self._bucket.get, some)), strict=True):
                 if entry is not None:
-                    self._states[job_id] = PolicyState.from_json(entry.value)
+                    self._restore(key, entry.value)
         self.loaded = True
 
     def forget(self) -> None:
@@ -49,6 +55,8 @@ class PolicyMemory:
         self._states.clear()
         self._saved_at.clear()
         self._unsaved.clear()
+        self._with_shadow.clear()
+        self.shadows.clear()
         self.loaded = False
 
     async def get(self, project: str, job_id: str) -> PolicyState:
@@ -81,16 +89,37 @@ class PolicyMemory:
 
     async def drop(self, gone: Callable[[str], bool]) -> tuple[str, ...]:
         """Remove the states of jobs that are gone; gives their ids."""
-        dropped = tuple(job_id for job_id in self._states if gone(job_id))
+        dropped = tuple(sorted(job_id for job_id in self._states.keys() | self._with_shadow if gone(job_id)))
         for job_id in dropped:
             await self._bucket.delete(job_id)
-            del self._states[job_id]
+            self.shadows.forget(job_id)
+            await self._put_shadow(job_id)
+            self._states.pop(job_id, None)
             self._saved_at.pop(job_id, None)
             self._unsaved.discard(job_id)
         return dropped
 
+    def _restore(self, key: str, value: bytes) -> None:
+        job_id = key.removesuffix(_SHADOW)
+        if key == job_id:
+            self._states[job_id] = PolicyState.from_json(value)
+        else:
+            self._with_shadow.add(job_id)
+            self.shadows.restore(job_id, value)
+
     async def _put(self, job_id: str) -> None:
         await self._bucket.put(job_id, self._states[job_id].to_json().encode())
+        await self._put_shadow(job_id)
+
+    async def _put_shadow(self, job_id: str) -> None:
+        """Store what the job's shadow remembers, or take it away with the shadow."""
+        text = self.shadows.to_json(job_id)
+        if text is not None:
+            self._with_shadow.add(job_id)
+            await self._bucket.put(f"{job_id}{_SHADOW}", text.encode())
+        elif job_id in self._with_shadow:
+            await self._bucket.delete(f"{job_id}{_SHADOW}")
+            self._with_shadow.discard(job_id)
 
     async def _carried(self, project: str, job_id: str) -> PolicyState:
         """What the job's latest `job.scaled` carries."""

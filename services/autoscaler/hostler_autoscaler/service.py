@@ -22,7 +22,6 @@ from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.recorder import Recorder
 from hostler_autoscaler.records import Made
 from hostler_autoscaler.settings import AutoscalerSettings
-from hostler_autoscaler.shadows import Shadows
 from hostler_autoscaler.turns import Turns
 from hostler_autoscaler.windows import KEPT_SECONDS, WindowStore
 from hostler_bus.job_log import JobLog
@@ -76,7 +75,6 @@ class Autoscaler:
         self._windows = WindowStore()
         self._windows_read = False
         self._turns = Turns()
-        self._shadows = Shadows()
         self._advice = AdviceBook()
         self._round_at = self._pruned_at = -math.inf
         self._memory = PolicyMemory(bus, save_seconds=settings.save_seconds, logger=logger)
@@ -131,7 +129,7 @@ class Autoscaler:
             self._windows.prune(now=now, living=self._living)
         if not self._lease.held:
             self._memory.forget()
-            self._shadows, self._advice = Shadows(), AdviceBook()
+            self._advice = AdviceBook()
             return
         if not self._caught_up():
             return
@@ -142,7 +140,6 @@ class Autoscaler:
             self._metrics.forget(job_id)
         if gone:
             self._recorder.forget(lambda job_id: not self._living(job_id))
-            self._shadows.forget(gone)
             self._advice.forget(gone)
         try:
             await self._decide_for_all()
@@ -193,9 +190,10 @@ class Autoscaler:
         if changes and not await self._append(job, decision, reasons, state, now):
             return
         made = Made(before, observation, bounds.scaling, decision)
-        self._recorder.note(job, made, bounds=bounds.reasons, shadow=self._shadows.decide(job, made))
+        shadow = self._memory.shadows.decide(job, made)
+        self._recorder.note(job, made, bounds=bounds.reasons, shadow=shadow)
         await self._advise(job, made)
-        self._memory.keep(job.job_id, state, now=now, at_once=changes)
+        self._memory.keep(job.job_id, state, now=now, at_once=changes or _changes(shadow))
 
     async def _advise(self, job: Job, made: Made) -> None:
         """Append what the job's owner might change, where that is another thing than before."""
@@ -265,6 +263,11 @@ class Autoscaler:
 def _busy(window: LoadWindow) -> bool:
     """Whether anybody wanted anything of the job in this period."""
     return bool(window.arrivals or window.in_flight or window.queued)
+
+
+def _changes(shadow: Made | None) -> bool:
+    """Whether a shadow policy goes to another number of its own."""
+    return shadow is not None and shadow.decision.replicas != shadow.observation.desired
 
 
 def _same_question(job: Job, other: Job) -> bool:

@@ -1,14 +1,15 @@
 """Shadow policies: what jobs' second policies would decide, beside the first and from the same news. Nobody carries it out.
 
-Pure but for its memory, which is not stored: where it is lost, or the shadow goes by something else from now on, it begins where the
-first policy is, with all that that one has learned.
+Pure but for its memory, which `memory` stores beside that of the first policy: where it is lost, or the shadow goes by something else from
+now on, it begins where the first policy is, with all that that one has learned.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from pydantic import TypeAdapter, ValidationError
+
 from hostler_autoscaler.decide import decide
-from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.policy_state import VERSION, PolicyState
 from hostler_autoscaler.records import Made
 from hostler_domain.job import Job
 from hostler_domain.scaling import ShadowScaling
@@ -45,7 +46,27 @@ class Shadows:
         self._shadows[job.job_id] = _Shadow(by, state, decision.replicas)
         return Made(known.state, observation, promoted, decision)
 
-    def forget(self, gone: Iterable[str]) -> None:
-        """Hold nothing any more of these jobs."""
-        for job_id in gone:
-            self._shadows.pop(job_id, None)
+    def to_json(self, job_id: str) -> str | None:
+        """What is remembered of a job's shadow; None where it has none."""
+        shadow = self._shadows.get(job_id)
+        return None if shadow is None else _ADAPTER.dump_json(shadow, exclude_defaults=True).decode()
+
+    def restore(self, job_id: str, text: str | bytes) -> None:
+        """Remember what `to_json` gave; what another version wrote is left out."""
+        try:
+            shadow = _ADAPTER.validate_json(text)
+        except ValidationError:
+            return
+        if shadow.state.version == VERSION:
+            self._shadows[job_id] = shadow
+
+    def forget(self, job_id: str) -> None:
+        """Hold nothing any more of this job."""
+        self._shadows.pop(job_id, None)
+
+    def clear(self) -> None:
+        """Hold nothing any more of any."""
+        self._shadows.clear()
+
+
+_ADAPTER: TypeAdapter[_Shadow] = TypeAdapter(_Shadow)

@@ -7,6 +7,7 @@ would ever make room, a small job may be placed past the large one that waits: n
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hostler_domain.evolve import evolve, observed_phase
@@ -39,9 +40,10 @@ _WAITING = {
 def plan(
     view: ClusterView, *, now: datetime, new_ids: Callable[[], str], node_stale_seconds: float = 30.0
 ) -> Plan:
-    """What to do about `view`; doing it and planning again at the same time places and drains nothing more.
+    """What to do about `view`; doing it and planning again at the same time gives nothing more.
 
-    At most the words in which a job says why it waits are put right by the second plan, where several wait for the same room to come.
+    Which room to come is kept for which of those that wait is another matter once replicas drain for them, and so are the words in which
+    they say why they wait. So these are taken from the second plan, where the first one changes anything.
 
     Args:
         view: The whole present state.
@@ -49,7 +51,14 @@ def plan(
         new_ids: Gives an id for each new replica.
         node_stale_seconds: A node not heard of for this long takes no new replicas.
     """
-    return planned(view, now=now, new_ids=new_ids, node_stale_seconds=node_stale_seconds)[0]
+    made, room = planned(view, now=now, new_ids=new_ids, node_stale_seconds=node_stale_seconds)
+    steps = tuple(action for action in made.actions if not isinstance(action, HoldJob))
+    if not steps or not room.short:
+        return made
+    after = replace(view, jobs=_carried_out(view.jobs, steps, now))
+    again, _ = planned(after, now=now, new_ids=new_ids, node_stale_seconds=node_stale_seconds)
+    holds = tuple(action for action in again.actions if isinstance(action, HoldJob))
+    return Plan((*steps, *holds), made.look_again_at)
 
 
 def planned(
@@ -104,6 +113,7 @@ def planned(
         room.passed(job)
         if job.status.phase is JobPhase.STOPPING and all(replica.ended for replica in job.replicas):
             actions.append(TellStopped(job.job_id))
+    room.short = bool(unplaced)
     # Only now is it known how full the nodes will be, so the reasons are those that the next look will find as well.
     actions += [hold for job in unplaced if (hold := _hold(job, room)) is not None]
     return Plan((*actions, *held), min(waits, default=None)), room
@@ -136,6 +146,13 @@ def _drain_reason(job: Job) -> ReplicaReason:
         case DesiredPhase.RUNNING:
             failed = job.status.phase is JobPhase.FAILED
             return ReplicaReason.JOB_FAILED if failed else ReplicaReason.SCALED_DOWN
+
+
+def _carried_out(jobs: tuple[Job, ...], steps: tuple[Action, ...], now: datetime) -> tuple[Job, ...]:
+    of_job: dict[str, list[Action]] = {}
+    for step in steps:
+        of_job.setdefault(step.job_id, []).append(step)
+    return tuple(_after(job, tuple(of_job.get(job.job_id, ())), now) for job in jobs)
 
 
 def _after(job: Job, steps: tuple[Action, ...], now: datetime) -> Job:

@@ -55,6 +55,8 @@ class Room:
         self._waiting = Waiting(view.jobs, self.nodes, self.shares, ending)
         self._profiles = view.profiles
         self._active: dict[str, dict[str, int]] = {}
+        self.short = False
+        """Whether some found no place in the plan that was made with it."""
         self._unplaceable: dict[tuple[object, ...], Unplaceable] = {}
         # Requests for which no node has room: what is left only shrinks while a plan is made.
         self._full: set[tuple[object, ...]] = set()

@@ -187,7 +187,8 @@ async def test_an_application_with_a_route_that_says_not_who_may_call_it_does_no
 ) -> None:
     forgotten = APIRouter()
     forgotten.add_api_route("/v1/forgotten", lambda: "all the secrets")
-    monkeypatch.setattr(app_module, "router", forgotten)
+    monkeypatch.setattr(app_module, "ROUTERS", (forgotten,))
+    monkeypatch.setattr(app_module, "included", app_module.included.__wrapped__)
     with pytest.raises(RouteWithoutAccess, match="GET /v1/forgotten"):
         made_anew(site)
 

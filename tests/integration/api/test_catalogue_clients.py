@@ -20,6 +20,8 @@ from hostler_client import (
     NotFound,
     PreconditionFailed,
 )
+from hostler_contracts import subjects
+from hostler_contracts.what_if import SimulationAnswer
 from hostler_domain.changes import JobDeleted
 from tests.integration.api.conftest import ADMIN_KEY, READ_KEY, Site
 from tests.integration.api.test_tenancy_clients import typed
@@ -204,13 +206,55 @@ async def test_a_shadow_from_the_command_line(site: Site, url: str) -> None:
         {"metric": "throughput", "threshold": 2.0, "percentage": 100},
     ]
     assert (scaling["shadow"]["stabilisation_window_seconds"], scaling["shadow"]["mode"]) == (0, None)
-    assert "no decision of a shadow policy" in (await typed(url, "shadow", "show", "one")).stdout
+    assert "no decision of its shadow policy" in (await typed(url, "shadow", "show", "one")).stdout
     promoted = json.loads((await typed(url, "shadow", "promote", "one", "-o", "json")).stdout)
     assert promoted["spec"]["scaling"]["stabilisation_window_seconds"] == 0
     assert (await typed(url, "shadow", "promote", "one")).exit_code == ExitCode.CONFLICT
     await typed(url, "shadow", "set", "one", "--scaling-mode", "slo")
     cleared = json.loads((await typed(url, "shadow", "clear", "one", "-o", "json")).stdout)
     assert cleared["spec"]["scaling"]["shadow"] is None
+
+
+async def test_what_can_not_be_asked_of_scaling_is_refused_by_its_option_or_field(
+    site: Site, url: str
+) -> None:
+    await typed(
+        url,
+        "deploy",
+        MODEL,
+        *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"],
+    )
+    for asked, told in (
+        ("shadow set one --target-rps 0", "must be above 0"),
+        ("scale one 2 --for 10s", "--for: must be from 1m to 30d"),
+        ("simulate one --since 4d", "--since: must be from 1m to 3d"),
+        ("simulate one --target-rps 0", "target_rps"),
+    ):
+        done = await typed(url, *asked.split())
+        assert done.exit_code == ExitCode.USAGE, asked
+        assert told in done.output, asked
+    done = await typed(url, *["simulate", "one", "--min-replicas", "9"])
+    assert "scaling.max_replicas: must be at least min_replicas (9)" in done.output
+    assert "initial_replicas" not in done.output
+
+
+async def test_a_job_of_which_nothing_is_recorded_is_told_how_to_see_that(site: Site, url: str) -> None:
+    async def refuse(_: bytes) -> bytes:
+        return SimulationAnswer(refusal="no decision is recorded since yesterday").model_dump_json().encode()
+
+    await typed(
+        url,
+        "deploy",
+        MODEL,
+        *["--name", "one", "--max-replicas", "3", "--gpu", "cpu.small", "--target-rps", "5"],
+    )
+    served = await site.bus.serve(subjects.AUTOSCALER_SIMULATE, refuse, queue="autoscaler")
+    done = await typed(url, "simulate", "one", "--since", "6h")
+    await served.close()
+    assert done.exit_code == ExitCode.CONFLICT
+    assert "nothing can be replayed: no decision is recorded since yesterday" in done.output
+    assert "hint: `hostler explain one --since 6h`" in done.output
+    assert "name that is taken" not in done.output
 
 
 async def test_a_wait_for_the_end_of_a_job_that_is_gone_is_over(site: Site, url: str) -> None:

@@ -130,7 +130,7 @@ async def test_scaling_by_hand_keeps_to_the_bounds(site: Site) -> None:
     scaled = await site.send("POST", f"{path}/scale", {"replicas": 2})
     assert (scaled.status_code, scaled.json()["status"]["desired_replicas"]) == (202, 2)
     refused = await site.send("POST", f"{path}/scale", {"replicas": 4})
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "desired_replicas")
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "replicas")
     await site.send("POST", f"{path}/stop")
     assert (await site.send("POST", f"{path}/scale", {"replicas": 1})).status_code == 409
 

@@ -282,6 +282,29 @@ async def test_drain_is_quick_while_the_server_is_away_or_frozen(own_nats_server
     assert time.monotonic() - begun < 10
 
 
+async def test_drain_is_quick_while_a_consumer_waits_for_its_next_message(
+    own_nats_server: NatsServer,
+) -> None:
+    bus = await connected(own_nats_server)
+    consumer = ConsumerSpec("worker", subjects.JOBS, subjects.JOBS_SUBJECTS, ack_wait_seconds=30)
+    done: list[bytes] = []
+
+    async def work(message: Message) -> None:
+        done.append(message.data)
+
+    consuming = asyncio.create_task(consume(bus, consumer, work, structlog.get_logger()))
+    await bus.append(EVENT, b"0", msg_id="0")
+    await eventually(lambda: done == [b"0"])
+    js = (await bus.link.client(5)).jetstream()
+    async with asyncio.timeout(20):
+        while not (await js.consumer_info(subjects.JOBS, consumer.name)).num_waiting:  # noqa: ASYNC110  # the server tells nobody
+            await asyncio.sleep(0.05)
+    begun = time.monotonic()
+    await bus.drain()
+    await consuming
+    assert time.monotonic() - begun < 2
+
+
 async def test_what_is_begun_without_waiting_is_told_at_once_when_the_server_dies_and_works_again_after(
     own_nats_server: NatsServer, bus: NatsBus
 ) -> None:

@@ -10,10 +10,11 @@ from hostler_domain.changes import JobScaled, JobUpdated
 from hostler_domain.job import ScaleHold
 from hostler_domain.scaling import ScalingMetric, ScalingTarget, ShadowScaling
 from hostler_domain.scheduled_bounds import ScheduledBounds
-from tests.integration.scheduler_autoscaler.site import Running, Site, now
+from tests.integration.scheduler_autoscaler.site import SCALING, Running, Site, now
 from tests.support.builders import JOB_ID, created, ready, scheduled, spec
 from tests.support.eventually import eventually
 
+OFTEN = SCALING.model_copy(update={"save_seconds": 0.01})
 ALWAYS = ScheduledBounds("* * * * *", 3600, min_replicas=2)
 
 
@@ -38,6 +39,21 @@ async def records(site: Site) -> list[DecisionRecord]:
         decode_decision(message.data).data
         async for message in site.bus.history(subjects.DECISIONS, subjects.decisions("default", JOB_ID))
     ]
+
+
+async def told(site: Site) -> list[tuple[str, DecisionRecord]]:
+    """Each record with the autoscaler that made it."""
+    found = site.bus.history(subjects.DECISIONS, subjects.decisions("default", JOB_ID))
+    events = [decode_decision(message.data) async for message in found]
+    return [(event.source.rpartition("/")[2], event.data) for event in events]
+
+
+async def eventually_recorded_by(site: Site, autoscaler: str) -> None:
+    for _ in range(500):
+        if any(source == autoscaler for source, _ in await told(site)):
+            return
+        await site.clock.sleep(0.01)
+    raise AssertionError("nothing was recorded")
 
 
 async def test_an_open_window_raises_the_number_with_its_reason(site: Site) -> None:
@@ -107,3 +123,37 @@ async def test_both_policies_are_recorded_and_only_the_first_one_counts(site: Si
     up = next(record for record in found if record.decision.replicas == 2)
     assert (up.previous_replicas, up.kind.partition(":")[0]) == (1, "up")
     assert (await site.events()).count("job.scaled") == 1
+
+
+async def test_after_a_restart_the_shadow_goes_on_from_its_own_number(site: Site) -> None:
+    shadow = ShadowScaling(targets=(ScalingTarget(ScalingMetric.THROUGHPUT, 5.0),))
+    usual = spec()
+    await site.append(created(scaling=replace(usual.scaling, shadow=shadow)), scheduled(), ready())
+    await site.minute(rps=14)
+    async with site.autoscaler("autoscaler-1") as running:
+        await eventually(lambda: desired(site) == 2)
+        await decisions(running)
+    async with site.autoscaler("autoscaler-2") as running:
+        await decisions(running)
+        await eventually_recorded_by(site, "autoscaler-2")
+    ours = [record for source, record in await told(site) if source == "autoscaler-2"]
+    first = ours[0].shadow
+    assert first is not None
+    assert ours[0].observation["desired"] == 2
+    assert first.observation["desired"] == 3
+    assert "valid_since" in first.state
+
+
+async def test_a_shadow_that_is_taken_away_is_stored_no_longer(site: Site) -> None:
+    shadow = ShadowScaling(targets=(ScalingTarget(ScalingMetric.THROUGHPUT, 5.0),))
+    usual = spec()
+    await site.append(created(scaling=replace(usual.scaling, shadow=shadow)), scheduled(), ready())
+    await site.minute(rps=14)
+    bucket = site.bus.bucket(subjects.BUCKET_AUTOSCALER)
+    async with site.autoscaler(settings=OFTEN) as running:
+        await decisions(running)
+        assert await bucket.get(f"{JOB_ID}.shadow") is not None
+        await site.append(JobUpdated(now(), usual, 1, "key-1"))
+        await decisions(running, 20)
+        assert await bucket.get(f"{JOB_ID}.shadow") is None
+        assert await bucket.get(JOB_ID) is not None

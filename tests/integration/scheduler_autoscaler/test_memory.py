@@ -97,3 +97,13 @@ async def test_the_memory_of_jobs_that_are_gone_goes(stored: Stored) -> None:
     assert await stored.memory.drop(lambda job_id: job_id == JOB_ID) == (JOB_ID,)
     assert await stored.state() is None
     assert await stored.memory.drop(lambda _: True) == ()
+
+
+async def test_the_memory_of_a_shadow_goes_with_its_job_also_where_nothing_else_was_stored(
+    stored: Stored,
+) -> None:
+    shadow = f"{JOB_ID}.shadow"
+    await stored.bucket.put(shadow, b"{}")
+    await stored.memory.load()
+    assert await stored.memory.drop(lambda job_id: job_id == JOB_ID) == (JOB_ID,)
+    assert await stored.bucket.get(shadow) is None

@@ -130,7 +130,7 @@ async def test_what_can_not_be_replayed_is_told(server: NatsServer, client: http
     async with answering(server):
         answer = await asked(client)
         assert answer.status_code == 409
-        assert "nothing is recorded" in answer.json()["detail"]
+        assert "no decision about its number of replicas is recorded since" in answer.json()["detail"]
         wrong = await asked(client, scaling={"max_replicas": 0})
         assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (400, "scaling.max_replicas")
         assert (await asked(client, policy="magic")).status_code == 400

@@ -1,10 +1,13 @@
 """A second policy beside the first: it goes on from its own number, learns from the same news, and changes nothing."""
 
+import json
 from dataclasses import replace
+
+import pytest
 
 from hostler_autoscaler.decide import decide
 from hostler_autoscaler.observation import LoadSignals, Observation
-from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.policy_state import VERSION, PolicyState
 from hostler_autoscaler.records import Made, decided_again, record_of
 from hostler_autoscaler.shadows import Shadows
 from hostler_domain.job import Job
@@ -71,10 +74,36 @@ def test_another_shadow_begins_where_the_policy_is() -> None:
 def test_a_shadow_that_is_forgotten_begins_anew() -> None:
     shadows, of = Shadows(), job(LESS)
     life(shadows, of)
-    shadows.forget((of.job_id,))
+    shadows.forget(of.job_id)
     first = life(shadows, of, seconds=10, begin=600)[1][0]
     assert first is not None
     assert first.observation.desired == 1
+
+
+def test_another_process_goes_on_with_what_was_stored_as_this_one_does() -> None:
+    shadows, restored, of = Shadows(), Shadows(), job(LESS)
+    life(shadows, of)
+    text = shadows.to_json(of.job_id)
+    assert text is not None
+    restored.restore(of.job_id, text)
+    assert life(restored, of, begin=600)[1] == life(shadows, of, begin=600)[1]
+    assert restored.to_json(of.job_id) == shadows.to_json(of.job_id)
+
+
+@pytest.mark.parametrize("text", ["", "null", "{}", '{"desired": 3}', "{"])
+def test_what_nobody_can_read_is_left_out(text: str) -> None:
+    shadows = Shadows()
+    shadows.restore("job-1", text)
+    assert shadows.to_json("job-1") is None
+
+
+def test_what_another_version_stored_is_left_out() -> None:
+    shadows, other, of = Shadows(), Shadows(), job(LESS)
+    life(shadows, of)
+    told = json.loads(shadows.to_json(of.job_id) or "")
+    told["state"]["version"] = VERSION + 1
+    other.restore(of.job_id, json.dumps(told))
+    assert other.to_json(of.job_id) is None
 
 
 def test_a_record_has_both_decisions_and_each_follows_again_to_the_byte() -> None:

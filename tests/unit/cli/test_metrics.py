@@ -58,3 +58,10 @@ def test_spans_of_time(text: str, expected: timedelta) -> None:
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         span(text)
+
+
+@pytest.mark.parametrize("text", ["59s", "4d", "73h"])
+def test_a_span_outside_of_what_makes_sense_is_refused_with_both_ends(text: str) -> None:
+    with pytest.raises(typer.BadParameter, match="must be from 1m to 3d"):
+        span(text, least=timedelta(minutes=1), most=timedelta(days=3))
+    assert span("72h", least=timedelta(minutes=1), most=timedelta(days=3)) == timedelta(days=3)

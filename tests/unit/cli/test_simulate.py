@@ -54,3 +54,10 @@ def test_without_a_price_or_a_target_nothing_is_made_up() -> None:
     assert not any(line.startswith("cost") for line in lines)
     (attained,) = (line for line in lines if line.startswith("attainment"))
     assert attained.split()[2] == "-"
+
+
+def test_large_figures_are_written_out() -> None:
+    lines = list(simulation_lines(found(would=replay(4.0, 1, p95_ms=51_080.4, launches=12_345))))
+    cells = {line.split("  ")[0]: line.split() for line in lines if line}
+    assert cells["p95 ms"][2:] == ["900", "51080", "+5576%"]
+    assert cells["launches"][1:] == ["0", "12345", "+12345"]

@@ -246,3 +246,17 @@ def test_every_score_lies_between_0_and_1_and_the_preferred_site_has_the_highest
 
 def test_no_node_with_a_replica_of_the_job_scores_as_high_as_one_without():
     assert score(1, same_job_replicas=1, has_disk=True) < score(0)
+
+
+def test_who_waits_says_at_once_what_the_next_look_will_find_as_well():
+    """One replica waits for what drains anyway, the other for a victim; at the next look both would fit where the victim was."""
+    old = gpu_job("old", {"o": "b"}, gpus=3, priority=LOW)
+    old = evolve(old, draining("o", 22))
+    low = gpu_job("low", {"v": "a"}, gpus=3, preemptible=True, priority=LOW)
+    high = gpu_job("high", gpus=2, minimum=2, initial=2, priority=HIGH)
+    nodes = [gpu_node("a", 4), gpu_node("b", 3)]
+    actions = acts([old, low, high], nodes)
+    assert drained(actions) == ["v"]
+    told = {each.job_id: each.detail for each in actions if isinstance(each, HoldJob)}
+    assert "local/a: needs 2 GPUs, 0 free" in told["high"]
+    assert acts(carried_out([old, low, high], actions, now=at(25)), nodes) == ()

@@ -1,9 +1,10 @@
 """What a job's replicas and its requests are like, from what its own policy has learned of them. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
+from hostler_autoscaler.engine_fit import X_MIN
 from hostler_autoscaler.learning import unit_ms_of
 from hostler_autoscaler.observation import LoadSignals, Observation
 from hostler_autoscaler.policy_state import PolicyState
@@ -16,6 +17,10 @@ ALPHA_SHARE_MIN = 0.2
 UNITS_MIN = 100.0
 """The simulator counts whole units; a request of one unit, where nobody tells tokens, is counted as so many."""
 SPREAD_MAX = 2.0
+MEASURED_SLACK = 0.1
+"""By so much may a guess differ from what was measured."""
+APART_MIN = 0.25
+"""Loads that are closer than this, as a share, tell nothing of a slope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,8 @@ def fitted(state: PolicyState, seen: Sequence[Observation], scaling: Scaling) ->
     if not levels:
         return Unfit("too few requests were answered in calm to tell how fast a replica is")
     level = max(levels, key=lambda each: each.weight)
-    return _guessed(level.x, level.unit_ms, content, scaling)
+    measured = tuple(_measured(loads))
+    return _guessed(level.x, level.unit_ms, content, scaling, measured)
 
 
 def units_of(load: LoadSignals) -> float | None:
@@ -105,8 +111,29 @@ def _unit(load: LoadSignals) -> str:
     return "seconds of audio" if load.audio_seconds_per_second else "requests"
 
 
-def _guessed(x: float, unit_ms: float, content: Content, scaling: Scaling) -> Fitted | Unfit:
-    """The line through the load that there was and the one that the targets promise: at the target rate, the target latency."""
+def _measured(loads: Sequence[tuple[Observation, LoadSignals]]) -> Iterator[tuple[float, float]]:
+    """Requests at a time per replica and what a unit took, wherever all of them were being worked on."""
+    for seen, load in loads:
+        if (
+            seen.ready < 1
+            or load.queued
+            or load.concurrency is None
+            or not load.mean_ms
+            or load.completions < 5
+        ):
+            continue
+        x = load.concurrency / seen.ready
+        if x >= X_MIN:
+            yield x, unit_ms_of(load, load.mean_ms)
+
+
+def _guessed(
+    x: float, unit_ms: float, content: Content, scaling: Scaling, measured: Sequence[tuple[float, float]]
+) -> Fitted | Unfit:
+    """The line through the load that there was and the one that the targets promise: at the target rate, the target latency.
+
+    It is no steeper than what was measured at other loads allows: a replica may carry far more than its targets ask for.
+    """
     rate = scaling.target(ScalingMetric.THROUGHPUT)
     latency = scaling.target(ScalingMetric.LATENCY_P95)
     beta = 0.0
@@ -117,4 +144,8 @@ def _guessed(x: float, unit_ms: float, content: Content, scaling: Scaling) -> Fi
         if promised_x > x * 1.2 and promised_ms > unit_ms:
             beta = (promised_ms - unit_ms) / (promised_x - x)
     beta = min(beta, (1 - ALPHA_SHARE_MIN) * unit_ms / x) if x > 0 else beta
+    for other_x, other_ms in measured:
+        away, slack_ms = other_x - x, MEASURED_SLACK * other_ms
+        if abs(away) > APART_MIN * max(x, X_MIN):
+            beta = min(beta, max((other_ms - unit_ms) / away + slack_ms / abs(away), 0.0))
     return Fitted(EngineModel(unit_ms - beta * x, beta), content, guessed=True)

@@ -65,9 +65,15 @@ def what_if(
         draws: Makes a series of draws of a number; the same number makes the same series.
     """
     moments = moments_of(material.records)
-    found = recorded(moments, material.windows, since=now - timedelta(seconds=question.back_seconds))
+    since = now - timedelta(seconds=question.back_seconds)
+    found = recorded(moments, material.windows, since=since)
     if found is None or not found.moments:
-        return SimulationAnswer(refusal="nothing is recorded of its traffic in that time")
+        what = (
+            "nothing of its traffic is recorded"
+            if moments
+            else "no decision about its number of replicas is recorded"
+        )
+        return SimulationAnswer(refusal=f"{what} since {since:%Y-%m-%d %H:%M:%S} UTC")
     memory = PolicyState.from_json(found.moments[-1].state)
     fit = fitted(memory, [each.seen for each in found.moments], material.scaling)
     if isinstance(fit, Unfit):
