@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from hostler_autoscaler.advising import advised
 from hostler_autoscaler.capacity import capacity
-from hostler_autoscaler.consolidation import Held, lowered, windows
+from hostler_autoscaler.consolidation import Held, lowered, regretted_seconds, windows
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.demand import demanded
 from hostler_autoscaler.learning import learned, sensed
@@ -174,7 +174,7 @@ def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -
         state,
         backoff=state.backoff.went_up(
             scene.now,
-            configured=float(spec.stabilisation_window_seconds),
+            configured=regretted_seconds(spec),
             cold_start_seconds=scene.cold_start_seconds,
             surge=surges,
         ),

@@ -137,8 +137,8 @@ def test_nothing_goes_while_requests_wait():
     assert "1 requests wait" in run.last.reason
 
 
-def test_a_window_of_nothing_lets_it_down_at_once():
-    assert Run(scaling(RPS, window=0), current=8).go(30, load(4)).changes == [(0, 1)]
+def test_a_window_of_nothing_lets_it_down_after_the_minute_that_a_look_tells_of_and_at_once():
+    assert Run(scaling(RPS, window=0), current=8).go(90, load(4)).changes == [(60, 1)]
 
 
 def test_a_long_cold_start_makes_the_window_longer():
