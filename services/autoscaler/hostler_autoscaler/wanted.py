@@ -9,8 +9,9 @@ from hostler_domain.scaling import Scaling, ScalingMetric
 BACKLOG_SHARE = 1.2
 """So many times the requests at a time that replicas are meant to have are a backlog."""
 BACKLOG_SHARE_UNLEARNED = 1.5
-DRAIN_SECONDS_MIN = 120.0
-"""A backlog is worked off in this time, or in one cold start, if that is longer: sooner, and the help comes for nothing left."""
+DRAIN_SECONDS = 120.0
+"""When help has come a backlog is worked off in this time. All that come meanwhile are late, so longer costs more than the replicas that it saves;
+in half of it, and they have nothing left to do."""
 RESERVE_SHARE = 1.3
 """Times what replicas are counted with: what comes beyond it piles up until help arrives; less, and they are slower for a while."""
 GROWTH_MIN = 1.01
@@ -95,12 +96,11 @@ def _backlog(scene: Scene) -> Wanted | None:
         if outstanding <= share * meant + 1:
             return None
     piling = max(rps - RESERVE_SHARE * capacity.rps * ready, 0.0) * scene.arriving_seconds
-    seconds = max(DRAIN_SECONDS_MIN, scene.cold_start_seconds)
     excess = outstanding - meant + piling
     return made(
         ProposalKind.BACKLOG,
-        (rps + excess / seconds) / capacity.rps,
-        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {seconds:.0f} s at {capacity.rps:.3g} rps each",
+        (rps + excess / DRAIN_SECONDS) / capacity.rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {capacity.rps:.3g} rps each",
         lasting=False,
         outstanding=outstanding,
         meant=meant,
