@@ -16,6 +16,7 @@ for _part in ("libs", "services/autoscaler"):
     if str(_ROOT / _part) not in sys.path:
         sys.path.append(str(_ROOT / _part))
 
+from bench.autoscaler.boots import Boots  # noqa: E402  # the path comes first
 from hostler_autoscaler.decide import decide  # noqa: E402  # the path comes first
 from hostler_autoscaler.decision import Decision  # noqa: E402
 from hostler_autoscaler.observation import LoadSignals, NoData, Observation  # noqa: E402
@@ -41,6 +42,8 @@ class Adapter:
         self._settings = settings
         self._mode = _mode(settings.get("mode"))
         self._desired: int | None = None
+        self._boots = Boots()
+        self._lowered = False
         self.interval = _number(settings.get("interval")) or INTERVAL_SECONDS
         self.reason = ""
         self.decision: Decision | None = None
@@ -48,7 +51,9 @@ class Adapter:
 
     def decide(self, obs: object) -> int | None:
         """How many replicas there shall be, starting ones included; in an outage as many as before."""
-        self.state, decision = decide(self.state, self._observation(obs), self._spec(obs))
+        observation = self._observation(obs)
+        self.state, decision = decide(self.state, observation, self._spec(obs))
+        self._lowered = decision.replicas < observation.desired
         self.decision, self.reason, self._desired = decision, decision.reason, decision.replicas
         return decision.replicas
 
@@ -80,14 +85,20 @@ class Adapter:
         starting = int(_value(obs, "starting") or len(ages))
         ages += (0.0,) * (starting - len(ages))
         ready = int(_value(obs, "ready") or 0)
+        now = _value(obs, "t") or 0.0
+        if len(ages) == len(found or ()):
+            # Without their ages nobody can tell one replica that starts from another.
+            self._boots.seen(now, ready, ages, lowered=self._lowered)
         return Observation(
-            now=_BEGIN + timedelta(seconds=_value(obs, "t") or 0.0),
+            now=_BEGIN + timedelta(seconds=now),
             desired=ready + starting if self._desired is None else self._desired,
             ready=ready,
             load=_load(obs),
             starting_ages=ages,
             draining=int(_value(obs, "draining") or 0),
             cold_start_seconds=self._told(obs, "cold_start_s"),
+            failed_boots=self._boots.failed,
+            launches=self._boots.launches,
         )
 
     def _told(self, obs: object, name: str) -> float | None:

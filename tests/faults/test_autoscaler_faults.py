@@ -168,6 +168,6 @@ def test_metrics_that_oscillate_do_not_make_the_replicas_oscillate(stack: Stack,
     turned = sum((c - b) * (b - a) < 0 for (a, b), (_, c) in pairwise(pairwise(steps)))
     print(f"replicas {steps} over {SWINGS} swings of {SWING_SECONDS:g} s")
     assert max(steps) > 1
-    # One scale-down that the next swing makes it regret; after that it waits longer. Following the load would turn at every swing.
-    assert turned <= 2
+    # Each look tells of a minute, so swings within one are no reason to give anything back. Following the load would turn at every swing.
+    assert turned <= 1
     assert trace.failures == []

@@ -17,6 +17,8 @@ SURVIVORS_SHARE = 0.92
 SHARE_PER_STEP = 0.25
 STEP_SECONDS = 60.0
 """At most a quarter a minute: enough to follow any day, and slow enough to notice a mistake."""
+WINDOW_SECONDS_MIN = 60.0
+"""Each look tells of the last minute. Within one nobody can tell a load that swings from one that has gone, so the window is no shorter."""
 WINDOW_GROWTH_MAX = 4.0
 """A long cold start makes the window longer, up to so many times the configured one."""
 QUEUED_SHARE_MAX = 0.05
@@ -32,8 +34,8 @@ class Windows:
 
     @property
     def kept_seconds(self) -> float:
-        """For how long lasting needs must be kept; a window of nothing keeps nothing."""
-        return max(self.lasting_seconds, HOLD_SECONDS_MAX) if self.plain_seconds > 0 else 0.0
+        """For how long lasting needs must be kept."""
+        return max(self.lasting_seconds, HOLD_SECONDS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,14 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     """
     configured = float(spec.stabilisation_window_seconds)
     plain = min(max(configured, scene.cold_start_seconds), WINDOW_GROWTH_MAX * configured)
-    return Windows(plain, max(plain, state.backoff.window_seconds(scene.now, configured)))
+    plain = max(plain, WINDOW_SECONDS_MIN)
+    return Windows(plain, max(plain, state.backoff.window_seconds(scene.now, regretted_seconds(spec))))
+
+
+def regretted_seconds(spec: Scaling) -> float:
+    """The window that regrets double; whoever wants none is not made to wait by regrets."""
+    configured = float(spec.stabilisation_window_seconds)
+    return max(configured, WINDOW_SECONDS_MIN) if configured > 0 else 0.0
 
 
 def lowered(
@@ -89,7 +98,7 @@ def lowered(
         return Held(told)
     if load.queued > QUEUED_SHARE_MAX * load.outstanding:
         return Held(f"{load.queued} requests wait")
-    if window.plain_seconds <= 0:
+    if spec.stabilisation_window_seconds <= 0:
         return Lowered(carry, told)
     down_at = state.backoff.down_at
     if down_at is not None and now - down_at < STEP_SECONDS:

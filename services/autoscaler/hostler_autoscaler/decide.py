@@ -9,9 +9,10 @@ from dataclasses import replace
 
 from hostler_autoscaler.advising import advised
 from hostler_autoscaler.capacity import capacity
-from hostler_autoscaler.consolidation import Held, lowered, windows
+from hostler_autoscaler.consolidation import Held, lowered, regretted_seconds, windows
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.demand import demanded
+from hostler_autoscaler.insurance import insurance
 from hostler_autoscaler.learning import learned, sensed
 from hostler_autoscaler.observation import LoadSignals, NoData, Observation
 from hostler_autoscaler.peaks import Peaks
@@ -102,7 +103,8 @@ def _awake(
     raw = replicas_for(need)
     # Those that will not come count for nothing; one more is asked for in the place of each.
     extra = min(scene.overdue, raw)
-    target = raw + extra
+    insured = insurance(scene.observation, raw)
+    target = raw + extra + insured
     # To zero leads only the idle time.
     floor = max(spec.min_replicas, 1)
     bounded = min(max(target, floor), spec.max_replicas)
@@ -121,8 +123,10 @@ def _awake(
     why = top.proposal.sentence if top else "no target to scale against"
     if extra:
         why = f"{why}; {extra} that should have come long ago will not"
+    if insured:
+        why = f"{why}; {insured} more, since {scene.observation.failed_boots} of the last {scene.observation.launches} did not come"
     if bounded > desired:
-        if raw > floor and not extra:
+        if raw > max(floor, desired) and not extra:
             # What the bounds ask for, or replaces what was lost, is no load that came back.
             state = _gone_up(state, scene, spec, surges=_surges(scene, need))
         return state, answer(bounded, f"up from {desired} to {bounded}: {why}")
@@ -174,7 +178,7 @@ def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -
         state,
         backoff=state.backoff.went_up(
             scene.now,
-            configured=float(spec.stabilisation_window_seconds),
+            configured=regretted_seconds(spec),
             cold_start_seconds=scene.cold_start_seconds,
             surge=surges,
         ),

@@ -24,7 +24,13 @@ NOISE_SHARE = 0.5
 """Of the standard deviation of a minute's rate: the headroom for the noise that was seen."""
 SURGE_SECONDS = 20.0
 SURGE_ERRORS = 3.0
-"""The rate of 20 s replaces that of 60 s when it is so many standard errors above it."""
+"""The rate of 20 s replaces that of 60 s when it is so many standard errors above it,"""
+SURGE_SHARE = 1.3
+"""and so many times as high: what is smaller is over, or seen by the minute, before a replica could come."""
+SUSTAINED_MINUTES = 5
+"""A rate is sustained that lasts about as long as it takes to have a replica."""
+SUSTAINED_ERRORS = 2.5
+"""A minute so many deviations away from the ones before is a change, and they tell nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,17 @@ class RateHistory:
         steps = [(later - earlier) ** 2 for earlier, later in pairwise(recent)]
         return math.sqrt(sum(steps) / len(steps) / 2)
 
+    def sustained(self, rate: float) -> float:
+        """The mean of the last minutes, the present one included; the present rate alone while it changes, or little is known."""
+        recent = self.minutes[-(SUSTAINED_MINUTES - 1) :]
+        if len(recent) < SUSTAINED_MINUTES - 1:
+            return rate
+        before = sum(recent) / len(recent)
+        deviation = max(self.noise(), math.sqrt(max(rate, before) / 60))
+        if abs(rate - before) > SUSTAINED_ERRORS * deviation:
+            return rate
+        return (sum(recent) + rate) / (len(recent) + 1)
+
     def growth_per_second(self) -> float:
         """The sure part of the rate's slope; 0 of a fall, or of what may be chance."""
         recent = self.minutes[-TREND_MINUTES:]
@@ -71,11 +88,12 @@ class RateHistory:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """The present rate, over how many seconds it is taken, and the headroom for its noise."""
+    """The present rate, over how many seconds it is taken, the headroom for its noise, and what of it lasts."""
 
     rps: float
     seconds: float
     headroom: float
+    sustained_rps: float
 
     @property
     def with_headroom(self) -> float:
@@ -86,6 +104,13 @@ class Demand:
     def bare(self) -> str:
         """For sentences."""
         return f"{self.rps:.3g} rps over {self.seconds:.0f} s"
+
+    @property
+    def sustained(self) -> str:
+        """For sentences, what of it lasts."""
+        if self.sustained_rps == self.rps:
+            return self.bare
+        return f"{self.sustained_rps:.3g} rps over {SUSTAINED_MINUTES} min"
 
     @property
     def told(self) -> str:
@@ -99,7 +124,10 @@ def demanded(history: RateHistory, rate: float, rate_20: float | None, *, second
     """The demand of now, from the rates of the last minute, of which `seconds` are known, and of the last 20 s."""
     noise = history.noise()
     present = present_rate(rate, rate_20, noise)
-    return Demand(present, seconds if present == rate else min(SURGE_SECONDS, seconds), NOISE_SHARE * noise)
+    headroom = NOISE_SHARE * noise
+    if present != rate:
+        return Demand(present, min(SURGE_SECONDS, seconds), headroom, present)
+    return Demand(present, seconds, headroom, history.sustained(present))
 
 
 def present_rate(rate: float, rate_20: float | None, noise: float) -> float:
@@ -110,7 +138,7 @@ def present_rate(rate: float, rate_20: float | None, noise: float) -> float:
     if rate_20 is None or rate_20 <= rate:
         return rate
     error = max(math.sqrt(max(rate, 0.05) / 20), noise * math.sqrt(3))
-    return rate_20 if rate_20 - rate > SURGE_ERRORS * error else rate
+    return rate_20 if rate_20 > max(rate + SURGE_ERRORS * error, SURGE_SHARE * rate) else rate
 
 
 def forecast(history: RateHistory, present: float, seconds: float) -> float:

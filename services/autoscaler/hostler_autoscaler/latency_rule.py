@@ -2,6 +2,7 @@
 
 from hostler_autoscaler.consolidation import SURVIVORS_SHARE
 from hostler_autoscaler.decision import ProposalKind
+from hostler_autoscaler.observation import LoadSignals
 from hostler_autoscaler.scene import Scene, Wanted, made
 
 JUDGED_SECONDS = 75.0
@@ -49,6 +50,8 @@ def unlearned_latency(scene: Scene) -> Wanted | None:
         few = f"{load.completions} completed requests are too few for a p95"
         return _told(fewer, few) if load.outstanding == 0 else _told(stay, f"{few}, as it is")
     if load.p95_ms > target_ms * (TOLERANCE if beside else 1.0):
+        if beside and _worked_off(load):
+            return None
         factor = min(load.p95_ms / target_ms, STEP_MAX)
         return made(
             ProposalKind.LATENCY,
@@ -77,6 +80,8 @@ def contradicting_latency(scene: Scene) -> Wanted | None:
     too_many = scene.sensed.outstanding > CONTRADICTION * x * ready
     if learned.content_bound or not (too_slow and too_many) or scene.now - settled_at < JUDGED_SECONDS:
         return None
+    if _worked_off(scene.load):
+        return None
     factor = min(p95_ms / target_ms, STEP_MAX)
     return made(
         ProposalKind.LATENCY,
@@ -84,6 +89,15 @@ def contradicting_latency(scene: Scene) -> Wanted | None:
         f"p95 {p95_ms:.0f} ms > {target_ms:g} ms, though {learned.p95_ms:.0f} ms were foreseen, {ready} ready * {factor:.2f}",
         lasting=False,
         p95_ms=p95_ms,
+    )
+
+
+def _worked_off(load: LoadSignals) -> bool:
+    """Whether there are fewer requests by now: those that end have waited in a line that gets shorter, and their latency tells of the past."""
+    return (
+        load.concurrency is not None
+        and load.concurrency_20 is not None
+        and load.concurrency_20 < load.concurrency
     )
 
 

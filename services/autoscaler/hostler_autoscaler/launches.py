@@ -18,14 +18,13 @@ COLD_START_SHARE: Final = 0.9
 _BOOT_FAILURES: Final = frozenset(
     {
         ReplicaReason.CANNOT_START,
-        ReplicaReason.NO_ROOM,
         ReplicaReason.START_FAILED,
         ReplicaReason.INITIALIZATION_TIMEOUT,
         ReplicaReason.LOST,
         ReplicaReason.UNRESPONSIVE,
     }
 )
-"""Why a replica ends that never served, where nobody wanted it to."""
+"""Why a replica ends that never served, where nobody wanted it to. One that found no room was never started: more of them would find none either."""
 
 
 @dataclass(frozen=True, slots=True)

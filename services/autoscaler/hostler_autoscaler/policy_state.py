@@ -31,6 +31,7 @@ class PolicyState:
         settled_at: When that number changed last: latencies of before tell nothing of now.
         sampled_at: When the engine was last learned from.
         x: Requests at a time per replica, smoothed over a minute: where it stands still, a sample may be taken.
+        serves: The fingerprint of the replicas that `engine` and `shape` tell of; None where nobody said.
         engine: What answers cost.
         shape: What requests are like.
         work: Seconds of audio of a usual request, of a job that listens.
@@ -52,6 +53,7 @@ class PolicyState:
     settled_at: float | None = None
     sampled_at: float = 0.0
     x: float = 0.0
+    serves: str | None = None
     engine: EngineFit = field(default_factory=EngineFit)
     shape: Shape | None = None
     work: float | None = None

@@ -15,6 +15,7 @@ from hostler_autoscaler.advice_book import AdviceBook
 from hostler_autoscaler.bounds import bounds_at
 from hostler_autoscaler.decide import decide
 from hostler_autoscaler.decision import Decision
+from hostler_autoscaler.engine_identity import fingerprint, kept_for
 from hostler_autoscaler.look import look_at, scalable
 from hostler_autoscaler.memory import PolicyMemory
 from hostler_autoscaler.metrics import AutoscalerMetrics
@@ -180,7 +181,8 @@ class Autoscaler:
 
     async def _scale(self, job: Job, now: datetime) -> None:
         """Decide for one job, append what follows, and have it written down."""
-        before = await self._memory.get(job.spec.project, job.job_id)
+        remembered = await self._memory.get(job.spec.project, job.job_id)
+        before = kept_for(remembered, fingerprint(job.spec), mixed=bool(job.outdated_replicas))
         observation = look_at(job, self._windows.of(job.job_id), self._windows.heard, now=now)
         bounds = bounds_at(job.spec.scaling, now, hold=job.status.hold)
         state, decision = decide(before, observation, bounds.scaling)

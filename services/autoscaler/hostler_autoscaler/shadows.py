@@ -1,7 +1,7 @@
 """Shadow policies: what jobs' second policies would decide, beside the first and from the same news. Nobody carries it out.
 
 Pure but for its memory, which `memory` stores beside that of the first policy: where it is lost, or the shadow goes by something else from
-now on, it begins where the first policy is, with all that that one has learned.
+now on, or the replicas are others, it begins where the first policy is, with all that that one has learned.
 """
 
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class Shadows:
             self._shadows.pop(job.job_id, None)
             return None
         known = self._shadows.get(job.job_id)
-        if known is None or known.by != by:
+        if known is None or known.by != by or known.state.serves != made.state.serves:
             known = _Shadow(by, made.state, made.observation.desired)
         observation = replace(made.observation, desired=known.desired)
         state, decision = decide(known.state, observation, promoted)

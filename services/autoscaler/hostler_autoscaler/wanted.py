@@ -9,10 +9,11 @@ from hostler_domain.scaling import Scaling, ScalingMetric
 BACKLOG_SHARE = 1.2
 """So many times the requests at a time that replicas are meant to have are a backlog."""
 BACKLOG_SHARE_UNLEARNED = 1.5
-DRAIN_SECONDS_MIN = 120.0
-"""A backlog is worked off in this time, or in one cold start, if that is longer: sooner, and the help comes for nothing left."""
-PILE_SHARE = 0.25
-"""Of what will pile up until help arrives: bursts end, and new replicas take new requests, so only a part must be worked off."""
+DRAIN_SECONDS = 120.0
+"""When help has come a backlog is worked off in this time. All that come meanwhile are late, so longer costs more than the replicas that it saves;
+in half of it, and they have nothing left to do."""
+RESERVE_SHARE = 1.3
+"""Times what replicas are counted with: what comes beyond it piles up until help arrives; less, and they are slower for a while."""
 GROWTH_MIN = 1.01
 """A forecast closer to the present than this is not worth a sentence."""
 KV_FULL = 0.95
@@ -30,13 +31,13 @@ def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
 
 
 def _rate(scene: Scene) -> Wanted | None:
-    """By the throughput target. Headroom for noise is a matter of the latency, once that is known."""
+    """By the throughput target. Headroom for noise, and minutes that are busier than most, are a matter of the latency, once that is known."""
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
     learned = scene.capacity.learned
-    rps = demand.rps if learned is not None else demand.with_headroom
-    told = demand.bare if learned is not None else demand.told
+    rps = demand.sustained_rps if learned is not None else demand.with_headroom
+    told = demand.sustained if learned is not None else demand.told
     return made(
         ProposalKind.RATE,
         rps / limit,
@@ -94,13 +95,12 @@ def _backlog(scene: Scene) -> Wanted | None:
         share = BACKLOG_SHARE if capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
         if outstanding <= share * meant + 1:
             return None
-    piling = max(rps - capacity.rps * ready, 0.0) * scene.arriving_seconds
-    seconds = max(DRAIN_SECONDS_MIN, scene.cold_start_seconds)
-    excess = outstanding - meant + PILE_SHARE * piling
+    piling = max(rps - RESERVE_SHARE * capacity.rps * ready, 0.0) * scene.arriving_seconds
+    excess = outstanding - meant + piling
     return made(
         ProposalKind.BACKLOG,
-        (rps + excess / seconds) / capacity.rps,
-        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {seconds:.0f} s at {capacity.rps:.3g} rps each",
+        (rps + excess / DRAIN_SECONDS) / capacity.rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {capacity.rps:.3g} rps each",
         lasting=False,
         outstanding=outstanding,
         meant=meant,

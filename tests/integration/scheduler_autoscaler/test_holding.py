@@ -3,6 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from hostler_autoscaler.engine_fit import EngineFit
+from hostler_autoscaler.engine_identity import fingerprint
+from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.records import decided_again
 from hostler_contracts import subjects
 from hostler_contracts.decisions import DecisionRecord, decode_decision
@@ -70,6 +73,30 @@ async def test_an_open_window_raises_the_number_with_its_reason(site: Site) -> N
         assert change.reasons[-1] == "schedule '* * * * *' (UTC): at least 2"
         await eventually_recorded(site, 2)
     assert (await records(site))[-1].bounds == ("schedule '* * * * *' (UTC): at least 2",)
+
+
+async def test_what_was_learned_of_a_replica_is_forgotten_when_the_job_moves_to_other_hardware(
+    site: Site,
+) -> None:
+    learned = PolicyState(
+        serves=fingerprint(spec()), engine=EngineFit().with_sample(4.0, 30.0), rps=2.0, active_at=7.0
+    )
+    bucket = site.bus.bucket(subjects.BUCKET_AUTOSCALER)
+    await bucket.put(JOB_ID, learned.to_json().encode())
+
+    async def remembered() -> PolicyState:
+        entry = await bucket.get(JOB_ID)
+        return PolicyState.from_json(entry.value) if entry else PolicyState()
+
+    await site.append(created(), scheduled(), ready())
+    async with site.autoscaler(settings=SCALING.model_copy(update={"save_seconds": 0.01})) as running:
+        await decisions(running)
+        assert (await remembered()).engine == learned.engine
+        moved = replace(spec(), hardware_profile="another")
+        await site.append(JobUpdated(now(), moved, 2, "key-1"))
+        await decisions(running, 10)
+        found = await remembered()
+    assert (found.serves, found.engine, found.rps) == (fingerprint(moved), EngineFit(), None)
 
 
 async def eventually_recorded(site: Site, replicas: int) -> None:

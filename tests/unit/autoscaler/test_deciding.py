@@ -76,6 +76,17 @@ def test_requests_that_wait_count_where_nobody_knows_what_a_replica_may_have():
     assert decision.replicas > 2
 
 
+def test_what_will_pile_up_until_help_arrives_is_asked_for_at_once_and_not_again():
+    """Later there are more requests and less time left, so the need is the same."""
+    spec = scaling(RPS, P95, maximum=40)
+    early = seen(load(30, in_flight=100), desired=2, cold=100)
+    late = seen(load(30, in_flight=100 + 17 * 90), desired=14, starting=(90.0,) * 12, cold=100)
+    needs = [
+        proposal(decide(PolicyState(), each, spec)[1], "backlog").numbers["need"] for each in (early, late)
+    ]
+    assert needs[0] == pytest.approx(needs[1], rel=0.01)
+
+
 def test_full_caches_count_only_while_requests_wait():
     spec = scaling(RPS)
     _, waits = decide(PolicyState(), seen(load(9, queued=9, in_flight=300, kv=0.99), desired=4), spec)
@@ -137,8 +148,8 @@ def test_nothing_goes_while_requests_wait():
     assert "1 requests wait" in run.last.reason
 
 
-def test_a_window_of_nothing_lets_it_down_at_once():
-    assert Run(scaling(RPS, window=0), current=8).go(30, load(4)).changes == [(0, 1)]
+def test_a_window_of_nothing_lets_it_down_after_the_minute_that_a_look_tells_of_and_at_once():
+    assert Run(scaling(RPS, window=0), current=8).go(90, load(4)).changes == [(60, 1)]
 
 
 def test_a_long_cold_start_makes_the_window_longer():
@@ -218,6 +229,11 @@ def test_beside_a_rate_the_latency_must_be_clearly_too_high():
     assert run.changes == []
     run.go(30, load(9, p95_ms=1400, in_flight=5))
     assert run.current == 3
+
+
+def test_beside_a_rate_the_latency_of_a_line_that_gets_shorter_asks_for_nothing():
+    told = replace(load(9, p95_ms=5000, in_flight=50), concurrency=70.0, concurrency_20=60.0)
+    assert Run(scaling(RPS, P95), current=2).go(200, told).changes == []
 
 
 @pytest.mark.parametrize("completions", [1, 4])

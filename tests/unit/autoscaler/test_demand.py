@@ -47,8 +47,15 @@ def test_only_a_sure_rise_is_foreseen(rates, ahead):
 
 @pytest.mark.parametrize(
     ("rate", "rate_20", "noise", "present"),
-    [(10, None, 0, 10), (10, 8, 0, 10), (10, 12, 0, 10), (10, 12.5, 0, 12.5), (10, 12.5, 1, 10)],
-    ids=["unknown", "lower", "chance", "surely higher", "usual noise"],
+    [
+        (10, None, 0, 10),
+        (10, 8, 0, 10),
+        (10, 12, 0, 10),
+        (10, 13.5, 0, 13.5),
+        (10, 13.5, 1, 10),
+        (100, 125, 0, 100),
+    ],
+    ids=["unknown", "lower", "chance", "surely higher", "usual noise", "sure and small"],
 )
 def test_the_last_twenty_seconds_count_when_they_are_surely_higher(rate, rate_20, noise, present):
     assert present_rate(rate, rate_20, noise) == present
@@ -58,6 +65,26 @@ def test_the_headroom_is_half_the_noise_and_is_told():
     found = demanded(history(5, 9, 5, 9, 5, 9, 5, 9), 7, None, seconds=60)
     assert found.with_headroom == pytest.approx(7 + 1.414, abs=0.01)
     assert found.told == "7 + 1.4 rps over 60 s"
+
+
+@pytest.mark.parametrize(
+    ("rates", "rate", "sustained"),
+    [
+        ((9, 11, 10, 10), 12, 10.4),
+        ((30, 9, 11, 10, 10), 12, 10.4),
+        ((9, 11, 10, 10), 20, 20),
+        ((9, 11, 10, 10), 4, 4),
+        ((9, 11, 10), 12, 12),
+    ],
+    ids=["a busy minute", "what was before", "a step up", "a step down", "too little known"],
+)
+def test_a_rate_is_sustained_that_lasts(rates, rate, sustained):
+    assert history(*rates).sustained(rate) == pytest.approx(sustained)
+
+
+def test_what_is_sustained_is_told():
+    assert demanded(history(9, 11, 10, 10), 12, None, seconds=60).sustained == "10.4 rps over 5 min"
+    assert demanded(history(9, 11, 10, 10), 20, None, seconds=60).sustained == "20 rps over 60 s"
 
 
 # Peaks

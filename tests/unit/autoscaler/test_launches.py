@@ -64,6 +64,12 @@ def test_what_failed_after_it_had_served_was_a_good_launch() -> None:
     assert launches_of(job(*started("r1", 1, 30), crashed)) == Launches(30.0, 1, 0)
 
 
+def test_what_found_no_room_is_no_failed_boot() -> None:
+    assert launches_of(job(*started("r1", 1, 30), *failed("r2", 40, ReplicaReason.NO_ROOM), replicas=2)) == (
+        Launches(30.0, 1, 0)
+    )
+
+
 def test_what_nobody_wanted_any_more_is_no_failed_boot() -> None:
     unwanted = [placed("r1", 1), ReplicaDraining(at(2), "r1", ReplicaReason.SCALED_DOWN)]
     assert launches_of(job(*unwanted, ReplicaTerminated(at(3), "r1"))) == Launches(None, 0, 0)
