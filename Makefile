@@ -58,10 +58,12 @@ down: setup ## Stop the stack.
 	@$(BIN)/hostler down $(ARGS)
 
 test: setup-dev lint ## Everything that must pass: lint, types, layers, all tests.
-	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; \
-		$(BIN)/pytest $(PARALLEL) $(BESIDE) || status=$$?; \
-		$(BIN)/pytest $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
-		$(BIN)/pytest $(ALONE) || status=$$?; exit $$status)
+	@$(if $(ARGS),$(BIN)/pytest $(ARGS),status=0; rm -rf build/tests; \
+		$(BIN)/pytest --junitxml=build/tests/beside.xml $(PARALLEL) $(BESIDE) || status=$$?; \
+		$(BIN)/pytest --junitxml=build/tests/two.xml $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
+		$(BIN)/pytest --junitxml=build/tests/alone.xml $(ALONE) || status=$$?; \
+		$(BIN)/python scripts/test_total.py build/tests/beside.xml build/tests/two.xml build/tests/alone.xml || status=$$?; \
+		exit $$status)
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(PARALLEL) $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
