@@ -80,8 +80,7 @@ class Scaling:
         initial_replicas: At the first start.
         activation_replicas: When leaving zero.
         targets: What to scale against; none means that the count stays where it is put.
-        stabilisation_window_seconds: A scale-down follows the highest recommendation of this window, or of a minute if it is shorter; 0 also
-            lets it down in one step.
+        stabilisation_window_seconds: A scale-down follows the highest recommendation of this window.
         scale_to_zero_after_seconds: Idle time until a job with `min_replicas` 0 sleeps.
         mode: Whether the throughput or the latency target leads where a job has both.
         shadow: What a second policy goes by, whose decisions are written down and not carried out; None for no such policy.
