@@ -97,9 +97,10 @@ def _policies(given: argparse.Namespace) -> list[str]:
     everything = [*suite.OURS, *references]
     if given.policies:
         names: list[str] = given.policies.split(",")
-        unknown = [name for name in names if name not in everything]
+        known = [*everything, *suite.FOREIGN]
+        unknown = [name for name in names if name not in known]
         if unknown:
-            sys.exit(f"no such policy: {', '.join(unknown)}; there are {', '.join(everything)}")
+            sys.exit(f"no such policy: {', '.join(unknown)}; there are {', '.join(known)}")
         return names
     if given.quick:
         return [name for name in everything if name in suite.OURS or name in _QUICK_REFERENCES]

@@ -93,13 +93,17 @@ class Adapter:
             now=_BEGIN + timedelta(seconds=now),
             desired=ready + starting if self._desired is None else self._desired,
             ready=ready,
-            load=_load(obs),
+            load=self.load(obs),
             starting_ages=ages,
             draining=int(_value(obs, "draining") or 0),
             cold_start_seconds=self._told(obs, "cold_start_s"),
             failed_boots=self._boots.failed,
             launches=self._boots.launches,
         )
+
+    def load(self, obs: object) -> LoadSignals | NoData:
+        """What is asked of the job, and how it is answered."""
+        return _load(obs)
 
     def _told(self, obs: object, name: str) -> float | None:
         """What is said with each question, or was said once in the settings."""
@@ -133,7 +137,6 @@ def _load(obs: object) -> LoadSignals | NoData:
         completions=int(_value(obs, "completions") or 0),
         p50_ms=_value(obs, "p50_ms"),
         p95_ms=_value(obs, "p95_ms"),
-        mean_ms=_value(obs, "mean_ms"),
         token_ms=_value(obs, "token_ms"),
         kv_utilisation=_value(obs, "kv_util"),
     )

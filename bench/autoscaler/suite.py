@@ -2,19 +2,32 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.autoscaler import adapter, scenarios
 from bench.autoscaler.baseline import Baseline, Figures, baseline, draws, figures
 from bench.autoscaler.scenarios import Scenario
+from hostler_autoscaler.observation import LoadSignals, NoData
 from hostler_autoscaler.simulation.interface import Policy
 from hostler_autoscaler.simulation.outcome import Outcome
 from hostler_autoscaler.simulation.references.catalogue import named
 from hostler_autoscaler.simulation.simulator import run
 
 OURS = {"hostler": "target", "hostler-slo": "slo"}
-"""The policy of the product in its modes."""
+"""The policy of the product in its modes, told all that routers tell."""
+FOREIGN = {"hostler-foreign": "target", "hostler-slo-foreign": "slo"}
+"""The same as a foreign simulator drives it, which tells no mean latency; asked for by name alone."""
+
+
+class Told(adapter.Adapter):
+    """The policy with the figure that routers tell and a foreign simulator need not."""
+
+    def load(self, obs: object) -> LoadSignals | NoData:
+        """As the adapter's, and the mean latency of the last minute."""
+        load = super().load(obs)
+        mean_ms = getattr(obs, "mean_ms", None)
+        return load if isinstance(load, NoData) else replace(load, mean_ms=mean_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +56,9 @@ def policy_of(name: str, scenario: Scenario) -> Policy:
         ValueError: There is none.
     """
     if name in OURS:
-        made: Policy = adapter.make({"mode": OURS[name]})
-        return made
+        return Told({"mode": OURS[name]})
+    if name in FOREIGN:
+        return adapter.make({"mode": FOREIGN[name]})
     policy = named(name, target_concurrency=scenario.target_concurrency)
     if policy is None:
         raise ValueError(f"no policy is named {name}")

@@ -45,6 +45,8 @@ RUNTIMES: Final = (
         ("llamacpp:requests_deferred",),
         ("llamacpp:kv_cache_usage_ratio",),
     ),
+    # NIM's language models: vLLM's, without its prefix.
+    Names(("num_requests_running",), ("num_requests_waiting",), ("gpu_cache_usage_perc",)),
     # The transcription server of this repository.
     Names(("hostler_speech_requests_running",), ("hostler_speech_requests_waiting",)),
 )

@@ -22,6 +22,8 @@ from hostler_router.replica_keys import KeyUnavailable, ReplicaKeys
 from hostler_router.runtime_metrics import read_runtime
 from hostler_router.table import Endpoint
 
+_PATHS: Final = ("/metrics", "/v1/metrics")
+"""Where runtimes show their figures; the second is NIM's."""
 _BYTES_MAX: Final = 2 * 2**20
 _AT_ONCE: Final = 8
 _REST_SECONDS: Final = 120.0
@@ -139,12 +141,15 @@ class RuntimeWatch:
 def _get(connection: http.client.HTTPConnection, headers: Mapping[str, str]) -> bytes | None:
     """What a server shows, in a thread of its own; None where that is nothing, or too large. The connection is closed then."""
     with closing(connection):
-        connection.request("GET", "/metrics", headers={**headers, "connection": "close"})
-        response = connection.getresponse()
-        if response.status != 200:
-            return None
-        body = response.read(_BYTES_MAX + 1)
-        return body if len(body) <= _BYTES_MAX else None
+        for path in _PATHS:
+            connection.request("GET", path, headers=dict(headers))
+            response = connection.getresponse()
+            body = response.read(_BYTES_MAX + 1)
+            if response.status == 200:
+                return body if len(body) <= _BYTES_MAX else None
+            if response.status != 404 or len(body) > _BYTES_MAX:
+                return None
+        return None
 
 
 def _draw(name: str, replica_id: str) -> bytes:

@@ -44,13 +44,15 @@ class Runtimes:
         )
         self._runners: list[web.AppRunner] = []
 
-    async def serve(self, replica_id: str, answer: Answer, *, base: str = "") -> None:
+    async def serve(
+        self, replica_id: str, answer: Answer, *, base: str = "", path: str = "/metrics"
+    ) -> None:
         async def counted(request: web.Request) -> web.StreamResponse:
             self.asked.append(replica_id)
             return await answer(request)
 
         app = web.Application()
-        app.router.add_get("/metrics", counted)
+        app.router.add_get(path, counted)
         runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         self._runners.append(runner)
@@ -76,6 +78,12 @@ async def runtimes() -> AsyncIterator[Runtimes]:
 
 async def gauges(_: web.Request) -> web.Response:
     return web.Response(text=GAUGES)
+
+
+async def test_a_runtime_that_shows_its_figures_beneath_v1_is_asked_there(runtimes: Runtimes) -> None:
+    await runtimes.serve("r1", gauges, path="/v1/metrics")
+    await runtimes.ask()
+    assert runtimes.watch.figures == {"r1": SAID}
 
 
 async def test_a_replica_is_asked_with_its_key_at_the_root_of_its_server(runtimes: Runtimes) -> None:

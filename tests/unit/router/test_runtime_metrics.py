@@ -46,6 +46,12 @@ vllm:kv_cache_usage_perc{engine="1",model_name="m"} 0.4
             id="llama.cpp",
         ),
         pytest.param(
+            'num_requests_running{model_name="m"} 2.0\nnum_requests_waiting{model_name="m"} 5.0\n'
+            'gpu_cache_usage_perc{model_name="m"} 0.4\nnum_request_max{model_name="m"} 256.0\n',
+            RuntimeLoad(running=2, waiting=5, kv_utilisation=0.4),
+            id="NIM",
+        ),
+        pytest.param(
             "hostler_speech_requests_running 1.0\nhostler_speech_requests_waiting 0.0\n",
             RuntimeLoad(running=1, waiting=0),
             id="transcription",
