@@ -44,9 +44,7 @@ class Runtimes:
         )
         self._runners: list[web.AppRunner] = []
 
-    async def serve(
-        self, replica_id: str, answer: Answer, *, base: str = "", path: str = "/metrics"
-    ) -> None:
+    async def serve(self, replica_id: str, answer: Answer, *, base: str = "", path: str = "/metrics") -> None:
         async def counted(request: web.Request) -> web.StreamResponse:
             self.asked.append(replica_id)
             return await answer(request)
