@@ -192,19 +192,20 @@ class DirectRequest:
         if endpoint is None or connection is None:
             self._become().begin()
             return
+        # From here on it is with the replica: whatever goes wrong gives place and connection back.
+        exchange.replica_id = endpoint.replica_id
+        exchange.tries = 1
+        parts.outstanding.enter(endpoint.replica_id)
+        self._endpoint = endpoint
+        self._connection = connection
+        self._room = parts.settings.answer_bytes_max
+        self._began = self._heard = now
         upstream = endpoint.upstream
         # Our own runtimes take any name; others know the model by theirs alone.
         body = asked.body if upstream is None else asked.body_naming(upstream.model)
         if isinstance(body, FormBody):
             raise TypeError("a form is none of this way")
         head = upstream_head(asked, exchange, parts.pool.address(endpoint.url), key=key, body=body)
-        exchange.replica_id = endpoint.replica_id
-        exchange.tries = 1
-        self._endpoint = endpoint
-        parts.outstanding.enter(endpoint.replica_id)
-        self._room = parts.settings.answer_bytes_max
-        self._connection = connection
-        self._began = self._heard = now
         connection.send(self, head, body)
 
     # The replica's connection.
