@@ -6,7 +6,7 @@ make up the next one, so that a busy router stores many at once and a quiet one 
 | the job's batches on the way | what happens to a request that ends |
 | --- | --- |
 | none | it leaves in this turn of the event loop, with all that ended in it |
-| some | it waits until one of them is answered, or for `batch_seconds`, whichever comes first |
+| some | it waits until the last of them is answered, or for `batch_seconds`, whichever comes first |
 | as many as there may be | it waits until one of them is answered, or late |
 
 With a journal nothing of this is waited for: what ended in a turn of the loop is written to the journal's file at once, all in one, the answers
@@ -310,10 +310,11 @@ class UsageCommitter:
         self._release(thens)
         lane = sent.lane
         lane.on_the_way -= 1
-        if lane.records:
-            self._cut((lane,))
-        else:
+        if not lane.records:
             self._forget_if_idle(lane)
+        elif not lane.on_the_way or self._loop.time() - lane.since >= self._batch_seconds:
+            self._cut((lane,))
+        # Else a busy job's gather for longer: they go with the next answer, or when their time is over.
 
     def _settle(self, sent: _Sent) -> None:
         self._out_of_journal(sent)

@@ -220,6 +220,28 @@ def test_those_that_wait_for_no_answer_leave_after_the_batch_time(play: Callable
     play(story)
 
 
+def test_a_busy_job_gathers_on_while_others_of_its_batches_are_on_their_way(
+    play: Callable[..., None],
+) -> None:
+    async def story(world: World) -> None:
+        world.commit("a")
+        await asyncio.sleep(0)
+        world.commit("b")
+        await asyncio.sleep(0.0021)
+        assert world.bus.batches == [["a"], ["b"]]
+        world.commit("c")
+        world.bus.answer()
+        await asyncio.sleep(0.001)
+        assert (world.names_told, world.bus.batches) == (["a"], [["b"]])
+        world.commit("d")
+        world.bus.answer()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert (world.names_told, world.bus.batches) == (["a", "b"], [["c", "d"]])
+
+    play(story)
+
+
 def test_no_more_than_four_batches_of_a_job_are_on_their_way(play: Callable[..., None]) -> None:
     async def story(world: World) -> None:
         for number in range(8):
