@@ -6,7 +6,6 @@ so a stack of the developer's own is not disturbed.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,17 +19,11 @@ import psutil
 import pytest
 
 from hostler_client import HostlerClient
+from tests.support.servers import free_port
 
 MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # Room for two replicas, whatever the machine has: what is tested is not how fast they are.
 _CORES = "4"
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

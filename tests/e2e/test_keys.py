@@ -9,8 +9,9 @@ from typing import TypeVar
 import httpx2
 import pytest
 
-from tests.e2e.conftest import Stack, free_port, until
+from tests.e2e.conftest import Stack, until
 from tests.e2e.test_simulated import QUESTION, QUICK, deploy, ready_ids
+from tests.support.servers import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 

@@ -26,7 +26,8 @@ from tests.faults.stream import StreamReader
 from tests.support.kubernetes.config import GPU, ClusterConfig, NodeShape
 from tests.support.kubernetes.journal import Written
 from tests.support.kubernetes.process import ClusterProcess
-from tests.support.services import PASSWORDS, Service, Services, free_port, service_processes
+from tests.support.servers import free_port
+from tests.support.services import PASSWORDS, Service, Services, service_processes
 
 NAMESPACE, CLUSTER = "hostler-replicas", "gpus"
 VMIS = "virtualmachineinstances"

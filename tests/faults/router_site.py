@@ -35,7 +35,8 @@ from hostler_provisioner.local import simulated_server
 from hostler_provisioner.local.simulated_parameters import SimulatedParameters
 from tests.faults.callers import Callers
 from tests.support.builders import NODE, created
-from tests.support.services import Service, Services, free_port, service_processes, until
+from tests.support.servers import free_port
+from tests.support.services import Service, Services, service_processes, until
 
 KEY = make_key(b"callers of the data path")
 PROJECT = "alice"

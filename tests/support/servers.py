@@ -5,8 +5,10 @@ wheels. Either way a server has a port of the loopback and its data in a folder,
 and keeps both; who uses it does not see which it is.
 """
 
+import itertools
 import os
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +22,9 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 _ENDING_SECONDS = 10
+_PORTS_EACH = 2_500
+_PORTS_BEGIN = 12_000 + _PORTS_EACH * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
+_offsets = itertools.count(secrets.randbelow(_PORTS_EACH))
 
 
 class Server(Protocol):
@@ -84,10 +89,18 @@ def service_program(service: str) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of the loopback that nobody listens on, and that nobody else takes before it is used.
+
+    It lies below those that the kernel gives to connections, in the part of this test process, and is given once.
+    """
+    while True:
+        offset = next(_offsets) % _PORTS_EACH
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", _PORTS_BEGIN + offset))
+            except OSError:
+                continue
+        return _PORTS_BEGIN + offset
 
 
 class Child:

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,18 +24,13 @@ from hostler_bus.permissions import ACCESS
 from hostler_bus.port import Message
 from hostler_contracts import subjects
 from tests.support.nats_server import NatsServer
+from tests.support.servers import free_port
 
 PASSWORDS = {name: f"password-of-{name}" for name in ("operator", *ACCESS)}
 PATIENCE_SECONDS = 60.0
 _SAMPLE_SECONDS = 0.05
 _INSTANCE_VARIABLE = "HOSTLER_INSTANCE"
 _REPLICA_VARIABLE = "HOSTLER_REPLICA_ID"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

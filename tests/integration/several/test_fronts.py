@@ -14,7 +14,8 @@ import pytest
 
 from hostler_domain.api_keys import make_key
 from tests.integration.several.conftest import Witness
-from tests.support.services import Service, Services, free_port, until
+from tests.support.servers import free_port
+from tests.support.services import Service, Services, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

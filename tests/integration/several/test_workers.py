@@ -21,7 +21,8 @@ from hostler_domain.changes import ReplicaReady, ReplicaScheduled
 from tests.integration.router.replicas import Replica, replica, streams
 from tests.integration.several.conftest import Witness
 from tests.support.builders import NODE
-from tests.support.services import Service, Services, free_port, until
+from tests.support.servers import free_port
+from tests.support.services import Service, Services, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
