@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.conftest import Stack, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(420)]
 
 MODEL = "made-up/model"
 QUICK = {"first_token_seconds": "0.05", "tokens_per_second": "200", "completion_tokens": "4"}
@@ -193,7 +193,7 @@ def test_what_a_job_did_can_be_read_back_as_series_of_the_job_and_of_its_replica
 
 
 def test_load_scales_from_one_to_two_and_back_without_a_failed_request(stack: Stack, busy: Busy) -> None:
-    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=150)
+    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=300)
     until(lambda: len(replicas_in(stack, "busy", "Terminated")) == 1, "it is gone")
     busy.one.stop()
 
