@@ -220,12 +220,11 @@ class DirectRequest:
 
     def on_data(self, data: bytes) -> None:
         """A piece of the answer."""
+        self._heard = self._parts.clock.monotonic()
         self._pieces.append(data)
         self._room -= len(data)
         if self._room < 0:
             self._become_attempt()
-        else:
-            self._heard = self._parts.clock.monotonic()
 
     def on_complete(self) -> None:
         """All of it has come, and the connection is back in the pool."""
@@ -335,6 +334,7 @@ class DirectRequest:
                 attempt.on_head(200, self._headers)
             for piece in pieces:
                 attempt.on_data(piece)
+            attempt.heard = self._heard  # it is told again what the replica said then, not now
         return full
 
     def _become_attempt(self) -> Attempt:

@@ -2,163 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
-import looptime
 import pytest
 import structlog
-from prometheus_client import CollectorRegistry
 
 from hostler_bus.errors import BusError, BusUnavailable, MessageTooLarge, StreamFull
-from hostler_bus.memory import MemoryBus
-from hostler_bus.memory_server import MemoryServer
-from hostler_bus.port import Appended
-from hostler_contracts.usage import FinishedRequest, UsageRecordedV1, decode_usage
-from hostler_kit.clock import SystemClock
-from hostler_router.metrics import RouterMetrics
-from hostler_router.usage_batches import Batch
-from hostler_router.usage_reporting import UsageReporter
 from hostler_router.usage_spool import UsageSpool
 from tests.support.usage import record
-
-BOUND_SECONDS = 0.25
-
-
-class HeldBus(MemoryBus):
-    """A bus whose appends are answered when the test says so."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryServer())
-        self.up = True
-        self.sent: list[tuple[UsageRecordedV1, asyncio.Future[Appended]]] = []
-        self.answer_at_once = False
-        self.ids: list[str] = []
-
-    @property
-    def connected(self) -> bool:
-        return self.up
-
-    def append_soon(self, subject: str, data: bytes, *, msg_id: str) -> asyncio.Future[Appended]:
-        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        event = decode_usage(data)
-        assert (event.id, subject) == (msg_id, f"hostler.usage.{event.project}.{event.subject}")
-        self.sent.append((event, future))
-        self.ids.append(msg_id)
-        if self.answer_at_once:
-            future.set_result(Appended(len(self.sent), duplicate=False))
-        return future
-
-    def answer(self, index: int = 0, error: BusError | None = None) -> None:
-        _, future = self.sent.pop(index)
-        if error is None:
-            future.set_result(Appended(1, duplicate=False))
-        else:
-            future.set_exception(error)
-
-    @property
-    def batches(self) -> list[list[str]]:
-        """The ids of the requests in each unanswered batch."""
-        return [ids(event.data.requests) for event, _ in self.sent]
-
-
-def ids(requests: tuple[FinishedRequest, ...]) -> list[str]:
-    return [each.usage_id for each in requests]
-
-
-class World:
-    """A reporter, its bus, and what it told."""
-
-    def __init__(
-        self, folder: Path, timeout_seconds: float = BOUND_SECONDS, *, journal: bool = False
-    ) -> None:
-        logger = structlog.get_logger()
-        self.folder = folder
-        self.bus = HeldBus()
-        self.spool = UsageSpool(folder, writer="w", bytes_max=2**20, now=time.time, logger=logger)
-        self.journal = (
-            UsageSpool(folder, writer="j", bytes_max=2**20, now=time.time, logger=logger, journal=True)
-            if journal
-            else None
-        )
-        self.registry = CollectorRegistry()
-        self.reporter = UsageReporter(
-            self.bus,
-            name="router-1",
-            period_seconds=1.0,
-            clock=SystemClock(),
-            metrics=RouterMetrics(self.registry),
-            logger=logger,
-            writer="w",
-            spool=self.spool,
-            journal=self.journal,
-            commit_timeout_seconds=timeout_seconds,
-            batch_seconds=0.002,
-        )
-        self.told: list[tuple[str, float]] = []
-        self.begun = self.now
-
-    @property
-    def now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def commit(self, *names: str, job: str = "j") -> None:
-        for name in names:
-            self.reporter.committer.commit(
-                "p", job, record(usage_id=name), lambda name=name: self.told.append((name, self.now))
-            )
-
-    @property
-    def names_told(self) -> list[str]:
-        return [name for name, _ in self.told]
-
-    @property
-    def kept(self) -> list[str]:
-        """What is on the disk."""
-        return [
-            name
-            for _, batch in self.reporter.backlog.waiting()
-            for name in ids(decode_usage(batch.data).data.requests)
-        ]
-
-    @property
-    def journalled(self) -> list[str]:
-        """What is in the journal and not stored."""
-        assert self.journal is not None
-        return [
-            name
-            for segment in self.journal.segments
-            for batch in segment.unsettled()
-            if isinstance(batch, Batch)
-            for name in ids(decode_usage(batch.data).data.requests)
-        ]
-
-
-Story = Callable[[World], Awaitable[None]]
+from tests.support.usage_world import BOUND_SECONDS, World, played, turns
 
 
 @pytest.fixture
 def play(tmp_path: Path) -> Callable[..., None]:
     """Runs a story on virtual time."""
-
-    def run(story: Story, **options: float) -> None:
-        async def whole() -> None:
-            world = World(tmp_path / "spool", **options)
-            await story(world)
-            world.reporter.backlog.close()
-            for _, future in world.bus.sent:
-                future.cancel()
-
-        with asyncio.Runner(loop_factory=looptime.new_event_loop) as runner:
-            runner.run(whole())
-
-    return run
-
-
-async def turns() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
+    return lambda story, **options: played(story, tmp_path / "spool", **options)
 
 
 def test_one_alone_leaves_at_once_and_is_told_when_it_is_stored(play: Callable[..., None]) -> None:
@@ -483,74 +343,3 @@ def test_what_is_stored_is_counted_with_its_time_and_what_goes_to_the_disk_by_re
         assert figure("hostler_router_usage_commit_seconds_count") == 1
 
     play(story)
-
-
-def test_with_a_journal_those_of_a_turn_are_written_at_once_and_told_before_the_stream_answers(
-    play: Callable[..., None],
-) -> None:
-    async def story(world: World) -> None:
-        world.commit("a", "b")
-        assert world.told == []
-        await turns()
-        assert (world.names_told, world.journalled, world.bus.batches) == (["a", "b"],) * 2 + ([["a", "b"]],)
-        world.commit("c")
-        await turns()
-        assert (world.names_told, world.bus.batches) == (["a", "b", "c"], [["a", "b"], ["c"]])
-        world.bus.answer()
-        await turns()
-        assert world.journalled == ["c"]
-        world.bus.answer()
-        await turns()
-        assert (world.journalled, world.kept, world.reporter.figures.stored) == ([], [], 3)
-        await world.reporter.close()
-        assert list(world.folder.iterdir()) == []
-
-    play(story, journal=True)
-
-
-@pytest.mark.parametrize("error", [None, BusUnavailable("no answer")], ids=["no answer", "an error"])
-def test_what_the_journal_has_and_the_stream_does_not_is_kept_and_sent_again_under_its_id(
-    play: Callable[..., None], error: BusError | None
-) -> None:
-    async def story(world: World) -> None:
-        world.commit("a")
-        await turns()
-        if error is not None:
-            world.bus.answer(error=error)
-        await asyncio.sleep(BOUND_SECONDS + 0.01)
-        assert (world.journalled, world.kept) == ([], ["a"])
-        world.bus.answer_at_once = True
-        await world.reporter.publish()
-        first, second = world.bus.ids
-        assert (first == second, world.kept, world.names_told) == (True, [], ["a"])
-
-    play(story, journal=True)
-
-
-def test_where_the_journal_takes_nothing_the_end_waits_for_the_stream(
-    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def story(world: World) -> None:
-        monkeypatch.setattr(world.journal, "keep", lambda batches: None)
-        world.commit("a")
-        await turns()
-        assert (world.told, world.bus.batches) == ([], [["a"]])
-        world.bus.answer()
-        await turns()
-        assert world.names_told == ["a"]
-
-    play(story, journal=True)
-
-
-def test_a_slow_stream_gets_only_so_many_batches_and_the_rest_waits_on_the_disk(
-    play: Callable[..., None],
-) -> None:
-    async def story(world: World) -> None:
-        for number in range(70):
-            world.commit(str(number))
-            await turns()
-        assert len(world.names_told) == 70
-        assert len(world.bus.sent) == 64
-        assert world.kept == [str(number) for number in range(64, 70)]
-
-    play(story, journal=True)
