@@ -13,9 +13,6 @@ import os
 import stat
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from hostler_domain.errors import PermanentError
 
 _KEY_BYTES = 32
@@ -41,6 +38,9 @@ class SecretKey:
 
     def seal(self, name: str, value: str) -> bytes:
         """`value` so that only `open` with the same key and name gives it back."""
+        # Late: it takes 7 MiB in every worker of a router, most of which never open anything.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + AESGCM(self._key).encrypt(nonce, value.encode(), name.encode())
 
@@ -50,6 +50,9 @@ class SecretKey:
         Raises:
             BadSecret: it was sealed with another key or under another name, or was changed.
         """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
         try:
             return (
                 AESGCM(self._key)
