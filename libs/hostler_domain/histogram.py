@@ -4,8 +4,8 @@ Bucket `i` holds values up to `2 ** (i / 4)` milliseconds: 19 % wide, from 1 ms 
 read from it is therefore off by at most one bucket's width.
 """
 
-from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 STEPS_PER_DOUBLING = 4
 BUCKET_MAX = 80
@@ -20,6 +20,25 @@ Histogram = Mapping[int, int]
 def bucket(milliseconds: float) -> int:
     """Index of the bucket that counts a value."""
     return bisect_left(_BOUNDS, milliseconds)
+
+
+def buckets(milliseconds: Sequence[float]) -> dict[int, int]:
+    """The histogram of values, which have to ascend."""
+    return dict(spread(milliseconds, _BOUNDS))
+
+
+def spread(ascending: Sequence[float], bounds: Sequence[float]) -> Iterator[tuple[int, int]]:
+    """How many of some ascending values fall into each bucket that gets any: by its index, which is one beyond the bounds for larger ones.
+
+    A bucket's bound is the largest value that it counts, and they ascend, too. It costs a search for each bucket and none for
+    each value.
+    """
+    at = 0
+    while at < len(ascending):
+        index = bisect_left(bounds, ascending[at])
+        until = bisect_right(ascending, bounds[index], at) if index < len(bounds) else len(ascending)
+        yield index, until - at
+        at = until
 
 
 def upper_bound(index: int) -> float:

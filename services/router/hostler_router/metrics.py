@@ -4,11 +4,11 @@ Called for every request and every event of a stream, so it only adds to the num
 samples when the ops port is asked. Job ids are labels of the few figures that are asked for per job, and go with the job.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
-from hostler_router.bodies import Usage
+from hostler_router.answers import Answers
 from hostler_router.exposition import RouterCollector
 from hostler_router.figures import ROUTE_SECONDS, SHORT_SECONDS, Histogram, JobFigures, JobTable, RouteFigures
 
@@ -95,43 +95,21 @@ class RouterMetrics:
         if seconds is not None:
             figures.whole.observe(seconds)
 
-    def answered(
-        self,
-        route: str,
-        job_id: str,
-        seconds: Sequence[float],
-        usages: Iterable[Usage | None],
-        overheads: Iterable[float],
-    ) -> None:
-        """Requests were answered with a 200 and were no streams: `ended`, `job_ended`, `tokens` and `overhead` of many.
-
-        Args:
-            route: Of all of them.
-            job_id: Likewise.
-            seconds: How long each took.
-            usages: What each used.
-            overheads: How much longer than its replica each took.
-        """
+    def answered(self, route: str, job_id: str, answers: Answers) -> None:
+        """Requests were answered with a 200 and were no streams: `ended`, `job_ended`, `tokens` and `overhead` of many."""
         of_route = self.routes.get(route)
         if of_route is None:
             of_route = self.routes[route] = RouteFigures()
-        of_job, count = self.jobs.of(job_id), len(seconds)
+        of_job, count = self.jobs.of(job_id), len(answers.seconds)
         of_route.codes[200] = of_route.codes.get(200, 0) + count
-        of_route.seconds.observe_all(seconds)
+        of_route.seconds.observe_all(answers.seconds)
         of_job.outcomes["answered"] = of_job.outcomes.get("answered", 0) + count
-        of_job.whole.observe_all(seconds)
-        self.overhead_seconds.observe_all([max(overhead, 0.0) for overhead in overheads])
-        prompt = generation = cached = audio = 0
-        for usage in usages:
-            if usage is not None:
-                prompt += usage.prompt_tokens
-                generation += usage.completion_tokens
-                cached += usage.cached_tokens or 0
-                audio += usage.audio_seconds
-        of_job.prompt_tokens += prompt
-        of_job.generation_tokens += generation
-        of_job.cached_tokens += cached
-        of_job.audio_seconds += audio
+        of_job.whole.observe_all(answers.seconds)
+        self.overhead_seconds.observe_all(answers.overheads)
+        of_job.prompt_tokens += answers.prompt_tokens
+        of_job.generation_tokens += answers.completion_tokens
+        of_job.cached_tokens += answers.cached_tokens
+        of_job.audio_seconds += answers.audio_seconds
 
     def set_in_flight(self, job_id: str, requests: int) -> None:
         """So many requests for a job are under way, those that wait included."""

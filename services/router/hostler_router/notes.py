@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hostler_router.access_log import AccessLog
+from hostler_router.answers import Ended, added_up
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.metrics import RouterMetrics
 from hostler_router.table import RouteTable
@@ -41,7 +42,7 @@ class Notes:
         self._table = table
         self._access_log = access_log
         self._wall = wall
-        self._gathered: list[tuple[float, Exchange, float]] = []
+        self._gathered: list[Ended] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def ended(self, exchange: Exchange, status: int, seconds: float) -> None:
@@ -78,7 +79,7 @@ class Notes:
             self._timer.cancel()
             self._timer = None
         gathered, self._gathered = self._gathered, []
-        alike: dict[tuple[str, str, str], list[tuple[float, Exchange, float]]] = {}
+        alike: dict[tuple[str, str, str], list[Ended]] = {}
         for each in gathered:
             exchange = each[1]
             of = (exchange.route, exchange.job_id, exchange.replica_id)
@@ -91,18 +92,11 @@ class Notes:
             self._count(route, job_id, replica_id, among)
         self._access_log.note_all(gathered, 200)
 
-    def _count(
-        self, route: str, job_id: str, replica_id: str, ended: list[tuple[float, Exchange, float]]
-    ) -> None:
+    def _count(self, route: str, job_id: str, replica_id: str, ended: list[Ended]) -> None:
         if self._table.get(job_id) is None:  # its figures went with it
             for _, _, seconds in ended:
                 self._metrics.ended(route, 200, seconds)
             return
-        answers = [(seconds, exchange.usage) for _, exchange, seconds in ended]
-        overheads = [
-            seconds - exchange.body_seconds - exchange.replica_seconds - exchange.queue_seconds
-            for _, exchange, seconds in ended
-        ]
-        times, usages = zip(*answers, strict=True)
-        self._metrics.answered(route, job_id, times, usages, overheads)
+        answers = added_up(ended)
+        self._metrics.answered(route, job_id, answers)
         self._recorder.answered(job_id, replica_id, answers)

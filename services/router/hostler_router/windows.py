@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from hostler_contracts.load import LoadWindow, ReplicaLoad, RuntimeLoad
-from hostler_domain.histogram import bucket
+from hostler_domain.histogram import bucket, buckets
+from hostler_router.answers import Answers
 from hostler_router.bodies import Usage
 
 
@@ -34,10 +35,6 @@ class _Counts(_Ended):
     timed_ms: float = 0.0
     timed_tokens: int = 0
     replicas: dict[str, _Ended] = field(default_factory=dict)
-
-
-Answer = tuple[float, Usage | None]
-"""In how many seconds a request was answered, and what it took."""
 
 
 def _nobody_waits(_job_id: str) -> float | None:
@@ -137,33 +134,19 @@ class WindowRecorder:
             of_job.timed_ms += milliseconds
             of_job.timed_tokens += tokens
 
-    def answered(self, job_id: str, replica_id: str, answers: Iterable[Answer]) -> None:
+    def answered(self, job_id: str, replica_id: str, answers: Answers) -> None:
         """Requests were answered in full by this replica, and left before: `used` and `completed` of many."""
-        histogram: dict[int, int] = {}
-        prompt = completion = audio = count = timed_tokens = 0
-        milliseconds = timed_ms = 0.0
-        for seconds, usage in answers:
-            took_ms = seconds * 1000
-            index = bucket(took_ms)
-            histogram[index] = histogram.get(index, 0) + 1
-            count += 1
-            milliseconds += took_ms
-            if usage is not None:
-                prompt += usage.prompt_tokens
-                completion += usage.completion_tokens
-                audio += usage.audio_seconds
-                if usage.completion_tokens:
-                    timed_ms += took_ms
-                    timed_tokens += usage.completion_tokens
+        milliseconds = [seconds * 1000 for seconds in answers.seconds]
+        histogram = buckets(milliseconds)
         of_job = self._of(job_id)
-        of_job.latency_total_ms += milliseconds
-        of_job.timed_ms += timed_ms
-        of_job.timed_tokens += timed_tokens
+        of_job.latency_total_ms += sum(milliseconds)
+        of_job.timed_ms += answers.timed_seconds * 1000
+        of_job.timed_tokens += answers.completion_tokens
         for counts in (of_job, of_job.replicas.get(replica_id) or _replica_of(of_job, replica_id)):
-            counts.completed += count
-            counts.prompt_tokens += prompt
-            counts.completion_tokens += completion
-            counts.audio_seconds += audio
+            counts.completed += len(milliseconds)
+            counts.prompt_tokens += answers.prompt_tokens
+            counts.completion_tokens += answers.completion_tokens
+            counts.audio_seconds += answers.audio_seconds
             for index, more in histogram.items():
                 counts.latency_ms[index] = counts.latency_ms.get(index, 0) + more
 
