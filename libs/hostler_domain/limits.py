@@ -26,8 +26,12 @@ class Limits:
     concurrency: int | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is bounded."""
-        return any(value is not None for _, value in self.items())
+        """Whether anything is bounded; every request asks."""
+        return (
+            self.requests_per_minute is not None
+            or self.tokens_per_minute is not None
+            or self.concurrency is not None
+        )
 
     def items(self) -> Iterator[tuple[str, int | None]]:
         """Every bound with its field's name."""

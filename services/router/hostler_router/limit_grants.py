@@ -24,7 +24,7 @@ from hostler_domain.limits import Limits
 from hostler_router.limit_rules import (
     REQUEST_HEADERS,
     TOKEN_HEADERS,
-    Header,
+    Left,
     Level,
     Slot,
     Subject,
@@ -39,7 +39,7 @@ REQUESTS_MIN: Final = 4
 REST_SECONDS: Final = 0.5
 _LIMIT_PARTS: Final = 25
 _LEFT_PARTS: Final = 4
-_HEADERS_SECONDS: Final = 0.01
+_LINES_SECONDS: Final = 0.05
 """How long the text of a reset stays as it is; what remains is told to the request."""
 
 
@@ -144,13 +144,12 @@ class Grant:
     _tokens_low: float = 0.0
     _rests_until: float = -math.inf
     _fewest_slots: int = 0
-    _headers_until: float = -math.inf
-    _requests_left: float = 0.0
-    _tokens_left: float = 0.0
-    _requests_then: float = 0.0
-    _tokens_then: float = 0.0
-    _requests_told: tuple[Header, Header] | None = None
-    _tokens_told: tuple[Header, Header] | None = None
+    _lines_until: float = -math.inf
+    _lines: bytes = b""
+    _tells_requests: bool = False
+    _tells_tokens: bool = False
+    _requests_beyond: float = 0.0
+    _tokens_beyond: float = 0.0
 
     def __post_init__(self) -> None:
         """Look up what is bounded at all."""
@@ -244,7 +243,7 @@ class Grant:
     def heard(self, levels: tuple[Level, ...], now: float) -> None:
         """Valkey said how full the buckets are, with all that was taken from them for this."""
         self._levels, self._heard_at = levels, now
-        self._headers_until = -math.inf
+        self._lines_until = -math.inf
 
     def keeps_slot(self, routers: int) -> bool:
         """Whether a slot whose request has ended is better kept for the next one than given back."""
@@ -286,21 +285,18 @@ class Grant:
         """For how long nobody has asked, or a little more."""
         return math.inf if self.closed else now - self._since
 
-    def headers(self, now: float) -> tuple[Header, ...]:
-        """For the answer to a request that was just let in: as `limit_headers`, of what is left when nobody else was let in meanwhile."""
-        if now >= self._headers_until:
-            self._work_out_headers(now)
-        requests, tokens = self._requests_told, self._tokens_told
-        if requests is not None:
-            left = int(self._requests_left - (self._requests_then - self.requests))
-            of_requests = (requests[0], (REQUEST_HEADERS[1], b"%d" % max(left, 0)), requests[1])
-            if tokens is None:
-                return of_requests
-        elif tokens is None:
-            return ()
-        left = int(self._tokens_left - (self._tokens_then - self.tokens))
-        of_tokens = (tokens[0], (TOKEN_HEADERS[1], b"%d" % max(left, 0)), tokens[1])
-        return of_tokens if requests is None else of_requests + of_tokens
+    def lines(self, now: float) -> bytes:
+        """For the answer to a request that was just let in: `limit_headers`, of what is left when nobody else was let in meanwhile, as they are written."""
+        if now >= self._lines_until:
+            self._work_out_lines(now)
+        if self._tells_requests:
+            requests = max(int(self._requests_beyond + self.requests), 0)
+            if not self._tells_tokens:
+                return self._lines % requests
+            return self._lines % (requests, max(int(self._tokens_beyond + self.tokens), 0))
+        if self._tells_tokens:
+            return self._lines % max(int(self._tokens_beyond + self.tokens), 0)
+        return b""
 
     def _slots_max(self, routers: int) -> int:
         return self._slots_bound // (_LIMIT_PARTS * routers)
@@ -314,7 +310,7 @@ class Grant:
         self._came = self._came_tokens = 0
         self._since = now
 
-    def _work_out_headers(self, now: float) -> None:
+    def _work_out_lines(self, now: float) -> None:
         passed = now - self._heard_at
         unused_requests = self.requests if self.bounds_requests else 0
         unused_tokens = self.tokens if self.bounds_tokens else 0
@@ -325,10 +321,19 @@ class Grant:
                 Level(max(level.requests - unused_requests, 0.0), max(level.tokens - unused_tokens, 0.0))
             )
         requests, tokens = tightest(self.subjects[: len(levels)], levels)
-        self._requests_told = None if requests is None else reset_of(REQUEST_HEADERS, requests)
-        self._tokens_told = None if tokens is None else reset_of(TOKEN_HEADERS, tokens)
+        self._tells_requests, self._tells_tokens = requests is not None, tokens is not None
+        self._lines = b""
         # As in `limit_headers`: what lacks a millionth of being whole is whole.
-        self._requests_left = 0.0 if requests is None else requests[0] + 1e-6
-        self._tokens_left = 0.0 if tokens is None else tokens[0] + 1e-6
-        self._requests_then, self._tokens_then = self.requests, self.tokens
-        self._headers_until = now + _HEADERS_SECONDS
+        if requests is not None:
+            self._lines += _lines_of(REQUEST_HEADERS, requests)
+            self._requests_beyond = requests[0] + 1e-6 - self.requests
+        if tokens is not None:
+            self._lines += _lines_of(TOKEN_HEADERS, tokens)
+            self._tokens_beyond = tokens[0] + 1e-6 - self.tokens
+        self._lines_until = now + _LINES_SECONDS
+
+
+def _lines_of(names: tuple[bytes, bytes, bytes], left: Left) -> bytes:
+    """The lines of a bound, with a place for what remains of it."""
+    (limit_name, limit), (reset_name, reset) = reset_of(names, left)
+    return b"%b: %b\r\n%b: %%d\r\n%b: %b\r\n" % (limit_name, limit, names[1], reset_name, reset)

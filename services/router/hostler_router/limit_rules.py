@@ -144,6 +144,7 @@ class Verdict(msgspec.Struct, frozen=True):  # one for each request, and made in
         retry_after_seconds: When another try may succeed; 0 where it may begin, or where no try ever will.
         lease: To be settled when it has ended; None where there is nothing to give back or it may not begin.
         refusal: The details of `refused_by`.
+        lines: More headers for its answer, as they are written.
     """
 
     admitted: bool
@@ -152,6 +153,7 @@ class Verdict(msgspec.Struct, frozen=True):  # one for each request, and made in
     retry_after_seconds: float = 0.0
     lease: Lease | None = None
     refusal: Refusal | None = None
+    lines: bytes = b""
 
 
 UNLIMITED: Final = Verdict(admitted=True)

@@ -118,14 +118,15 @@ class GrantedRoom:
         if grant.spend(tokens):
             slot = grant.slots.pop() if grant.bounds_slots else None
             now = self._clock.monotonic()
-            if grant.low and not grant.asked:
+            if not grant.asked and grant.low:
                 self._refill(grant, now)
-            self._counts.by_store += 1
-            self._counts.by_grant += 1
+            counts = self._counts
+            counts.by_store += 1
+            counts.by_grant += 1
             lease = None
             if slot is not None or grant.bounds_tokens:
                 lease = GrantedLease(self._settled, grant, tokens, slot)
-            return Verdict(True, grant.headers(now), None, 0.0, lease)
+            return Verdict(True, (), None, 0.0, lease, None, grant.lines(now))
         if self._owed is not None and not grant.asked:
             now = self._clock.monotonic()
             grant.came_asking(now)
@@ -185,10 +186,14 @@ class GrantedRoom:
         if grant.bounds_tokens:
             grant.owed_tokens += difference
         grant.ended += 1
-        if slot is not None and not self.keep(grant, slot):
-            self._held.discard(slot)
-            self._owe(grant, Room(), [slot])
-        self._look_at(grant)
+        if slot is not None:
+            if grant.keeps_slot(self._routers()):
+                grant.slots.append(slot)
+            else:
+                self._held.discard(slot)
+                self._owe(grant, Room(), [slot])
+        if not grant.looked_at:
+            self._look_at(grant)
 
     def _look_at(self, grant: Grant) -> None:
         if not grant.looked_at:

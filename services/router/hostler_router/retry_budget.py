@@ -19,6 +19,7 @@ class RetryBudget:
 
     __slots__ = (
         "_floor",
+        "_index",
         "_part",
         "_part_seconds",
         "_requests",
@@ -26,6 +27,7 @@ class RetryBudget:
         "_retries",
         "_retries_sum",
         "_share",
+        "_until",
     )
 
     def __init__(self, share: float = 0.2, floor_per_second: float = 10, window_seconds: float = 10) -> None:
@@ -38,13 +40,16 @@ class RetryBudget:
         self._requests_sum = 0
         self._retries_sum = 0
         self._part = 0
+        self._index = 0
+        """The part's in `_requests`."""
+        self._until = 0.0
+        """When the part is over."""
 
     def request(self, now: float) -> None:
         """A request came; its retries are none."""
-        part = int(now / self._part_seconds)
-        if part != self._part:
-            self._move_to(part)
-        self._requests[part % _PARTS] += 1
+        if now >= self._until:
+            self._move_to(int(now / self._part_seconds))
+        self._requests[self._index] += 1
         self._requests_sum += 1
 
     def may_retry(self, now: float) -> bool:
@@ -57,9 +62,8 @@ class RetryBudget:
 
     def balance(self, now: float) -> float:
         """Retries left; less than 0 where the requests that paid for some are long ago by now."""
-        part = int(now / self._part_seconds)
-        if part != self._part:
-            self._move_to(part)
+        if now >= self._until:
+            self._move_to(int(now / self._part_seconds))
         return self._share * self._requests_sum + self._floor - self._retries_sum
 
     def _move_to(self, part: int) -> None:
@@ -69,3 +73,5 @@ class RetryBudget:
             self._retries_sum -= self._retries[begun % (_PARTS + 1)]
             self._retries[begun % (_PARTS + 1)] = 0
         self._part = part
+        self._index = part % _PARTS
+        self._until = (part + 1) * self._part_seconds
