@@ -96,7 +96,9 @@ def table(measured: Measured, targets: Sequence[str], *, to: str, judged: Sequen
             best, ratio = measured.best(figure, target), measured.ratio(figure, target, to)
             text = "" if math.isnan(best) else f"{best:,.1f}" if best < 100 else f"{best:,.0f}"
             cells.append(
-                text if math.isnan(ratio) or target == to or not figure.ratio else f"{text} ({ratio:.2f}x)"
+                text
+                if math.isnan(ratio) or target == to or not (figure.ratio or figure.unit == "us")
+                else f"{text} ({ratio:.2f}x)"
             )
         sign = "x" if figure.ratio else f" {figure.unit}"
         goal = "" if figure.must is None else f"{figure.must:g}{sign} / {figure.moonshot:g}{sign}"

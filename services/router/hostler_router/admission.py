@@ -4,7 +4,6 @@ Called by the application for its head and by the request for its body, once eac
 with limits wait for a store.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from hostler_router.auth import ANYONE, Caller
@@ -26,28 +25,14 @@ from hostler_router.wire.heads import Head
 from hostler_router.wishes import Wishes, read_wishes
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """What headers said that were let in before."""
-
-    caller: Caller
-    wishes: Wishes
-
-
 def admit(parts: RouterParts, head: Head, exchange: Exchange) -> tuple[Caller | ErrorReply, Wishes]:
     """Who asks, or why that is nobody; and what the head of the request wishes.
 
     Raises:
         Refused: the head says that the request can't be answered.
     """
-    headers, now = head.headers, parts.clock.now()
-    known = headers.known
-    if isinstance(known, Admitted) and parts.callers.holds(known.caller, now=now):
-        again = known.caller
-        parts.on_key(again.key_id)
-        exchange.key_id, exchange.key_project = again.key_id, again.viewer.project
-        return again, known.wishes
-    caller = parts.callers.authenticate(headers, now=now)
+    headers = head.headers
+    caller = parts.callers.authenticate(headers, now=parts.clock.now())
     if isinstance(caller, Caller):
         parts.on_key(caller.key_id)
         exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
@@ -57,8 +42,6 @@ def admit(parts: RouterParts, head: Head, exchange: Exchange) -> tuple[Caller | 
     encoding = headers.get(b"content-encoding")
     if encoding is not None and encoding.lower() != b"identity":
         raise Refused(encoded_body(encoding.decode("latin-1")))
-    if isinstance(caller, Caller):
-        headers.known = Admitted(caller, wishes)
     return caller, wishes
 
 

@@ -7,6 +7,7 @@ leaves one line in the log, without a word of what was in it. Paths are an allow
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
@@ -40,7 +41,7 @@ from hostler_router.table import Ambiguous, Entry
 from hostler_router.uploads import ArrivingForm
 from hostler_router.wire.heads import Head
 from hostler_router.wire.reply import Reply, Sink
-from hostler_router.wishes import canonical
+from hostler_router.wishes import Wishes, canonical
 
 MAY_STREAM: Final[Mapping[str, bool]] = {
     "/v1/chat/completions": True,
@@ -63,6 +64,25 @@ _PROBES: Final = frozenset({"/healthz", "/readyz"})
 _HARMLESS_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a head has said that began a plain request, for the next ones with the same headers.
+
+    Attributes:
+        target: Which it asked for, as it was spelled.
+        route: What that is.
+        may_stream: Whether it knows streams.
+        caller: Whose key it is, which may have been revoked since.
+        wishes: What else the headers said.
+    """
+
+    target: bytes
+    route: str
+    may_stream: bool
+    caller: Caller
+    wishes: Wishes
+
+
 class RouterApp:
     """What the server hands heads to."""
 
@@ -82,6 +102,9 @@ class RouterApp:
 
     def begin(self, head: Head, reply: Reply) -> Sink | None:
         """Take a request by its head."""
+        known = head.headers.known
+        if known is not None and (sink := self._begin_again(known, head, reply)) is not None:
+            return sink
         path = route = _PLAIN.get(head.target)
         if path is None or route is None:
             path = canonical(_path(head.target))
@@ -91,9 +114,9 @@ class RouterApp:
             route = _label(path)
         given_id = request_id_of(head)
         request_id = given_id or new_id()
-        reply.extra.append((b"x-request-id", request_id.encode()))
+        reply.lines = b"x-request-id: %b\r\n" % request_id.encode()
         if self._cors.some:
-            reply.extra.extend(self._cors.headers(head))
+            reply.extra += tuple(self._cors.headers(head))
             if self._cors.is_preflight(head):
                 reply.whole(204, b"", headers=self._cors.preflight(head))
                 return None
@@ -113,6 +136,27 @@ class RouterApp:
             exchange.outcome = Outcome.FAILED
             self._answer_error(INTERNAL, exchange, reply)
         return None
+
+    def _begin_again(self, known: object, head: Head, reply: Reply) -> Sink | None:
+        """Take a request whose head says what that of an earlier one said; None where it has to be looked at all the same."""
+        parts = self._parts
+        if (
+            not isinstance(known, Known)
+            or known.target != head.target
+            or head.method != "POST"
+            or (head.length or 0) > parts.settings.body_bytes_max
+            or not parts.callers.holds(known.caller, now=parts.clock.now())
+        ):
+            return None
+        caller, request_id = known.caller, new_id()
+        parts.on_key(caller.key_id)
+        reply.lines = b"x-request-id: %b\r\n" % request_id.encode()
+        exchange = Exchange(request_id, known.route, parts.clock.monotonic())
+        exchange.named_by_client = False
+        exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
+        return DirectRequest(
+            parts, head, reply, exchange, caller=caller, wishes=known.wishes, may_stream=known.may_stream
+        )
 
     def _dispatch(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> Sink | None:
         if path in MAY_STREAM or path in UPLOADS:
@@ -147,6 +191,13 @@ class RouterApp:
         if may_stream is not None and parts.tracer is None:
             if head.length is not None:
                 refuse_too_long(head, reply, parts.settings.body_bytes_max)
+            if (
+                isinstance(caller, Caller)
+                and not exchange.named_by_client
+                and exchange.trace is None
+                and not self._cors.some
+            ):
+                head.headers.known = Known(head.target, path, may_stream, caller, wishes)
             return DirectRequest(
                 parts, head, reply, exchange, caller=caller, wishes=wishes, may_stream=may_stream
             )

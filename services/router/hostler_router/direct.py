@@ -1,6 +1,6 @@
 """A request that goes straight to a replica and whose answer comes straight back: the way of nearly all that are no streams.
 
-Made by the application in place of an `InferenceRequest`, and called by the same: the client's connection, the timer wheel, the limits,
+Made by the application in place of an `InferenceRequest`, and called by the same: the client's connection, the clock, the limits,
 the replica's connection. It takes the same steps with one object where the other has seven, and knows none of the turns: as soon as
 anything is out of the ordinary, be it a stream, no replica with a free connection, an error, silence, a client that hangs up, it makes
 the `InferenceRequest` that there would have been, as far as it has come, and from then on passes everything on to that.
@@ -88,7 +88,7 @@ class DirectRequest:
         self._may_stream = may_stream
         self._pieces: list[bytes] = []
         """Of its body until that is whole, then of its answer."""
-        parts.wheel.arm(self, exchange.started + parts.look_seconds)
+        parts.looks.begin(self)
 
     # The client.
 
@@ -170,7 +170,8 @@ class DirectRequest:
             self._become().on_verdict(verdict)
             return
         self._lease = verdict.lease
-        self._reply.extra.extend(verdict.headers)
+        self._reply.extra += verdict.headers
+        self._reply.lines += verdict.lines
         try:
             self._go(target, asked, self._parts.clock.monotonic())
         except Exception:  # noqa: BLE001  # told by what handles it
@@ -260,7 +261,7 @@ class DirectRequest:
         parts.outstanding.end(exchange.replica_id)
         if parts.outliers:
             praise(parts, entry.job_id, exchange.replica_id)
-        parts.wheel.disarm(self)
+        parts.looks.end(self)
         exchange.replica_seconds = now - self._began
         parts.lines.pump(entry.job_id)
         self._pieces = [content]
@@ -369,7 +370,7 @@ class DirectRequest:
         return full
 
     def _made(self, body: ArrivingBody) -> InferenceRequest:
-        self._parts.wheel.disarm(self)
+        self._parts.looks.end(self)
         full = self._full = InferenceRequest(
             self._parts,
             self._head,

@@ -204,7 +204,8 @@ class InferenceRequest:
             return
         self._lease = verdict.lease
         if verdict.admitted:
-            self._reply.extra.extend(verdict.headers)
+            self._reply.extra += verdict.headers
+            self._reply.lines += verdict.lines
             self.guard(self._tries.begin)
         else:
             self._exchange.outcome = Outcome.LIMITED

@@ -11,6 +11,7 @@ from hostler_router.balance import Rng
 from hostler_router.exchange import Exchange
 from hostler_router.limits import Limiter
 from hostler_router.lines import Lines
+from hostler_router.looks import Looks
 from hostler_router.metrics import RouterMetrics
 from hostler_router.outliers import Outliers
 from hostler_router.outstanding import Outstanding
@@ -69,6 +70,7 @@ class RouterParts:
     running: Running
     metrics: RouterMetrics
     wheel: TimerWheel
+    looks: Looks
     tracer: Tracer | None
     ended: Ended
     answered: Callable[[Exchange, float], None]

@@ -51,13 +51,11 @@ def choose(
         bounded: Whether the bound on requests per replica holds; a retry goes beyond it, within its budget.
     """
     outliers = parts.outliers.get(entry.job_id)
-    excluded = tried
-    if outliers is not None:
-        ejected = outliers.ejected([each.replica_id for each in entry.endpoints], parts.clock.monotonic())
-        if ejected:
-            excluded = tried | ejected
-    found = _pick(parts, entry, asked, head, excluded, bounded=bounded)
-    if found is None and excluded is not tried:
+    if outliers is None:
+        return _pick(parts, entry, asked, head, tried, bounded=bounded)
+    ejected = outliers.ejected([each.replica_id for each in entry.endpoints], parts.clock.monotonic())
+    found = _pick(parts, entry, asked, head, tried | ejected, bounded=bounded)
+    if found is None and ejected:
         # Better one that failed of late than none.
         found = _pick(parts, entry, asked, head, tried, bounded=bounded)
     return found

@@ -36,6 +36,7 @@ from hostler_router.limits import Limiter
 from hostler_router.limits_store import LimitStore
 from hostler_router.lines import Lines
 from hostler_router.load_gossip import LoadGossip
+from hostler_router.looks import Looks
 from hostler_router.metrics import RouterMetrics
 from hostler_router.notes import Notes
 from hostler_router.outliers import Outliers
@@ -57,6 +58,7 @@ from hostler_router.timer_wheel import TimerWheel
 from hostler_router.tracing import Tracer
 from hostler_router.usage_reporting import usage_reporter
 from hostler_router.windows import Present, WindowRecorder
+from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.replica_pool import ReplicaPool
 from hostler_router.wire.server import Server
 
@@ -125,11 +127,13 @@ class Router:
         recorder = WindowRecorder(queues=True)
         self._key_uses = KeyUses(given.bus, clock, logger)
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
+        outbox = Outbox(asyncio.get_running_loop().call_soon, clock.monotonic)
         self._pool = ReplicaPool(
             connect_timeout_seconds=settings.connect_timeout_seconds,
             keep_alive_seconds=settings.replica_keep_alive_seconds,
             idle_max=settings.idle_connections_max,
             now=clock.monotonic,
+            outbox=outbox,
             on_open=self._metrics.upstream_opened,
             on_close=self._metrics.upstream_closed,
         )
@@ -200,6 +204,7 @@ class Router:
         self._notes = notes = Notes(self._metrics, recorder, self._table, self._access_log)
         self._metrics.before_scrape(notes.flush)
         recorder.before_cut(notes.flush)
+        look_seconds = shortest_timeout_seconds(settings)
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
@@ -221,11 +226,12 @@ class Router:
             running=self._running,
             metrics=self._metrics,
             wheel=self._wheel,
+            looks=Looks(self._wheel, look_seconds, clock.monotonic),
             tracer=given.tracer,
             ended=notes.ended,
             answered=notes.answered,
             wake=self._reporter.hurry,
-            look_seconds=shortest_timeout_seconds(settings),
+            look_seconds=look_seconds,
             choices=lambda: 2 if self._routers.alive() > 1 else 0,
             rng=given.rng,
             clock=clock,
@@ -245,6 +251,7 @@ class Router:
             head_timeout_seconds=settings.head_timeout_seconds,
             keep_alive_seconds=settings.keep_alive_seconds,
             now=clock.monotonic,
+            outbox=outbox,
             on_open=self._metrics.client_opened,
             on_close=self._metrics.client_closed,
         )

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import httptools
 
 from hostler_router.wire.heads import Fields, Head
+from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.reply import Reply, Sink
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
@@ -26,6 +27,7 @@ class Keeper(Protocol):
     """What a connection asks of its server."""
 
     closing: bool
+    outbox: Outbox
     keep_alive_seconds: float
     head_timeout_seconds: float
 
@@ -58,6 +60,8 @@ class ClientConnection(asyncio.Protocol):
     """A connection.
 
     Attributes:
+        transport: What it goes by; None once it is gone.
+        outbox: Takes what is written to it.
         writable: Whether the client takes what is written as fast as it comes.
     """
 
@@ -77,17 +81,19 @@ class ClientConnection(asyncio.Protocol):
         "_since",
         "_sink",
         "_target",
-        "_transport",
         "_turning",
         "_unproductive",
         "_unsent",
         "on_header",
+        "outbox",
+        "transport",
         "writable",
     )
 
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._transport: asyncio.Transport | None = None
+        self.outbox = keeper.outbox
+        self.transport: asyncio.Transport | None = None
         self._given: dict[bytes, bytes] = {}
         # The parser calls this for every header. A method here would cost more than its parsing does.
         self.on_header: Final = self._given.setdefault
@@ -114,7 +120,7 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._transport = transport  # type: ignore[assignment]  # of a stream it is one, though uvloop's does not say so
+        self.transport = transport  # type: ignore[assignment]  # of a stream it is one, though uvloop's does not say so
         self._keeper.opened(self)
 
     def data_received(self, data: bytes) -> None:
@@ -140,11 +146,12 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
+        self.outbox.flush()
         return False
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """It is over."""
-        self._transport = None
+        self.transport = None
         self._broken = True
         sink, self._sink = self._sink, None
         reply, self._reply = self._reply, None
@@ -230,20 +237,20 @@ class ClientConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         if self._broken:
-            if self._lingering and self._transport is not None:
-                self._transport.close()
+            if self._lingering and self.transport is not None:
+                self.outbox.flush()
+                self.transport.close()
             return
+        sink, reply = self._sink, self._reply
         if self._backlog:
             self._defer(_END)
+        elif sink is not None and reply is not None and not reply.ended:
+            self._body_done = True
+            sink.on_end()
         else:
             self._complete()
 
     # What the reply calls.
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """None once the connection is gone."""
-        return self._transport
 
     def hand_to(self, reply: Reply, sink: Sink) -> None:
         """Tell this of the request that `reply` answers from now on."""
@@ -256,11 +263,12 @@ class ClientConnection(asyncio.Protocol):
         if reply is None:
             return
         if self._body_done:
-            if reply.closes or self._backlog or self._reading_paused or self._keeper.closing:
+            keeper = self._keeper
+            if reply.closes or self._backlog or self._reading_paused or keeper.closing:
                 self._turn_over(close=reply.closes)
             else:
                 self._reply = self._sink = None
-                self._since = self._keeper.now()
+                self._since = keeper.now()
         elif reply.closes:
             self._linger()
         else:
@@ -268,28 +276,30 @@ class ClientConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Let the client's bytes wait in the kernel."""
-        if self._transport is not None and not self._reading_paused and not self._transport.is_closing():
+        if self.transport is not None and not self._reading_paused and not self.transport.is_closing():
             self._reading_paused = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take them again."""
-        if self._transport is not None and self._reading_paused and not self._backlog:
+        if self.transport is not None and self._reading_paused and not self._backlog:
             self._reading_paused = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def close(self) -> None:
         """Hang up after what was written."""
         self._broken = True
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.outbox.flush()
+            self.transport.close()
 
     def abort(self) -> None:
         """Hang up at once, so that the client sees that what it has is not whole."""
         self._broken = True
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.outbox.flush()
+            self.transport.abort()
 
     # What the server calls.
 
@@ -300,7 +310,7 @@ class ClientConnection(asyncio.Protocol):
 
     def due_again(self, now: float) -> float | None:
         """Hang up on a client that is silent between requests, or in the middle of a head, for too long."""
-        transport = self._transport
+        transport = self.transport
         if transport is None:
             return None
         if self._broken:
@@ -334,14 +344,14 @@ class ClientConnection(asyncio.Protocol):
 
     def _begin(self, head: Head) -> None:
         self._body_done = False
-        keep_alive = head.keep_alive and not self._keeper.closing
-        reply = Reply(self, head, keep_alive=keep_alive, date_line=self._keeper.date_line())
-        self._reply = reply
+        keeper = self._keeper
+        keep_alive = head.keep_alive and not keeper.closing
+        reply = self._reply = Reply(self, head, keep_alive=keep_alive, date_line=keeper.date_line())
         asks_first = b"expect" in head.headers and head.headers[b"expect"].lower() == b"100-continue"
         if asks_first:
             # Refused before the go-ahead: whether the body comes all the same can't be known.
             reply.closes = True
-        sink = self._keeper.begin(head, reply)
+        sink = keeper.begin(head, reply)
         if self._reply is not reply:
             return
         self._sink = sink
@@ -388,8 +398,9 @@ class ClientConnection(asyncio.Protocol):
         """The rest of the body is not wanted; hung up on at once, the client might lose the answer over it."""
         self._sink = None
         self._broken = self._lingering = True
-        if self._transport is not None:
-            self._transport.write_eof()
+        if self.transport is not None:
+            self.outbox.flush()
+            self.transport.write_eof()
             self._keeper.linger(self)
 
     def _take(self, piece: Head | bytes | object) -> None:
@@ -412,7 +423,7 @@ class ClientConnection(asyncio.Protocol):
             else:
                 self.abort()
             return
-        if self._transport is not None:
+        if self.transport is not None:
             content_type, content = self._keeper.refuse(message)
             reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line())
             reply.whole(status, content, content_type=content_type)

@@ -4,10 +4,11 @@ Pure but for the date, which the clock of the process gives once a second.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
+
+import msgspec
 
 Header = tuple[bytes, bytes]
 
@@ -31,9 +32,8 @@ class Fields(dict[bytes, bytes]):
         self.known: object = None
 
 
-@dataclass(slots=True)
-class Head:
-    """The head of a request.
+class Head(msgspec.Struct, gc=False):
+    """The head of a request; a struct of msgspec because one is made for every request.
 
     Attributes:
         method: In capitals.
@@ -68,10 +68,10 @@ class DateLine:
         return self._line
 
 
-def answer_head(status: int, date_line: bytes, headers: Iterable[Header]) -> bytes:
-    """The head of an answer, with its blank line. What is put into `headers` must be free of line ends."""
+def answer_head(status: int, date_line: bytes, headers: Iterable[Header], more: bytes = b"") -> bytes:
+    """The head of an answer, with its blank line. What is put into `headers` must be free of line ends; `more` are whole lines."""
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, date_line]
     for name, value in headers:
         lines += (name, b": ", value, b"\r\n")
-    lines.append(b"\r\n")
+    lines += (more, b"\r\n")
     return b"".join(lines)

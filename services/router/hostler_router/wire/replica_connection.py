@@ -9,6 +9,8 @@ from typing import Final, Protocol
 
 import httptools
 
+from hostler_router.wire.outbox import NOT_WAITING, Outbox
+
 _SMALL_BYTES: Final = 64 * 1024
 _HEAD_BYTES_MAX: Final = 256 * 1024
 
@@ -34,6 +36,8 @@ class Listener(Protocol):
 
 class Home(Protocol):
     """Where connections come from and go back to."""
+
+    outbox: Outbox
 
     def put_back(self, connection: "ReplicaConnection") -> None:
         """It is free."""
@@ -68,6 +72,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_size",
         "_status",
         "_transport",
+        "_waits_for",
         "_whole",
         "idle_since",
         "on_header",
@@ -94,6 +99,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._bodies: list[bytes] = []
         self._status = 0
         self._size = 0
+        self._waits_for = NOT_WAITING
         self._answered = False
         self._announced = False
         self._whole = False
@@ -113,15 +119,20 @@ class ReplicaConnection(asyncio.Protocol):
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Send a request; its answer goes to `listener`."""
+        # As `open`.
+        self._listener = listener
+        self._answered = self._announced = self._whole = self._keep = self.sending = False
+        self._size = 0
+        self.requests += 1
         transport = self._transport
-        self.open(listener)
         if transport is None:
             return
+        outbox = self._home.outbox
         if len(body) <= _SMALL_BYTES:
-            transport.write(head + body)
+            self._waits_for = outbox.put(transport, head + body)
         else:
-            transport.write(head)
-            transport.write(body)
+            outbox.put(transport, head)
+            self._waits_for = outbox.put(transport, body)
 
     def open(self, listener: Listener) -> None:
         """Begin a request whose bytes come with `write`."""
@@ -136,8 +147,10 @@ class ReplicaConnection(asyncio.Protocol):
             self._listener = listener
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the request."""
+        """Send a piece of the request at once, so that `writable` says whether there is room for another."""
         if self._transport is not None:
+            if self._waits_for == self._home.outbox.turn:
+                self._home.outbox.flush()
             self._transport.write(data)
 
     def settle(self) -> None:
@@ -177,8 +190,6 @@ class ReplicaConnection(asyncio.Protocol):
         if self._listener is None:  # nobody asked
             self.close()
             return
-        if not self._announced:
-            self._size += len(data)
         self._answered = True
         try:
             self._parser.feed_data(data)
@@ -189,10 +200,12 @@ class ReplicaConnection(asyncio.Protocol):
             return
         if self._bodies:
             self._hand_on()
-        if not self._announced and self._size > _HEAD_BYTES_MAX:
-            self._lost()
-        elif self._whole:
+        if self._whole:
             self._finish()
+        elif not self._announced:
+            self._size += len(data)
+            if self._size > _HEAD_BYTES_MAX:
+                self._lost()
 
     def eof_received(self) -> bool:
         """The replica hung up in good order."""
@@ -241,11 +254,9 @@ class ReplicaConnection(asyncio.Protocol):
 
     def _hand_on(self) -> None:
         """Give the listener in one piece what came in one, in however many chunks: one write for one read."""
-        bodies = self._bodies
-        data = bodies[0] if len(bodies) == 1 else b"".join(bodies)
-        bodies.clear()
+        bodies, self._bodies = self._bodies, []
         if self._listener is not None:
-            self._listener.on_data(data)
+            self._listener.on_data(bodies[0] if len(bodies) == 1 else b"".join(bodies))
 
     def on_message_complete(self) -> None:
         """The answer is whole; acted on when everything that came with it was parsed."""
@@ -257,25 +268,26 @@ class ReplicaConnection(asyncio.Protocol):
     def _until_end(self) -> bool:
         return b"content-length" not in self._headers and b"transfer-encoding" not in self._headers
 
-    @property
-    def _sent(self) -> bool:
-        """Whether all of the request went out; what a replica left of one it would take for the next."""
-        return (
-            not self.sending and self._transport is not None and not self._transport.get_write_buffer_size()
-        )
-
     def _finish(self) -> None:
         listener, self._listener = self._listener, None
-        if self._keep and self._sent and self.usable:
+        transport = self._transport
+        # What a replica left of a request it would take for the next, so all of it must have gone out.
+        sent = (
+            not self.sending
+            and transport is not None
+            and self._waits_for != self._home.outbox.turn
+            and not transport.get_write_buffer_size()
+        )
+        if self._keep and sent and not self._broken and transport is not None and not transport.is_closing():
             if self._paused:
                 self.resume()
             self._home.put_back(self)
         else:
             self._broken = True
-            if self._transport is not None and self._sent:
-                self._transport.close()
-            elif self._transport is not None:
-                self._transport.abort()  # what was not sent yet is not wanted, and might never be taken
+            if transport is not None and sent:
+                transport.close()
+            elif transport is not None:
+                transport.abort()  # what was not sent yet is not wanted, and might never be taken
         if listener is not None:
             listener.on_complete()
 

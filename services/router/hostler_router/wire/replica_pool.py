@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hostler_router.wire.addresses import Address, BadAddress, read_address
+from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.replica_connection import ReplicaConnection
 
 _ADDRESSES_MAX: Final = 10_000
@@ -26,6 +27,7 @@ class ReplicaPool:
         keep_alive_seconds: float,
         idle_max: int,
         now: Callable[[], float],
+        outbox: Outbox,
         on_open: Callable[[], None],
         on_close: Callable[[], None],
     ) -> None:
@@ -36,6 +38,7 @@ class ReplicaPool:
             keep_alive_seconds: How long an unused connection is kept.
             idle_max: How many unused ones are kept for each replica.
             now: Monotonic seconds.
+            outbox: Takes what is written to the connections.
             on_open: Told of every connection that was made.
             on_close: Told of every one that ended.
         """
@@ -43,6 +46,7 @@ class ReplicaPool:
         self._keep_alive_seconds = keep_alive_seconds
         self._idle_max = idle_max
         self._now = now
+        self.outbox = outbox
         self._on_open, self._on_close = on_open, on_close
         self._idle: dict[str, list[ReplicaConnection]] = {}
         self._addresses: dict[str, Address] = {}
@@ -71,12 +75,13 @@ class ReplicaPool:
     def take(self, url: str) -> ReplicaConnection | None:
         """A free connection; None when there is none."""
         idle = self._idle.get(url)
-        oldest = self._now() - self._keep_alive_seconds
-        while idle:
-            connection = idle.pop()
-            if connection.usable and connection.idle_since >= oldest:
-                return connection
-            connection.close()
+        if idle:
+            oldest = self._now() - self._keep_alive_seconds
+            while idle:
+                connection = idle.pop()
+                if connection.idle_since >= oldest and connection.usable:
+                    return connection
+                connection.close()
         return None
 
     def connect(self, url: str, then: OnConnection) -> Callable[[], None]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from hostler_router.wire.heads import Head, Header, answer_head
+from hostler_router.wire.outbox import Outbox
 
 JSON: Final = b"application/json"
 _EVENTS: Final = (
@@ -42,11 +43,10 @@ class Sink(Protocol):
 class Line(Protocol):
     """The connection that an answer goes out on."""
 
+    transport: asyncio.Transport | None
+    """None once it is gone."""
+    outbox: Outbox
     writable: bool
-
-    @property
-    def transport(self) -> asyncio.Transport | None:
-        """None once it is gone."""
 
     def hand_to(self, reply: "Reply", sink: "Sink") -> None:
         """Tell this of the request from now on."""
@@ -68,7 +68,8 @@ class Reply:
     """An answer.
 
     Attributes:
-        extra: Headers that go with whatever is answered, such as the request's id; to be filled before anything is sent.
+        lines: Headers that go with whatever is answered, such as the request's id, as they are written; to be filled before anything is sent.
+        extra: More such headers.
         status: What was sent; 0 before that.
         events: A stream of events was begun.
         ended: Everything was sent.
@@ -76,32 +77,21 @@ class Reply:
         closes: The connection ends with it.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_date_line",
-        "_head",
-        "_line",
-        "_pending",
-        "closes",
-        "ended",
-        "events",
-        "extra",
-        "gone",
-        "status",
-    )
+    # Most of them stay what they are here, and cost an answer nothing.
+    lines: bytes = b""
+    extra: tuple[Header, ...] = ()
+    status: int = 0
+    events: bool = False
+    ended: bool = False
+    gone: bool = False
+    _chunked: bool = False
+    _pending: bytes = b""
 
     def __init__(self, line: Line, head: Head | None, *, keep_alive: bool, date_line: bytes) -> None:
         self._line = line
         self._head = head
         self._date_line = date_line
-        self._chunked = False
-        self._pending = b""
         self.closes = not keep_alive
-        self.extra: list[Header] = []
-        self.status = 0
-        self.events = False
-        self.ended = False
-        self.gone = False
 
     @property
     def started(self) -> bool:
@@ -129,7 +119,7 @@ class Reply:
         """Tell a client that asks first that its body is welcome."""
         transport = self._line.transport
         if transport is not None and not self.started:
-            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._line.outbox.put(transport, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def whole(
         self, status: int, content: bytes, *, content_type: bytes = JSON, headers: Iterable[Header] = ()
@@ -146,27 +136,25 @@ class Reply:
         head = self._begin(status, (*typed, *headers))
         if self._head is not None and self._head.method == "HEAD":
             content = b""
-        transport.write(head + content)
+        self._line.outbox.put(transport, head + content)
         self._finish()
 
     def json(self, content: bytes) -> None:
         """Send a 200 with this content at once: `whole`, as nearly all need it."""
-        transport, head = self._line.transport, self._head
+        line, head = self._line, self._head
+        transport = line.transport
         if self.closes or head is None or not head.one_point_one or head.method == "HEAD":
             self.whole(200, content)
             return
         if transport is None or self.status:
             return
         self.status = 200
-        extra = self.extra
-        if len(extra) == 1:
-            name, value = extra[0]
-            more = b"%b: %b\r\n" % (name, value)
-        else:
-            more = b"".join([b"%b: %b\r\n" % each for each in extra])
-        transport.write(_JSON_ANSWER % (self._date_line, len(content), more, content))
+        lines = self.lines
+        if self.extra:
+            lines += b"".join([b"%b: %b\r\n" % each for each in self.extra])
+        line.outbox.put(transport, _JSON_ANSWER % (self._date_line, len(content), lines, content))
         self.ended = True
-        self._line.reply_ended()
+        line.reply_ended()
 
     def open_events(self, headers: Iterable[Header] = ()) -> None:
         """Begin a stream of events; its head goes out with the first of them."""
@@ -189,7 +177,7 @@ class Reply:
         if self.events:
             self._pending = begun
         else:
-            transport.write(begun)
+            self._line.outbox.put(transport, begun)
 
     def write(self, data: bytes) -> None:
         """Send a piece; of a stream, whole events."""
@@ -199,7 +187,7 @@ class Reply:
         framed = b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
         if self._pending:
             framed, self._pending = self._pending + framed, b""
-        transport.write(framed)
+        self._line.outbox.put(transport, framed)
 
     def end(self, data: bytes = b"") -> None:
         """Send the last piece; it is complete."""
@@ -210,7 +198,7 @@ class Reply:
             data = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else _LAST_CHUNK
         data = self._pending + data
         if data:
-            transport.write(data)
+            self._line.outbox.put(transport, data)
         self._finish()
 
     def break_off(self) -> None:
@@ -226,7 +214,7 @@ class Reply:
             kept = (_CLOSE,)
         elif self._head is not None and not self._head.one_point_one:
             kept = (_STAY,)
-        return answer_head(status, self._date_line, (*headers, *self.extra, *kept))
+        return answer_head(status, self._date_line, (*headers, *self.extra, *kept), self.lines)
 
     def _finish(self) -> None:
         self.ended = True

@@ -14,6 +14,7 @@ from hostler_kit.sockets import listening_socket
 from hostler_router.timer_wheel import TimerWheel
 from hostler_router.wire.client_connection import Begin, ClientConnection
 from hostler_router.wire.heads import DateLine
+from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.reply import JSON
 
 _LOOK_SECONDS: Final = 0.02
@@ -26,6 +27,7 @@ class Server:
     Attributes:
         begin: Takes a request.
         now: Gives monotonic seconds.
+        outbox: Takes what is written to the connections.
         closing: Nothing new is begun on any connection.
         connections: Open ones.
     """
@@ -40,12 +42,14 @@ class Server:
         head_timeout_seconds: float,
         keep_alive_seconds: float,
         now: Callable[[], float],
+        outbox: Outbox,
         on_open: Callable[[], None],
         on_close: Callable[[], None],
     ) -> None:
         # What every request asks for costs no method around it.
         self.begin: Final = begin
         self.now: Final = now
+        self.outbox = outbox
         self._wheel = wheel
         self._socket = listening_socket(host, port, share=True)
         self._on_open, self._on_close = on_open, on_close
