@@ -11,6 +11,8 @@ MILD_LEVEL_MAX = 2.0
 HOLD_SECONDS_MAX = 1800.0
 """After a surge the window becomes so long. A request that is late is worth ten that replicas could have served, so to hold what a surge of
 every half hour needs costs less than to be late for it."""
+JUDGED_SECONDS_MAX = 1200.0
+"""Where a latency tells what each return of load has cost, `holding` weighs it against hours, and regrets lengthen no window beyond this."""
 REGRET_SECONDS = 3600.0
 """A surge so soon after a scale-down is a regret."""
 LEVEL_SECONDS = 7200.0
@@ -31,9 +33,9 @@ class Backoff:
     down_at: float | None = None
     regretted: bool = True
 
-    def window_seconds(self, now: float, configured: float) -> float:
-        """The window, now."""
-        return min(configured * 2 ** self._left(now), max(HOLD_SECONDS_MAX, configured))
+    def window_seconds(self, now: float, configured: float, *, most: float = HOLD_SECONDS_MAX) -> float:
+        """The window, now; regrets make it no longer than `most`."""
+        return min(configured * 2 ** self._left(now), max(most, configured))
 
     def _left(self, now: float) -> float:
         return max(self.level - (now - self.at) / LEVEL_SECONDS, 0.0)
@@ -42,7 +44,9 @@ class Backoff:
         """After a scale-down."""
         return replace(self, down_at=now, regretted=False)
 
-    def went_up(self, now: float, *, configured: float, cold_start_seconds: float, surge: bool) -> "Backoff":
+    def went_up(
+        self, now: float, *, configured: float, cold_start_seconds: float, surge: bool, judged: bool = False
+    ) -> "Backoff":
         """After a scale-up for load: a regret if it follows soon after a scale-down, a small one once per scale-down.
 
         | a surge | since the scale-down                  | level                 |
@@ -51,6 +55,8 @@ class Backoff:
         | no      | longer                                | as it was             |
         | yes     | within an hour                        | half an hour's hold   |
         | yes     | longer, or there was none             | at least one          |
+
+        A surge that is `judged` by its cost leaves more than one level to `holding`.
         """
         if configured <= 0:
             return self
@@ -58,7 +64,7 @@ class Backoff:
         since = REGRET_SECONDS + 1 if self.down_at is None else now - self.down_at
         if surge:
             hold = log2(max(HOLD_SECONDS_MAX / configured, 1.0))
-            level = max(left, hold if since <= REGRET_SECONDS else SURGE_LEVEL)
+            level = max(left, hold if since <= REGRET_SECONDS and not judged else SURGE_LEVEL)
         elif (
             not self.regretted
             and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds

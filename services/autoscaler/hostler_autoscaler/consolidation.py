@@ -7,7 +7,8 @@ at a limited pace. Which of them go is the scheduler's choice: those that still 
 from dataclasses import dataclass
 from math import ceil
 
-from hostler_autoscaler.backoff import HOLD_SECONDS_MAX
+from hostler_autoscaler.backoff import HOLD_SECONDS_MAX, JUDGED_SECONDS_MAX
+from hostler_autoscaler.holding import COMING_SECONDS
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene
 from hostler_domain.scaling import Scaling
@@ -27,15 +28,17 @@ QUEUED_SHARE_MAX = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How long needs are remembered: all of them, and those that last, which leaves out backlogs."""
+    """How long needs are remembered.
+
+    Attributes:
+        plain_seconds: All of them.
+        lasting_seconds: Those that last, which leaves out backlogs.
+        kept_seconds: For how long the latter are kept, so that they are still known when a rise has been judged.
+    """
 
     plain_seconds: float
     lasting_seconds: float
-
-    @property
-    def kept_seconds(self) -> float:
-        """For how long lasting needs must be kept."""
-        return max(self.lasting_seconds, HOLD_SECONDS_MAX)
+    kept_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,15 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     configured = float(spec.stabilisation_window_seconds)
     plain = min(max(configured, scene.cold_start_seconds), WINDOW_GROWTH_MAX * configured)
     plain = max(plain, WINDOW_SECONDS_MIN)
-    return Windows(plain, max(plain, state.backoff.window_seconds(scene.now, regretted_seconds(spec))))
+    regretted = regretted_seconds(spec)
+    if scene.latency_ms is None:
+        # Nobody knows what each return of load has cost.
+        lasting = max(plain, state.backoff.window_seconds(scene.now, regretted))
+        return Windows(plain, lasting, max(lasting, HOLD_SECONDS_MAX))
+    regrets = state.backoff.window_seconds(scene.now, regretted, most=JUDGED_SECONDS_MAX)
+    held = state.holding.held_seconds(scene.now) if configured > 0 else 0.0
+    lasting = max(plain, regrets, held)
+    return Windows(plain, lasting, max(lasting, plain + scene.cold_start_seconds + COMING_SECONDS))
 
 
 def regretted_seconds(spec: Scaling) -> float:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hostler_autoscaler.decide import decide
+from hostler_autoscaler.observation import LoadSignals
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
 from tests.unit.autoscaler.policy_runs import IN_FLIGHT, NO_DATA, P95, RPS, Run, load, proposal, scaling, seen
@@ -166,6 +167,35 @@ def test_a_job_that_missed_what_it_gave_back_keeps_it_longer_the_next_time():
     downs = [seconds for seconds, replicas in run.changes if replicas == 1]
     assert downs[0] < 500
     assert len(downs) < 5
+
+
+BURSTS_SECONDS = 1500
+
+
+def bursts(seconds: float, ready: int) -> LoadSignals:
+    """Of 2 minutes, each 25: two replicas' worth of load, then six."""
+    burst = seconds % BURSTS_SECONDS >= BURSTS_SECONDS - 120
+    rps, p95_ms = (28, 5000.0 if ready < 6 else 500.0) if burst else (9, 500.0)
+    return load(
+        rps, in_flight=round(rps * p95_ms / 2500), p95_ms=p95_ms, mean_ms=p95_ms / 2.5, token_ms=p95_ms / 20
+    )
+
+
+def test_replicas_are_held_for_bursts_that_come_again_when_being_late_costs_more():
+    run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
+    run.go(6 * BURSTS_SECONDS, bursts)
+    assert [
+        seconds for seconds, replicas in run.changes if replicas < 6 and seconds > 2 * BURSTS_SECONDS + 600
+    ] == []
+
+
+def test_replicas_are_not_held_for_bursts_in_which_nobody_is_late():
+    run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
+    run.go(4 * BURSTS_SECONDS, lambda seconds, _: bursts(seconds, 6))
+    assert (
+        run.current == 2
+        or min(replicas for seconds, replicas in run.changes if seconds > 2 * BURSTS_SECONDS) < 6
+    )
 
 
 def test_a_backlog_is_held_for_the_plain_window_though_a_surge_is_remembered_for_longer():
