@@ -33,11 +33,13 @@ class Windows:
     Attributes:
         plain_seconds: All of them.
         lasting_seconds: Those that last, which leaves out backlogs.
+        held_seconds: Likewise, but no more of them than are held.
         kept_seconds: For how long the latter are kept, so that they are still known when a rise has been judged.
     """
 
     plain_seconds: float
     lasting_seconds: float
+    held_seconds: float
     kept_seconds: float
 
 
@@ -69,11 +71,12 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     if scene.latency_ms is None:
         # Nobody knows what each return of load has cost.
         lasting = max(plain, state.backoff.window_seconds(scene.now, regretted))
-        return Windows(plain, lasting, max(lasting, HOLD_SECONDS_MAX))
+        return Windows(plain, lasting, 0.0, max(lasting, HOLD_SECONDS_MAX))
     regrets = state.backoff.window_seconds(scene.now, regretted, most=JUDGED_SECONDS_MAX)
     held = state.holding.held_seconds(scene.now) if configured > 0 else 0.0
-    lasting = max(plain, regrets, held)
-    return Windows(plain, lasting, max(lasting, plain + scene.cold_start_seconds + COMING_SECONDS))
+    lasting = max(plain, regrets)
+    judged = plain + scene.cold_start_seconds + COMING_SECONDS
+    return Windows(plain, lasting, held, max(lasting, held, judged))
 
 
 def regretted_seconds(spec: Scaling) -> float:
@@ -99,9 +102,14 @@ def lowered(
     good_seconds = now - state.valid_since if state.valid_since is not None else 0.0
     if good_seconds < window.plain_seconds:
         return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
-    lasting = state.lasting.highest(now - window.lasting_seconds)
-    plain = state.peaks.highest(now - window.plain_seconds)
-    peak, seconds = (lasting, window.lasting_seconds) if lasting >= plain else (plain, window.plain_seconds)
+    peak, seconds = max(
+        (state.peaks.highest(now - window.plain_seconds), window.plain_seconds),
+        (state.lasting.highest(now - window.lasting_seconds), window.lasting_seconds),
+        (
+            min(state.lasting.highest(now - window.held_seconds), SURVIVORS_SHARE * state.holding.replicas),
+            window.held_seconds,
+        ),
+    )
     told = f"{peak:.2f} were needed within {seconds:.0f} s"
     carry = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
     carry = min(max(carry, lowest), spec.max_replicas)

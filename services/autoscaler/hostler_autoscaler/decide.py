@@ -188,9 +188,10 @@ def _surges(scene: Scene, need: float) -> bool:
 
 
 def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -> PolicyState:
+    window = windows(state, scene, spec)
     holding = state.holding.rose(
         scene.now,
-        window_seconds=windows(state, scene, spec).lasting_seconds,
+        window_seconds=max(window.lasting_seconds, window.held_seconds),
         before=scene.observation.desired,
     )
     return replace(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from hostler_autoscaler.carried import POINT_WORTH_HOURS
 
-SECONDS_MAX = 7200.0
-"""What comes less often than every two hours is not waited for."""
+SECONDS_MAX = 3600.0
+"""What comes less often than that is not waited for."""
 MARGIN = 1.2
 """Times the time that was missed: what comes back does so a little earlier or later."""
 COMING_SECONDS = 180.0
@@ -29,7 +29,8 @@ class Holding:
     Attributes:
         seconds: For how long needs are remembered; 0 where nothing is held.
         used_at: When that was learned, or was of use last.
-        base: How many replicas there were when it was learned that they are too few.
+        replicas: No more are held than were missed then.
+        base: How many there were, which was too few.
         calm: Whether no more than those have been needed since it was of use.
         falls: When replicas were given back since a rise was judged, and how many were left.
         rose_at: When more were asked for; None while nothing is judged.
@@ -41,6 +42,7 @@ class Holding:
 
     seconds: float = 0.0
     used_at: float = 0.0
+    replicas: int = 0
     base: int = 0
     calm: bool = False
     falls: tuple[tuple[float, int], ...] = ()
@@ -116,7 +118,9 @@ class Holding:
         """After a rise that is worth holding for so long, if that is longer than what is held."""
         if seconds <= self.held_seconds(now):
             return replace(self, rose_at=None, falls=())
-        return Holding(round(min(seconds, SECONDS_MAX), 1), round(now, 1), base=self.before)
+        return Holding(
+            round(min(seconds, SECONDS_MAX), 1), round(now, 1), replicas=self.needed, base=self.before
+        )
 
     def used(self, now: float, needed: int) -> "Holding":
         """Load that came back while it was waited for makes what is held last longer."""

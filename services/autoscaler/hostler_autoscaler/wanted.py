@@ -31,7 +31,7 @@ def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
 
 
 def _rate(scene: Scene) -> Wanted | None:
-    """By the throughput target. Headroom for noise, and minutes that are busier than most, are a matter of the latency, once that is known."""
+    """By the throughput target. Headroom for noise, busy minutes and surges are a matter of the latency, once that is known."""
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
@@ -83,24 +83,28 @@ def _backlog(scene: Scene) -> Wanted | None:
     """More than the ready replicas are meant to have: enough for the rate, and for working off the excess in time."""
     capacity, ready, rps = scene.capacity, scene.observation.ready, scene.demand.with_headroom
     outstanding = scene.sensed.outstanding
-    if capacity.rps is None:
+    replica_rps, x = capacity.rps, capacity.x
+    if capacity.learned is not None:
+        # Whoever waits is a matter of the latency; the throughput target has its say about the rate.
+        replica_rps, x = capacity.learned.rps, capacity.learned.x
+    if replica_rps is None:
         return None
-    if capacity.x is None:
+    if x is None:
         # Nobody knows how many a replica may have; those that wait are too many in any case.
         meant = outstanding - scene.load.queued
         if scene.load.queued <= 1:
             return None
     else:
-        meant = capacity.x * ready
+        meant = x * ready
         share = BACKLOG_SHARE if capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
         if outstanding <= share * meant + 1:
             return None
-    piling = max(rps - RESERVE_SHARE * capacity.rps * ready, 0.0) * scene.arriving_seconds
+    piling = max(rps - RESERVE_SHARE * replica_rps * ready, 0.0) * scene.arriving_seconds
     excess = outstanding - meant + piling
     return made(
         ProposalKind.BACKLOG,
-        (rps + excess / DRAIN_SECONDS) / capacity.rps,
-        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {capacity.rps:.3g} rps each",
+        (rps + excess / DRAIN_SECONDS) / replica_rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {replica_rps:.3g} rps each",
         lasting=False,
         outstanding=outstanding,
         meant=meant,

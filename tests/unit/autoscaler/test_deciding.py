@@ -173,9 +173,9 @@ BURSTS_SECONDS = 1500
 
 
 def bursts(seconds: float, ready: int) -> LoadSignals:
-    """Of 2 minutes, each 25: two replicas' worth of load, then six."""
+    """Of 2 minutes, each 25: two replicas' worth of load, then five."""
     burst = seconds % BURSTS_SECONDS >= BURSTS_SECONDS - 120
-    rps, p95_ms = (28, 5000.0 if ready < 6 else 500.0) if burst else (9, 500.0)
+    rps, p95_ms = (28, 5000.0 if ready < 5 else 500.0) if burst else (9, 500.0)
     return load(
         rps, in_flight=round(rps * p95_ms / 2500), p95_ms=p95_ms, mean_ms=p95_ms / 2.5, token_ms=p95_ms / 20
     )
@@ -185,17 +185,14 @@ def test_replicas_are_held_for_bursts_that_come_again_when_being_late_costs_more
     run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
     run.go(6 * BURSTS_SECONDS, bursts)
     assert [
-        seconds for seconds, replicas in run.changes if replicas < 6 and seconds > 2 * BURSTS_SECONDS + 600
+        seconds for seconds, replicas in run.changes if replicas < 5 and seconds > 2 * BURSTS_SECONDS + 600
     ] == []
 
 
 def test_replicas_are_not_held_for_bursts_in_which_nobody_is_late():
     run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
-    run.go(4 * BURSTS_SECONDS, lambda seconds, _: bursts(seconds, 6))
-    assert (
-        run.current == 2
-        or min(replicas for seconds, replicas in run.changes if seconds > 2 * BURSTS_SECONDS) < 6
-    )
+    run.go(4 * BURSTS_SECONDS, lambda seconds, _: bursts(seconds, 5))
+    assert [replicas for seconds, replicas in run.changes if replicas == 2 and seconds > 2 * BURSTS_SECONDS]
 
 
 def test_a_backlog_is_held_for_the_plain_window_though_a_surge_is_remembered_for_longer():
