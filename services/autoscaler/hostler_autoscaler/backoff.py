@@ -11,7 +11,7 @@ MILD_LEVEL_MAX = 2.0
 HOLD_SECONDS_MAX = 1800.0
 """After a surge the window becomes so long. A request that is late is worth ten that replicas could have served, so to hold what a surge of
 every half hour needs costs less than to be late for it."""
-JUDGED_SECONDS_MAX = 1200.0
+JUDGED_SECONDS_MAX = 600.0
 """Where a latency tells what each return of load has cost, `holding` weighs it against hours, and regrets lengthen no window beyond this."""
 REGRET_SECONDS = 3600.0
 """A surge so soon after a scale-down is a regret."""

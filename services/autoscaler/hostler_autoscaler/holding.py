@@ -84,24 +84,24 @@ class Holding:
     ) -> "Holding":
         """After a look at which so many replicas were needed, and so many more requests were late.
 
-        | holding would have cost less | help has come | needed now   | held from now on                  |
-        | ---------------------------- | ------------- | ------------ | --------------------------------- |
-        | yes                          | any           | any          | as long as it was missed          |
-        | no, or none were given back  | no            | any          | not judged yet                    |
-        | no, or none were given back  | yes           | as before    | as long as those late can pay for |
-        | no, or none were given back  | yes           | more         | as it was                         |
+        Once help has come the rise is judged:
+
+        | late for those that were given back | needed now | held from now on                                     |
+        | ----------------------------------- | ---------- | ---------------------------------------------------- |
+        | at more than to hold them had cost  | any        | at least as long as they were missed                 |
+        | any                                 | as before  | at least as long as those that were late can pay for |
+        | at less, or none were               | more       | as it was                                            |
         """
         held = self.used(now, needed)
         rose_at = held.rose_at
         if rose_at is None:
             return held
         held = replace(held, needed=max(held.needed, needed), late=float(f"{held.late + late:.4g}"))
-        gap, worth = held.gap_seconds(rose_at), held.worth_seconds(replica_rps)
-        if gap is not None and worth > gap:
-            return held.judged(now, MARGIN * (gap + held.window_seconds))
         if now - rose_at <= cold_start_seconds + COMING_SECONDS:
             return held
-        return held.judged(now, worth if needed <= held.before else 0.0)
+        gap, worth = held.gap_seconds(rose_at), held.worth_seconds(replica_rps)
+        missed = MARGIN * (gap + held.window_seconds) if gap is not None and worth > gap else 0.0
+        return held.judged(now, max(missed, worth if needed <= held.before else 0.0))
 
     def gap_seconds(self, rose_at: float) -> float | None:
         """How long before the rise fewer were left than it needed; None if there never were more, or too long ago."""

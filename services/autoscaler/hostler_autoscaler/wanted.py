@@ -130,10 +130,15 @@ def _cache(scene: Scene) -> Wanted | None:
 
 def _forecast(scene: Scene, steady: list[Wanted | None]) -> Wanted | None:
     """What the load of now needs, for the rate that there will be when a replica asked for now serves."""
-    need = max((each.need for each in steady if each is not None), default=0.0)
-    present = scene.demand.rps
+    present, limit = scene.demand.rps, scene.capacity.limit_rps
     ahead = forecast(scene.state.rates, present, scene.cold_start_seconds)
-    if need <= 0 or ahead <= present * GROWTH_MIN:
+    if ahead <= present * GROWTH_MIN:
+        return None
+    need = max((each.need for each in steady if each is not None), default=0.0)
+    if limit is not None:
+        # What grows is more by now than over some minutes.
+        need = max(need, present / limit)
+    if need <= 0:
         return None
     return made(
         ProposalKind.FORECAST,
