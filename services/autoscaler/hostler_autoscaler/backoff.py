@@ -44,9 +44,7 @@ class Backoff:
         """After a scale-down."""
         return replace(self, down_at=now, regretted=False)
 
-    def went_up(
-        self, now: float, *, configured: float, cold_start_seconds: float, surge: bool, judged: bool = False
-    ) -> "Backoff":
+    def went_up(self, now: float, *, configured: float, cold_start_seconds: float, surge: bool) -> "Backoff":
         """After a scale-up for load: a regret if it follows soon after a scale-down, a small one once per scale-down.
 
         | a surge | since the scale-down                  | level                 |
@@ -55,8 +53,6 @@ class Backoff:
         | no      | longer                                | as it was             |
         | yes     | within an hour                        | half an hour's hold   |
         | yes     | longer, or there was none             | at least one          |
-
-        A surge that is `judged` by its cost leaves more than one level to `holding`.
         """
         if configured <= 0:
             return self
@@ -64,7 +60,7 @@ class Backoff:
         since = REGRET_SECONDS + 1 if self.down_at is None else now - self.down_at
         if surge:
             hold = log2(max(HOLD_SECONDS_MAX / configured, 1.0))
-            level = max(left, hold if since <= REGRET_SECONDS and not judged else SURGE_LEVEL)
+            level = max(left, hold if since <= REGRET_SECONDS else SURGE_LEVEL)
         elif (
             not self.regretted
             and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds

@@ -201,7 +201,7 @@ def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -
             scene.now,
             configured=regretted_seconds(spec),
             cold_start_seconds=scene.cold_start_seconds,
-            surge=surges,
-            judged=scene.latency_ms is not None,
+            # What a surge has cost is judged where a latency tells it.
+            surge=surges and scene.latency_ms is None,
         ),
     )

@@ -17,9 +17,10 @@ MARGIN = 1.2
 """Times the time that was missed: what comes back does so a little earlier or later."""
 COMING_SECONDS = 180.0
 """After a cold start: until then replicas that came have worked off what piled up."""
-FALLS_MAX = 12
 LATE_WORTH = 100 * POINT_WORTH_HOURS
 """Requests that a replica could have served, for one that is late."""
+FALLS_MAX = 12
+"""Falls that are remembered, the latest; each took a quarter at most, so they reach back to three times what is left and more."""
 
 
 @dataclass(frozen=True, slots=True)
