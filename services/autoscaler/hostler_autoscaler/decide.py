@@ -111,6 +111,11 @@ def _awake(
     floor = max(spec.min_replicas, 1)
     bounded = min(max(target, floor), spec.max_replicas)
     state = _remembered(state, scene, spec, wanted, need, elapsed)
+    if insured:
+        # What was asked for in place of those that may fail stays for the window as well, lest it goes before it is known who came.
+        with_insured = max(need, min(need + insured, float(spec.max_replicas)))
+        plain = windows(state, scene, spec).plain_seconds
+        state = replace(state, peaks=state.peaks.with_need(scene.now, with_insured, horizon_seconds=plain))
     state, advice = advised(state, scene, spec)
     proposals = [each.proposal for each in wanted]
     if target < floor:
