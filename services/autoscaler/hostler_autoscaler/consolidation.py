@@ -21,7 +21,9 @@ STEP_SECONDS = 60.0
 WINDOW_SECONDS_MIN = 60.0
 """Each look tells of the last minute. Within one nobody can tell a load that swings from one that has gone, so the window is no shorter."""
 WINDOW_GROWTH_MAX = 4.0
-"""A long cold start makes the window longer, up to so many times the configured one."""
+"""A long cold start makes the window longer, up to so many times the configured one,"""
+GROWN_SECONDS_MAX = 300.0
+"""and, where a latency tells what it costs to miss replicas, no longer than this: `holding` does the rest."""
 QUEUED_SHARE_MAX = 0.05
 """Of what is under way and waiting: fewer that wait are those that have just come."""
 
@@ -66,6 +68,8 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     """
     configured = float(spec.stabilisation_window_seconds)
     plain = min(max(configured, scene.cold_start_seconds), WINDOW_GROWTH_MAX * configured)
+    if scene.latency_ms is not None:
+        plain = max(configured, min(plain, GROWN_SECONDS_MAX))
     plain = max(plain, WINDOW_SECONDS_MIN)
     regretted = regretted_seconds(spec)
     if scene.latency_ms is None:

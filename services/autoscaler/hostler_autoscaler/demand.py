@@ -101,6 +101,11 @@ class Demand:
         return self.rps + self.headroom
 
     @property
+    def sustained_error(self) -> float:
+        """How much of what lasts may be chance: one standard error of so many independent requests."""
+        return math.sqrt(self.sustained_rps / (60 * SUSTAINED_MINUTES))
+
+    @property
     def bare(self) -> str:
         """For sentences."""
         return f"{self.rps:.3g} rps over {self.seconds:.0f} s"

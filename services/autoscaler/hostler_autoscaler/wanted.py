@@ -35,9 +35,11 @@ def _rate(scene: Scene) -> Wanted | None:
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
-    learned = scene.capacity.learned
-    rps = demand.sustained_rps if learned is not None else demand.with_headroom
-    told = demand.sustained if learned is not None else demand.told
+    rps, told = demand.with_headroom, demand.told
+    if scene.capacity.learned is not None:
+        chance = demand.sustained_error
+        rps = max(demand.sustained_rps - chance, 0.0)
+        told = f"{demand.sustained}, less {chance:.2g} that may be chance,"
     return made(
         ProposalKind.RATE,
         rps / limit,

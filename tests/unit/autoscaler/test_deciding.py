@@ -159,6 +159,11 @@ def test_a_long_cold_start_makes_the_window_longer():
     assert run.go(20, load(1)).current == 1
 
 
+def test_where_a_latency_tells_what_is_missed_a_long_cold_start_makes_the_window_no_longer():
+    run = Run(scaling(RPS, P95), current=2, cold=600).go(320, load(1, in_flight=1, p95_ms=300.0))
+    assert run.current == 1
+
+
 def test_a_job_that_missed_what_it_gave_back_keeps_it_longer_the_next_time():
     def told(seconds, _):
         return load(8 if seconds % 900 < 120 else 2)

@@ -190,3 +190,7 @@ def test_what_lasts_is_no_burst():
 def test_bursts_fade():
     bursts = looks((0, True, 5), (60, False, 2))
     assert bursts.counted(60 + 43_200) == 0.5
+
+
+def test_of_what_lasts_one_standard_error_may_be_chance():
+    assert demanded(history(12, 12, 12, 12), 12, None, seconds=60).sustained_error == pytest.approx(0.2)

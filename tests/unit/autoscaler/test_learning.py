@@ -98,6 +98,12 @@ def test_a_target_that_is_too_low_binds_in_target_mode_alone(mode, replicas):
     assert [each.kind for each in run.last.advice] == ["target_rps_too_low"]
 
 
+def test_a_rate_just_above_whole_replicas_asks_for_none_more_while_the_latency_is_kept():
+    run = taught(rate(2.0), LATENCY, current=8).go(900, lambda _, ready: REPLICA(16.2, ready))
+    assert proposal(run.last, "rate").replicas == 8
+    assert "0.23 that may be chance" in proposal(run.last, "rate").sentence
+
+
 def test_a_pile_up_is_judged_by_what_a_replica_carries_not_by_a_target_that_is_too_low():
     run = taught(rate(0.5), LATENCY, current=20)
     state, observation = (
