@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from hostler_autoscaler.decide import decide
+from hostler_autoscaler.holding import Holding
 from hostler_autoscaler.observation import LoadSignals
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
+from tests.support.builders import at
 from tests.unit.autoscaler.policy_runs import IN_FLIGHT, NO_DATA, P95, RPS, Run, load, proposal, scaling, seen
 
 HALF = ScalingTarget(ScalingMetric.THROUGHPUT, 10.0, percentage=50)
@@ -198,6 +200,16 @@ def test_replicas_are_not_held_for_bursts_in_which_nobody_is_late():
     run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
     run.go(4 * BURSTS_SECONDS, lambda seconds, _: bursts(seconds, 5))
     assert [replicas for seconds, replicas in run.changes if replicas == 2 and seconds > 2 * BURSTS_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("window", "left"), [(300, 5), (0, 2)], ids=["no more than were missed", "none without a window"]
+)
+def test_of_what_was_needed_as_many_are_held_as_were_missed(window, left):
+    missed = Holding(seconds=3000.0, used_at=at(0).timestamp(), replicas=5, base=2)
+    run = Run(scaling(RPS, P95, window=window), current=9, state=PolicyState(holding=missed))
+    run.go(600, load(42, in_flight=9, p95_ms=300.0)).go(1500, load(9, in_flight=2, p95_ms=300.0))
+    assert run.current == left
 
 
 def test_a_backlog_is_held_for_the_plain_window_though_a_surge_is_remembered_for_longer():
