@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hostler_autoscaler.backoff import Backoff
 from hostler_autoscaler.decide import decide
 from hostler_autoscaler.holding import Holding
 from hostler_autoscaler.observation import LoadSignals
@@ -210,6 +211,15 @@ def test_of_what_was_needed_as_many_are_held_as_were_missed(window, left):
     run = Run(scaling(RPS, P95, window=window), current=9, state=PolicyState(holding=missed))
     run.go(600, load(42, in_flight=9, p95_ms=300.0)).go(1500, load(9, in_flight=2, p95_ms=300.0))
     assert run.current == left
+
+
+@pytest.mark.parametrize(
+    ("targets", "level"), [((RPS,), 2.585), ((RPS, P95), 1.0)], ids=["half an hour", "judged by its cost"]
+)
+def test_a_surge_soon_after_a_step_down(targets, level):
+    state = PolicyState(backoff=Backoff().went_down(at(-60).timestamp()))
+    after, _ = decide(state, seen(load(30, p95_ms=300.0), desired=2), scaling(*targets))
+    assert after.backoff.level == level
 
 
 def test_a_backlog_is_held_for_the_plain_window_though_a_surge_is_remembered_for_longer():
