@@ -11,6 +11,8 @@ MILD_LEVEL_MAX = 2.0
 HOLD_SECONDS_MAX = 1800.0
 """After a surge the window becomes so long. A request that is late is worth ten that replicas could have served, so to hold what a surge of
 every half hour needs costs less than to be late for it."""
+JUDGED_SECONDS_MAX = 600.0
+"""Where a latency tells what each return of load has cost, `holding` weighs it against hours, and regrets lengthen no window beyond this."""
 REGRET_SECONDS = 3600.0
 """A surge so soon after a scale-down is a regret."""
 LEVEL_SECONDS = 7200.0
@@ -31,9 +33,9 @@ class Backoff:
     down_at: float | None = None
     regretted: bool = True
 
-    def window_seconds(self, now: float, configured: float) -> float:
-        """The window, now."""
-        return min(configured * 2 ** self._left(now), max(HOLD_SECONDS_MAX, configured))
+    def window_seconds(self, now: float, configured: float, *, most: float = HOLD_SECONDS_MAX) -> float:
+        """The window, now; regrets make it no longer than `most`."""
+        return min(configured * 2 ** self._left(now), max(most, configured))
 
     def _left(self, now: float) -> float:
         return max(self.level - (now - self.at) / LEVEL_SECONDS, 0.0)

@@ -7,7 +7,8 @@ at a limited pace. Which of them go is the scheduler's choice: those that still 
 from dataclasses import dataclass
 from math import ceil
 
-from hostler_autoscaler.backoff import HOLD_SECONDS_MAX
+from hostler_autoscaler.backoff import HOLD_SECONDS_MAX, JUDGED_SECONDS_MAX
+from hostler_autoscaler.holding import COMING_SECONDS
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene
 from hostler_domain.scaling import Scaling
@@ -20,22 +21,28 @@ STEP_SECONDS = 60.0
 WINDOW_SECONDS_MIN = 60.0
 """Each look tells of the last minute. Within one nobody can tell a load that swings from one that has gone, so the window is no shorter."""
 WINDOW_GROWTH_MAX = 4.0
-"""A long cold start makes the window longer, up to so many times the configured one."""
+"""A long cold start makes the window longer, up to so many times the configured one,"""
+GROWN_SECONDS_MAX = 300.0
+"""and, where a latency tells what it costs to miss replicas, no longer than this: `holding` does the rest."""
 QUEUED_SHARE_MAX = 0.05
 """Of what is under way and waiting: fewer that wait are those that have just come."""
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How long needs are remembered: all of them, and those that last, which leaves out backlogs."""
+    """How long needs are remembered.
+
+    Attributes:
+        plain_seconds: All of them.
+        lasting_seconds: Those that last, which leaves out backlogs.
+        held_seconds: Likewise, but no more of them than are held.
+        kept_seconds: For how long the latter are kept, so that they are still known when a rise has been judged.
+    """
 
     plain_seconds: float
     lasting_seconds: float
-
-    @property
-    def kept_seconds(self) -> float:
-        """For how long lasting needs must be kept."""
-        return max(self.lasting_seconds, HOLD_SECONDS_MAX)
+    held_seconds: float
+    kept_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +68,19 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     """
     configured = float(spec.stabilisation_window_seconds)
     plain = min(max(configured, scene.cold_start_seconds), WINDOW_GROWTH_MAX * configured)
+    if scene.latency_ms is not None:
+        plain = max(configured, min(plain, GROWN_SECONDS_MAX))
     plain = max(plain, WINDOW_SECONDS_MIN)
-    return Windows(plain, max(plain, state.backoff.window_seconds(scene.now, regretted_seconds(spec))))
+    regretted = regretted_seconds(spec)
+    if scene.latency_ms is None:
+        # Nobody knows what each return of load has cost.
+        lasting = max(plain, state.backoff.window_seconds(scene.now, regretted))
+        return Windows(plain, lasting, 0.0, max(lasting, HOLD_SECONDS_MAX))
+    regrets = state.backoff.window_seconds(scene.now, regretted, most=JUDGED_SECONDS_MAX)
+    held = state.holding.held_seconds(scene.now) if configured > 0 else 0.0
+    lasting = max(plain, regrets)
+    judged = plain + scene.cold_start_seconds + COMING_SECONDS
+    return Windows(plain, lasting, held, max(lasting, held, judged))
 
 
 def regretted_seconds(spec: Scaling) -> float:
@@ -88,9 +106,14 @@ def lowered(
     good_seconds = now - state.valid_since if state.valid_since is not None else 0.0
     if good_seconds < window.plain_seconds:
         return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
-    lasting = state.lasting.highest(now - window.lasting_seconds)
-    plain = state.peaks.highest(now - window.plain_seconds)
-    peak, seconds = (lasting, window.lasting_seconds) if lasting >= plain else (plain, window.plain_seconds)
+    peak, seconds = max(
+        (state.peaks.highest(now - window.plain_seconds), window.plain_seconds),
+        (state.lasting.highest(now - window.lasting_seconds), window.lasting_seconds),
+        (
+            min(state.lasting.highest(now - window.held_seconds), SURVIVORS_SHARE * state.holding.replicas),
+            window.held_seconds,
+        ),
+    )
     told = f"{peak:.2f} were needed within {seconds:.0f} s"
     carry = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
     carry = min(max(carry, lowest), spec.max_replicas)

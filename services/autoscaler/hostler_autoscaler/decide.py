@@ -13,12 +13,13 @@ from hostler_autoscaler.consolidation import Held, lowered, regretted_seconds, w
 from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.demand import demanded
 from hostler_autoscaler.insurance import insurance
+from hostler_autoscaler.lateness import late_per_second
 from hostler_autoscaler.learning import learned, sensed
 from hostler_autoscaler.observation import LoadSignals, NoData, Observation
 from hostler_autoscaler.peaks import Peaks
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene, Wanted, replicas_for
-from hostler_autoscaler.sleeping import asleep, fell_asleep, idle, looked
+from hostler_autoscaler.sleeping import GAP_SECONDS, asleep, fell_asleep, idle, looked
 from hostler_autoscaler.wanted import wants
 from hostler_domain.scaling import Scaling, ScalingMetric
 
@@ -36,6 +37,7 @@ def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple
     now, load = observation.now.timestamp(), observation.load
     if isinstance(load, NoData):
         return _blind(state, observation, spec, load)
+    elapsed = now - state.observed_at if state.observed_at is not None else 0.0
     state = looked(state, observation, load, now=now)
     state = learned(state, observation, load, now=now)
     scene = _scene(state, observation, load, spec, now)
@@ -47,7 +49,7 @@ def decide(state: PolicyState, observation: Observation, spec: Scaling) -> tuple
         return asleep(state, scene, spec, wanted)
     if idle(state, load, spec, now=now):
         return fell_asleep(state, scene, spec)
-    return _awake(state, scene, spec, wanted)
+    return _awake(state, scene, spec, wanted, elapsed)
 
 
 def _blind(
@@ -85,7 +87,7 @@ def _scene(
 
 
 def _awake(
-    state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted]
+    state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted], elapsed: float
 ) -> tuple[PolicyState, Decision]:
     """Up at once, down by the window.
 
@@ -108,7 +110,12 @@ def _awake(
     # To zero leads only the idle time.
     floor = max(spec.min_replicas, 1)
     bounded = min(max(target, floor), spec.max_replicas)
-    state = _remembered(state, scene, spec, wanted, need)
+    state = _remembered(state, scene, spec, wanted, need, elapsed)
+    if insured:
+        # What was asked for in place of those that may fail stays for the window as well, lest it goes before it is known who came.
+        with_insured = max(need, min(need + insured, float(spec.max_replicas)))
+        plain = windows(state, scene, spec).plain_seconds
+        state = replace(state, peaks=state.peaks.with_need(scene.now, with_insured, horizon_seconds=plain))
     state, advice = advised(state, scene, spec)
     proposals = [each.proposal for each in wanted]
     if target < floor:
@@ -144,15 +151,27 @@ def _awake(
         return state, answer(
             desired, f"{verb} at {desired}, {bounded} would do: {down.reason}", hold=down.blind
         )
-    state = replace(state, backoff=state.backoff.went_down(scene.now))
+    state = replace(
+        state,
+        backoff=state.backoff.went_down(scene.now),
+        holding=state.holding.fell(scene.now, down.replicas),
+    )
     return state, answer(down.replicas, f"down from {desired} to {down.replicas}: {down.reason}")
 
 
 def _remembered(
-    state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted], need: float
+    state: PolicyState, scene: Scene, spec: Scaling, wanted: list[Wanted], need: float, elapsed: float
 ) -> PolicyState:
     """With the needs of now, and what they tell of bursts."""
     lasting = max((each.need for each in wanted if each.lasting), default=need)
+    holding = state.holding.seen(
+        scene.now,
+        needed=replicas_for(lasting),
+        late=late_per_second(scene) * min(elapsed, GAP_SECONDS),
+        replica_rps=scene.capacity.rps,
+        cold_start_seconds=scene.cold_start_seconds,
+    )
+    state = replace(state, holding=holding)
     window = windows(state, scene, spec)
     return replace(
         state,
@@ -174,12 +193,20 @@ def _surges(scene: Scene, need: float) -> bool:
 
 
 def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -> PolicyState:
+    window = windows(state, scene, spec)
+    holding = state.holding.rose(
+        scene.now,
+        window_seconds=max(window.lasting_seconds, window.held_seconds),
+        before=scene.observation.desired,
+    )
     return replace(
         state,
+        holding=holding,
         backoff=state.backoff.went_up(
             scene.now,
             configured=regretted_seconds(spec),
             cold_start_seconds=scene.cold_start_seconds,
-            surge=surges,
+            # What a surge has cost is judged where a latency tells it.
+            surge=surges and scene.latency_ms is None,
         ),
     )

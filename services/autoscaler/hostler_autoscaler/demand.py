@@ -30,7 +30,7 @@ SURGE_SHARE = 1.3
 SUSTAINED_MINUTES = 5
 """A rate is sustained that lasts about as long as it takes to have a replica."""
 SUSTAINED_ERRORS = 2.5
-"""A minute so many deviations away from the ones before is a change, and they tell nothing any more."""
+"""A minute so many deviations below the ones before is a fall, and they tell nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ class RateHistory:
         return math.sqrt(sum(steps) / len(steps) / 2)
 
     def sustained(self, rate: float) -> float:
-        """The mean of the last minutes, the present one included; the present rate alone while it changes, or little is known."""
+        """The mean of the last minutes, the present one included; the present rate alone once it has fallen, or while little is known."""
         recent = self.minutes[-(SUSTAINED_MINUTES - 1) :]
         if len(recent) < SUSTAINED_MINUTES - 1:
             return rate
         before = sum(recent) / len(recent)
         deviation = max(self.noise(), math.sqrt(max(rate, before) / 60))
-        if abs(rate - before) > SUSTAINED_ERRORS * deviation:
+        if rate < before - SUSTAINED_ERRORS * deviation:
             return rate
         return (sum(recent) + rate) / (len(recent) + 1)
 
@@ -101,6 +101,11 @@ class Demand:
         return self.rps + self.headroom
 
     @property
+    def sustained_error(self) -> float:
+        """How much of what lasts may be chance: one standard error of so many independent requests."""
+        return math.sqrt(self.sustained_rps / (60 * SUSTAINED_MINUTES))
+
+    @property
     def bare(self) -> str:
         """For sentences."""
         return f"{self.rps:.3g} rps over {self.seconds:.0f} s"
@@ -124,10 +129,8 @@ def demanded(history: RateHistory, rate: float, rate_20: float | None, *, second
     """The demand of now, from the rates of the last minute, of which `seconds` are known, and of the last 20 s."""
     noise = history.noise()
     present = present_rate(rate, rate_20, noise)
-    headroom = NOISE_SHARE * noise
-    if present != rate:
-        return Demand(present, min(SURGE_SECONDS, seconds), headroom, present)
-    return Demand(present, seconds, headroom, history.sustained(present))
+    told_seconds = seconds if present == rate else min(SURGE_SECONDS, seconds)
+    return Demand(present, told_seconds, NOISE_SHARE * noise, history.sustained(rate))
 
 
 def present_rate(rate: float, rate_20: float | None, noise: float) -> float:

@@ -97,6 +97,9 @@ def _sampled(
     """The content from any minute, since its figures are of the same requests; the engine, which needs their x, from a steady one."""
     # Little's law gives the mean latency where nobody reports it.
     mean_ms = load.mean_ms or 60_000 * concurrency / load.completions
+    if mean_ms <= 0:
+        # Requests so short that nobody saw one under way.
+        return state
     unit_ms = unit_ms_of(load, mean_ms)
     engine, shape = state.engine, state.shape
     if steady and not waits:

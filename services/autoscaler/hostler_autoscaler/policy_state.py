@@ -11,6 +11,7 @@ from hostler_autoscaler.backoff import Backoff
 from hostler_autoscaler.bursts import Bursts
 from hostler_autoscaler.demand import RateHistory
 from hostler_autoscaler.engine_fit import EngineFit
+from hostler_autoscaler.holding import Holding
 from hostler_autoscaler.peaks import Peaks
 from hostler_autoscaler.shape import Shape
 
@@ -40,6 +41,7 @@ class PolicyState:
         peaks: The needs of the window.
         lasting: Likewise without backlogs, for as long as a surge is remembered.
         backoff: What was learned from regrets.
+        holding: What load that came back has taught.
         bursts: Those that were over before help could come.
         advised: Which advice holds, so that it does not come and go.
     """
@@ -62,6 +64,7 @@ class PolicyState:
     peaks: Peaks = field(default_factory=Peaks)
     lasting: Peaks = field(default_factory=Peaks)
     backoff: Backoff = field(default_factory=Backoff)
+    holding: Holding = field(default_factory=Holding)
     bursts: Bursts = field(default_factory=Bursts)
     advised: tuple[str, ...] = ()
 

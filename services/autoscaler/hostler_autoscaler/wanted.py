@@ -31,13 +31,15 @@ def wants(scene: Scene, spec: Scaling) -> list[Wanted]:
 
 
 def _rate(scene: Scene) -> Wanted | None:
-    """By the throughput target. Headroom for noise, and minutes that are busier than most, are a matter of the latency, once that is known."""
+    """By the throughput target. Headroom for noise, busy minutes and surges are a matter of the latency, once that is known."""
     limit, demand = scene.capacity.limit_rps, scene.demand
     if limit is None:
         return None
-    learned = scene.capacity.learned
-    rps = demand.sustained_rps if learned is not None else demand.with_headroom
-    told = demand.sustained if learned is not None else demand.told
+    rps, told = demand.with_headroom, demand.told
+    if scene.capacity.learned is not None:
+        chance = demand.sustained_error
+        rps = max(demand.sustained_rps - chance, 0.0)
+        told = f"{demand.sustained}, less {chance:.2g} that may be chance,"
     return made(
         ProposalKind.RATE,
         rps / limit,
@@ -83,24 +85,28 @@ def _backlog(scene: Scene) -> Wanted | None:
     """More than the ready replicas are meant to have: enough for the rate, and for working off the excess in time."""
     capacity, ready, rps = scene.capacity, scene.observation.ready, scene.demand.with_headroom
     outstanding = scene.sensed.outstanding
-    if capacity.rps is None:
+    replica_rps, x = capacity.rps, capacity.x
+    if capacity.learned is not None:
+        # Whoever waits is a matter of the latency; the throughput target has its say about the rate.
+        replica_rps, x = capacity.learned.rps, capacity.learned.x
+    if replica_rps is None:
         return None
-    if capacity.x is None:
+    if x is None:
         # Nobody knows how many a replica may have; those that wait are too many in any case.
         meant = outstanding - scene.load.queued
         if scene.load.queued <= 1:
             return None
     else:
-        meant = capacity.x * ready
+        meant = x * ready
         share = BACKLOG_SHARE if capacity.learned is not None else BACKLOG_SHARE_UNLEARNED
         if outstanding <= share * meant + 1:
             return None
-    piling = max(rps - RESERVE_SHARE * capacity.rps * ready, 0.0) * scene.arriving_seconds
+    piling = max(rps - RESERVE_SHARE * replica_rps * ready, 0.0) * scene.arriving_seconds
     excess = outstanding - meant + piling
     return made(
         ProposalKind.BACKLOG,
-        (rps + excess / DRAIN_SECONDS) / capacity.rps,
-        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {capacity.rps:.3g} rps each",
+        (rps + excess / DRAIN_SECONDS) / replica_rps,
+        f"{outstanding:.0f} requests, {meant:.0f} meant for {ready} ready, to be worked off in {DRAIN_SECONDS:.0f} s at {replica_rps:.3g} rps each",
         lasting=False,
         outstanding=outstanding,
         meant=meant,
@@ -126,10 +132,15 @@ def _cache(scene: Scene) -> Wanted | None:
 
 def _forecast(scene: Scene, steady: list[Wanted | None]) -> Wanted | None:
     """What the load of now needs, for the rate that there will be when a replica asked for now serves."""
-    need = max((each.need for each in steady if each is not None), default=0.0)
-    present = scene.demand.rps
+    present, limit = scene.demand.rps, scene.capacity.limit_rps
     ahead = forecast(scene.state.rates, present, scene.cold_start_seconds)
-    if need <= 0 or ahead <= present * GROWTH_MIN:
+    if ahead <= present * GROWTH_MIN:
+        return None
+    need = max((each.need for each in steady if each is not None), default=0.0)
+    if limit is not None:
+        # What grows is more by now than over some minutes.
+        need = max(need, present / limit)
+    if need <= 0:
         return None
     return made(
         ProposalKind.FORECAST,

@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from hostler_autoscaler.backoff import Backoff
 from hostler_autoscaler.decide import decide
+from hostler_autoscaler.holding import Holding
+from hostler_autoscaler.observation import LoadSignals
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_domain.scaling import ScalingMetric, ScalingTarget
+from tests.support.builders import at
 from tests.unit.autoscaler.policy_runs import IN_FLIGHT, NO_DATA, P95, RPS, Run, load, proposal, scaling, seen
 
 HALF = ScalingTarget(ScalingMetric.THROUGHPUT, 10.0, percentage=50)
@@ -158,6 +162,11 @@ def test_a_long_cold_start_makes_the_window_longer():
     assert run.go(20, load(1)).current == 1
 
 
+def test_where_a_latency_tells_what_is_missed_a_long_cold_start_makes_the_window_no_longer():
+    run = Run(scaling(RPS, P95), current=2, cold=600).go(320, load(1, in_flight=1, p95_ms=300.0))
+    assert run.current == 1
+
+
 def test_a_job_that_missed_what_it_gave_back_keeps_it_longer_the_next_time():
     def told(seconds, _):
         return load(8 if seconds % 900 < 120 else 2)
@@ -166,6 +175,51 @@ def test_a_job_that_missed_what_it_gave_back_keeps_it_longer_the_next_time():
     downs = [seconds for seconds, replicas in run.changes if replicas == 1]
     assert downs[0] < 500
     assert len(downs) < 5
+
+
+BURSTS_SECONDS = 1500
+
+
+def bursts(seconds: float, ready: int) -> LoadSignals:
+    """Of 2 minutes, each 25: two replicas' worth of load, then five."""
+    burst = seconds % BURSTS_SECONDS >= BURSTS_SECONDS - 120
+    rps, p95_ms = (28, 5000.0 if ready < 5 else 500.0) if burst else (9, 500.0)
+    return load(
+        rps, in_flight=round(rps * p95_ms / 2500), p95_ms=p95_ms, mean_ms=p95_ms / 2.5, token_ms=p95_ms / 20
+    )
+
+
+def test_replicas_are_held_for_bursts_that_come_again_when_being_late_costs_more():
+    run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
+    run.go(6 * BURSTS_SECONDS, bursts)
+    assert [
+        seconds for seconds, replicas in run.changes if replicas < 5 and seconds > 2 * BURSTS_SECONDS + 600
+    ] == []
+
+
+def test_replicas_are_not_held_for_bursts_in_which_nobody_is_late():
+    run = Run(scaling(RPS, P95, maximum=8), current=2, cold=180)
+    run.go(4 * BURSTS_SECONDS, lambda seconds, _: bursts(seconds, 5))
+    assert [replicas for seconds, replicas in run.changes if replicas == 2 and seconds > 2 * BURSTS_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("window", "left"), [(300, 5), (0, 2)], ids=["no more than were missed", "none without a window"]
+)
+def test_of_what_was_needed_as_many_are_held_as_were_missed(window, left):
+    missed = Holding(seconds=3000.0, used_at=at(0).timestamp(), replicas=5, base=2)
+    run = Run(scaling(RPS, P95, window=window), current=9, state=PolicyState(holding=missed))
+    run.go(600, load(42, in_flight=9, p95_ms=300.0)).go(1500, load(9, in_flight=2, p95_ms=300.0))
+    assert run.current == left
+
+
+@pytest.mark.parametrize(
+    ("targets", "level"), [((RPS,), 2.585), ((RPS, P95), 1.0)], ids=["half an hour", "judged by its cost"]
+)
+def test_a_surge_soon_after_a_step_down(targets, level):
+    state = PolicyState(backoff=Backoff().went_down(at(-60).timestamp()))
+    after, _ = decide(state, seen(load(30, p95_ms=300.0), desired=2), scaling(*targets))
+    assert after.backoff.level == level
 
 
 def test_a_backlog_is_held_for_the_plain_window_though_a_surge_is_remembered_for_longer():

@@ -40,6 +40,13 @@ def test_they_are_asked_for_at_once_and_told():
     assert decision.reason.endswith("; 2 more, since 6 of the last 20 did not come")
 
 
+def test_they_stay_for_the_window_though_those_that_were_needed_have_come():
+    state, asked = decide(PolicyState(), replace(looked(2, 6, 20), load=load(34)), scaling(RPS, maximum=20))
+    assert state.peaks.highest(0) == pytest.approx(34 / 5 + 2)
+    bounded, _ = decide(PolicyState(), replace(looked(2, 6, 20), load=load(34)), scaling(RPS, maximum=8))
+    assert (asked.replicas, bounded.peaks.highest(0)) == (9, 8)
+
+
 def test_those_that_start_are_not_asked_for_again():
     observation = replace(
         seen(load(34), desired=9, ready=2, starting=(10.0,) * 7), failed_boots=6, launches=20

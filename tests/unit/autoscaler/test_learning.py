@@ -90,12 +90,46 @@ def test_a_target_that_is_twice_too_high_is_not_believed():
 
 
 @pytest.mark.parametrize(
-    ("mode", "replicas"), [(ScalingMode.TARGET, 20), (ScalingMode.SLO, 10)], ids=["target", "slo"]
+    ("mode", "replicas"), [(ScalingMode.TARGET, 19), (ScalingMode.SLO, 10)], ids=["target", "slo"]
 )
 def test_a_target_that_is_too_low_binds_in_target_mode_alone(mode, replicas):
     run = taught(rate(1.0), LATENCY, mode=mode, current=10).go(9000, lambda _, ready: REPLICA(18.2, ready))
     assert run.current == replicas
     assert [each.kind for each in run.last.advice] == ["target_rps_too_low"]
+
+
+def test_a_rate_just_above_whole_replicas_asks_for_none_more_while_the_latency_is_kept():
+    run = taught(rate(2.0), LATENCY, current=8).go(900, lambda _, ready: REPLICA(16.2, ready))
+    assert proposal(run.last, "rate").replicas == 8
+    assert "0.23 that may be chance" in proposal(run.last, "rate").sentence
+
+
+def test_a_pile_up_is_judged_by_what_a_replica_carries_not_by_a_target_that_is_too_low():
+    run = taught(rate(0.5), LATENCY, current=20)
+    state, observation = (
+        run.state,
+        seen(replace(REPLICA(8.0, 20), in_flight=40, concurrency_20=40.0), desired=20, seconds=run.seconds),
+    )
+    _, decision = decide(state, observation, run.spec)
+    assert proposal(decision, "rate").replicas >= 16
+    assert proposal(decision, "backlog") is None
+    many = replace(observation, load=replace(REPLICA(8.0, 20), in_flight=90, concurrency_20=90.0))
+    backlog = proposal(decide(state, many, run.spec)[1], "backlog")
+    # Each works off more than its target, so those that are there will do.
+    assert backlog.numbers["need"] < 20
+
+
+def test_what_surely_grows_is_counted_as_it_is_by_now():
+    run = taught(rate(2.0), LATENCY, current=8)
+    run.go(900, lambda seconds, ready: REPLICA(9.5 + (seconds - 1800) / 150, ready))
+    forecast, now = proposal(run.last, "forecast"), run.last
+    assert forecast.numbers["need"] >= 15.4 / 2.0
+    assert proposal(now, "rate").numbers["rps"] < 15
+
+
+def test_requests_that_nobody_saw_under_way_teach_nothing():
+    run = Run(scaling(rate(2.0), LATENCY), current=2).go(600, load(4, p95_ms=1.0))
+    assert run.state.engine.levels == ()
 
 
 def test_replicas_that_never_had_much_may_still_be_given_the_target():
