@@ -92,7 +92,7 @@ class RouterSettings(OpsSettings):
     usage_commit_timeout_seconds: float = Field(default=0.25, ge=0)
     """How long the end of an answer is held back until its usage is stored; then it is kept in the folder below and stored later. 0 holds
     nothing back: what ended less than 0.25 seconds before a router is killed is lost then."""
-    usage_batch_seconds: float = Field(default=0.004, ge=0)
+    usage_batch_seconds: float = Field(default=0.002, ge=0)
     """How long finished requests are collected while earlier ones of their job are being stored."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
     """Folder beneath which the folder below lies where it is not named."""
