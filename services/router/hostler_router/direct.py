@@ -201,9 +201,8 @@ class DirectRequest:
         self._connection = connection
         self._room = parts.settings.answer_bytes_max
         self._began = self._heard = now
-        upstream = endpoint.upstream
         # Our own runtimes take any name; others know the model by theirs alone.
-        body = asked.body if upstream is None else asked.body_naming(upstream.model)
+        body = asked.body if endpoint.upstream is None else asked.body_naming(endpoint.upstream.model)
         if isinstance(body, FormBody):
             raise TypeError("a form is none of this way")
         head = upstream_head(asked, exchange, parts.pool.address(endpoint.url), key=key, body=body)
@@ -255,9 +254,9 @@ class DirectRequest:
     def _conclude(self, content: bytes) -> None:
         """Its usage is stored; then it is put down, and its answer goes out."""
         parts, exchange, entry = self._parts, self._exchange, self._entry
+        now = parts.clock.monotonic()
         if entry is None:
             raise TypeError("it was answered before it was let in")
-        now = parts.clock.monotonic()
         parts.outstanding.end(exchange.replica_id)
         if parts.outliers:
             praise(parts, entry.job_id, exchange.replica_id)

@@ -204,7 +204,6 @@ class Router:
         self._notes = notes = Notes(self._metrics, recorder, self._table, self._access_log)
         self._metrics.before_scrape(notes.flush)
         recorder.before_cut(notes.flush)
-        look_seconds = shortest_timeout_seconds(settings)
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
@@ -226,12 +225,12 @@ class Router:
             running=self._running,
             metrics=self._metrics,
             wheel=self._wheel,
-            looks=Looks(self._wheel, look_seconds, clock.monotonic),
+            looks=Looks(self._wheel, settings.shortest_timeout_seconds, clock.monotonic),
             tracer=given.tracer,
             ended=notes.ended,
             answered=notes.answered,
             wake=self._reporter.hurry,
-            look_seconds=look_seconds,
+            look_seconds=settings.shortest_timeout_seconds,
             choices=lambda: 2 if self._routers.alive() > 1 else 0,
             rng=given.rng,
             clock=clock,
@@ -316,11 +315,10 @@ class Router:
 
     async def _look_at_deadlines(self) -> None:
         """Turn the wheel; the loop's own sleep, because this is about real sockets."""
-        monotonic = self._given.clock.monotonic
-        swept_at = monotonic()
+        swept_at = self._given.clock.monotonic()
         while True:
             await asyncio.sleep(self._wheel.tick_seconds)
-            now = monotonic()
+            now = self._given.clock.monotonic()
             self._wheel.advance(now)
             if now - swept_at >= _SWEEP_SECONDS:
                 swept_at = now
@@ -390,17 +388,6 @@ class Router:
     def _project_limits(self, project: str) -> Limits | None:
         found = self.projects.records.get(project)
         return None if found is None else found.limits
-
-
-def shortest_timeout_seconds(settings: RouterSettings) -> float:
-    """Of the timeouts that begin in the middle of a request."""
-    return min(
-        settings.body_timeout_seconds,
-        settings.upload_stall_seconds,
-        settings.first_byte_timeout_seconds or settings.stall_timeout_seconds,
-        settings.stall_timeout_seconds,
-        settings.keep_alive_comment_seconds,
-    )
 
 
 def _show_in_flight(metrics: RouterMetrics, table: RouteTable, recorder: WindowRecorder) -> None:

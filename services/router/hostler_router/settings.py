@@ -124,3 +124,14 @@ class RouterSettings(OpsSettings):
     def usage_spool_folder(self) -> Path:
         """Where usage is kept that could not be stored yet."""
         return self.usage_spool_dir or self.data_dir / "usage-spool"
+
+    @property
+    def shortest_timeout_seconds(self) -> float:
+        """Of the timeouts that begin in the middle of a request."""
+        return min(
+            self.body_timeout_seconds,
+            self.upload_stall_seconds,
+            self.first_byte_timeout_seconds or self.stall_timeout_seconds,
+            self.stall_timeout_seconds,
+            self.keep_alive_comment_seconds,
+        )

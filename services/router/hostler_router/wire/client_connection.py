@@ -7,13 +7,12 @@ its turn waits in memory, and the connection is not read from meanwhile.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import httptools
 
 from hostler_router.wire.heads import Fields, Head
-from hostler_router.wire.outbox import Outbox
+from hostler_router.wire.keeper import Keeper
 from hostler_router.wire.reply import Reply, Sink
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
@@ -21,37 +20,6 @@ _HEADERS_MAX: Final = 100
 _METHODS: Final = {b"GET": "GET", b"POST": "POST"}
 """Those that need not be decoded each time."""
 _HEAD_TOO_LONG: Final = f"The head of the request is longer than {_HEAD_BYTES_MAX} bytes."
-
-
-class Keeper(Protocol):
-    """What a connection asks of its server."""
-
-    closing: bool
-    outbox: Outbox
-    keep_alive_seconds: float
-    head_timeout_seconds: float
-
-    def begin(self, head: Head, reply: Reply) -> Sink | None:
-        """Take a request; None where it was answered at once."""
-
-    def refuse(self, message: str) -> tuple[bytes, bytes]:
-        """Content type and content of what is said to one who does not speak HTTP."""
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-    def date_line(self) -> bytes:
-        """The `date` header as of now."""
-
-    def opened(self, connection: "ClientConnection") -> None:
-        """A connection was made."""
-
-    def linger(self, connection: "ClientConnection") -> None:
-        """Hang up on it shortly."""
-
-    def closed(self, connection: "ClientConnection") -> None:
-        """It is gone."""
-
 
 _END: Final = object()
 
@@ -140,9 +108,7 @@ class ClientConnection(asyncio.Protocol):
             if self._unproductive > _HEAD_BYTES_MAX:
                 self._give_up(431, _HEAD_TOO_LONG)
             elif self._in_head and not in_head and self._reply is None:
-                self._since = (
-                    self._keeper.now()
-                )  # so long has the rest of a head that did not come in one piece
+                self._since = self._keeper.now()  # so long has the rest of the head
 
     def eof_received(self) -> bool:
         """The client has said its last word; nobody half-closes while an answer is due, so that means it is gone."""
@@ -208,8 +174,7 @@ class ClientConnection(asyncio.Protocol):
             self._said = given.copy()
             if announced is None and (announced := fields.pop(b"content-length", None)) is not None:
                 self._fields = None  # in a spelling of its own, so the next one's would not be looked for
-        method = parser.get_method()
-        keep_alive = parser.should_keep_alive()
+        method, keep_alive = parser.get_method(), parser.should_keep_alive()
         head = Head(
             _METHODS.get(method) or method.decode("latin-1"),
             self._target,
@@ -433,6 +398,3 @@ class ClientConnection(asyncio.Protocol):
 def _why(error: Exception) -> str:
     text = str(error.args[0]) if error.args else ""
     return text if text.isascii() and text.isprintable() and len(text) < 200 else "it can't be parsed"
-
-
-Begin = Callable[[Head, Reply], Sink | None]

@@ -12,8 +12,9 @@ from typing import Final
 
 from hostler_kit.sockets import listening_socket
 from hostler_router.timer_wheel import TimerWheel
-from hostler_router.wire.client_connection import Begin, ClientConnection
+from hostler_router.wire.client_connection import ClientConnection
 from hostler_router.wire.heads import DateLine
+from hostler_router.wire.keeper import Begin
 from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.reply import JSON
 
