@@ -186,14 +186,10 @@ class GrantedRoom:
         if grant.bounds_tokens:
             grant.owed_tokens += difference
         grant.ended += 1
-        if slot is not None:
-            if grant.keeps_slot(self._routers()):
-                grant.slots.append(slot)
-            else:
-                self._held.discard(slot)
-                self._owe(grant, Room(), [slot])
-        if not grant.looked_at:
-            self._look_at(grant)
+        if slot is not None and not self.keep(grant, slot):
+            self._held.discard(slot)
+            self._owe(grant, Room(), [slot])
+        self._look_at(grant)
 
     def _look_at(self, grant: Grant) -> None:
         if not grant.looked_at:

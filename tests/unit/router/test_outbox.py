@@ -93,6 +93,22 @@ def test_who_flushes_has_it_sent_now_and_once(turns: Turns) -> None:
     assert line.written == [b"a", b"b"]
 
 
+def test_one_that_cannot_be_written_to_is_told_of_and_keeps_nothing_from_the_others(turns: Turns) -> None:
+    class Broken(Line):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            raise RuntimeError("a bug")
+
+    line, outbox = Line(), turns.outbox(quick=True)
+    outbox.put(line, b"a")
+    outbox.put(Broken(), b"x")
+    outbox.put(line, b"b")
+    with pytest.raises(RuntimeError, match="a bug"):
+        turns.end()
+    outbox.put(line, b"c")
+    turns.end()
+    assert line.written == [b"a", b"b", b"c"]
+
+
 @pytest.mark.parametrize(("apart_seconds", "waits"), [(0.0001, True), (0.001, False)])
 def test_writes_wait_from_when_they_follow_each_other_quickly(
     turns: Turns, apart_seconds: float, *, waits: bool

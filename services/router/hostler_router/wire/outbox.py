@@ -1,6 +1,6 @@
 """What connections write: at once while there is little of it, and else at the end of each turn of the event loop.
 
-A system call for each write wakes its reader each time, which on a busy router costs a fifth of a request: the reader has slept again until
+A system call for each write wakes its reader each time, which on a busy router costs up to a fifth of a request: the reader has slept again until
 the next one comes. Sent together, one write wakes it for all. A lone write would only be delayed by that, so nothing waits until writes
 follow each other quickly.
 
@@ -59,12 +59,22 @@ class Outbox:
         return self.turn
 
     def flush(self) -> None:
-        """Send all that waits now; what is for a connection that is closing or gone is dropped."""
+        """Send all that waits now; what is for a connection that is closing or gone is dropped.
+
+        Where one can't be written to, that is told to who called, and the others get theirs at the end of the next turn.
+        """
         waiting, self._waiting = self._waiting, []
         self.turn += 1
-        for transport, data in waiting:
-            if not transport.is_closing():
-                transport.write(data)
+        sent = 0
+        try:
+            for transport, data in waiting:
+                sent += 1
+                if not transport.is_closing():
+                    transport.write(data)
+        finally:
+            if sent < len(waiting):
+                self._waiting = [*waiting[sent:], *self._waiting]
+                self._soon(self.flush)
 
     def _look(self) -> None:
         """See how quickly the writes since the last look have followed each other."""

@@ -119,11 +119,7 @@ class ReplicaConnection(asyncio.Protocol):
 
     def send(self, listener: Listener, head: bytes, body: bytes) -> None:
         """Send a request; its answer goes to `listener`."""
-        # As `open`.
-        self._listener = listener
-        self._answered = self._announced = self._whole = self._keep = self.sending = False
-        self._size = 0
-        self.requests += 1
+        self.open(listener)
         transport = self._transport
         if transport is None:
             return
