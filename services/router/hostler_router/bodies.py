@@ -7,19 +7,18 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Final, TypeGuard
+from typing import Annotated, Final, TypeGuard
 
 import msgspec
 
 from hostler_router.json_reading import Edit, Members, insertion, read_body, read_members, spliced
-from hostler_router.openai_errors import Refused, invalid
+from hostler_router.openai_errors import ErrorReply, Refused, invalid
 from hostler_router.resumable import is_resumable
 from hostler_router.upload_spool import FormBody
 
 JsonObject = Mapping[str, object]
 MODEL_LENGTH_MAX: Final = 512
 
-_MODEL_BYTES_MAX: Final = 12 * MODEL_LENGTH_MAX + 2  # each character as two escapes, and the quotes
 _NUMBER_BYTES_MAX: Final = 20
 _WANTED: Final = b'"include_usage":true'
 _NULL: Final = b"null"
@@ -28,16 +27,21 @@ _FALSE: Final = b"false"
 _NO_MODEL: Final = invalid(
     "You must provide a model parameter.", code="missing_required_parameter", param="model"
 )
+_BAD_LENGTH: Final = invalid(
+    f"'model' must have 1 to {MODEL_LENGTH_MAX} characters.", code="invalid_value", param="model"
+)
+_NO_TEXT: Final = invalid("'model' must be a string.", code="invalid_type", param="model")
+_MODEL: Final = msgspec.json.Decoder(
+    Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_LENGTH_MAX)]
+)
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
 _TELL_USAGE: Final = frozenset({"/v1/responses"})
 """Routes whose streams end with the usage unasked, and that don't know the option which asks for it."""
-_PLACED: Final = frozenset({"model", "messages", "prompt", "input"})
-"""Where these stand in a body is remembered."""
-_OPTIONS: Final = frozenset(
-    {"best_of", "max_completion_tokens", "max_tokens", "n", "priority", "service_tier"}
-)
-"""What else is read of a request that asks for no stream."""
+_PROMPTS: Final = ("messages", "prompt", "input")
+"""What is asked, by whichever of these names is there."""
+_OPTIONS: Final = frozenset({"best_of", "n", "priority", "service_tier"})
+"""What is read beside its length of a request that asks for no stream."""
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
@@ -92,26 +96,28 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         stream: Whether the answer shall come as events.
         strip_usage: The usage in the stream was asked for by the router, so the client does not get it.
         body: What the replica gets.
-        model_at: Where the model's name stands in `body`, with its quotes, if that is JSON.
+        members: Of `body`, if that is JSON and just as it came.
+        model_at: Where the model's name stands in `body`, with its quotes, if that is JSON and was changed: `members` would keep alive what came.
+        prompt_at: Likewise what is asked.
         priority: As the client put it; by vLLM's rule less is earlier.
         flex: The client lets others go first (OpenAI's `service_tier`).
         n: How many answers it wants.
         tokens_max: Longest answer, all `n` of them together; None where the client does not say.
         resumable: Another replica may go on where one broke off.
-        prompt_at: Where what is asked stands in `body`; a view of it would keep the body alive as it came.
     """
 
     model: str
     stream: bool
     strip_usage: bool
     body: bytes | FormBody
+    members: Members | None = None
     model_at: tuple[int, int] = (0, 0)
+    prompt_at: tuple[int, int] = (0, 0)
     priority: int = 0
     flex: bool = False
     n: int = 1
     tokens_max: int | None = None
     resumable: bool = False
-    prompt_at: tuple[int, int] = (0, 0)
 
     @property
     def content_type(self) -> str:
@@ -120,13 +126,17 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
     def prefix_of(self, chars: int) -> bytes:
         """The beginning of what is asked, as it is written: a byte for a character, more where they are not ASCII."""
-        begin, end = self.prompt_at
-        return b"" if isinstance(self.body, FormBody) else self.body[begin : min(begin + chars, end)]
+        if isinstance(self.body, FormBody):
+            return b""
+        begin, end = self.prompt_at if self.members is None else _prompt_at(self.members)
+        return self.body[begin : min(begin + chars, end)]
 
     def body_naming(self, model: str) -> bytes | FormBody:
         """The body, asking for `model` instead."""
         if isinstance(self.body, FormBody):
             return replace(self.body, model=model)
+        if self.members is not None:
+            return self.members.replaced(self.body, "model", _written(model))
         return spliced(self.body, ((*self.model_at, _written(model)),))
 
 
@@ -150,30 +160,35 @@ def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, rou
         body = _naming(body, members, meant)
         members = read_members(body)
     values = members.values
-    model = _model(values.get("model"))
+    try:
+        model = _MODEL.decode(values["model"])
+    except (KeyError, msgspec.ValidationError):
+        raise Refused(_not_a_model(values.get("model"))) from None
     stream = may_stream and "stream" in values and _stream(values["stream"])
-    edit = _asking_for_usage(body, members) if stream and route not in _TELL_USAGE else None
-    spans = members.spans(_PLACED)
-    model_at = spans["model"]
-    prompt_at = spans.get("messages") or spans.get("prompt") or spans.get("input") or (0, 0)
-    if edit is not None:
-        body = spliced(body, (edit,))
-        model_at, prompt_at = _moved(model_at, edit), _moved(prompt_at, edit)
     if not stream and _OPTIONS.isdisjoint(values):
-        return Asked(model, False, False, body, model_at, prompt_at=prompt_at)
+        return Asked(model, False, False, body, members, tokens_max=_tokens_max(values))
+    edit = _asking_for_usage(body, members) if stream and route not in _TELL_USAGE else None
+    model_at = prompt_at = (0, 0)
+    if edit is not None:
+        model_at, prompt_at = _moved(members.span("model"), edit), _moved(_prompt_at(members), edit)
+        body = spliced(body, (edit,))
     n = _integer(values.get("n")) or 1
+    tokens_max = _tokens_max(values)
+    if tokens_max is not None:
+        tokens_max *= max(n, _integer(values.get("best_of")) or 1, 1)
     return Asked(
         model,
-        stream=stream,
-        strip_usage=edit is not None,
-        body=body,
-        model_at=model_at,
+        stream,
+        edit is not None,
+        body,
+        members if edit is None else None,
+        model_at,
+        prompt_at,
         priority=_integer(values.get("priority")) or 0,
         flex=_is(values.get("service_tier"), b'"flex"'),
         n=n,
-        tokens_max=_tokens_max(values, n),
+        tokens_max=tokens_max,
         resumable=stream and n == 1 and is_resumable(route, values),
-        prompt_at=prompt_at,
     )
 
 
@@ -269,23 +284,22 @@ def _says(given: msgspec.Raw | None, model: str) -> bool:
         return False
 
 
-def _model(given: msgspec.Raw | None) -> str:
-    if given is None:
-        raise Refused(_NO_MODEL)
-    try:
-        model = _TEXT.decode(given) if len(given) <= _MODEL_BYTES_MAX else ""
-    except msgspec.ValidationError:
-        if _is(given, _NULL):
-            raise Refused(_NO_MODEL) from None
-        raise Refused(invalid("'model' must be a string.", code="invalid_type", param="model")) from None
-    return model if 0 < len(model) <= MODEL_LENGTH_MAX else _checked(model)
+def _not_a_model(given: msgspec.Raw | None) -> ErrorReply:
+    """What is wrong with a model that can't be one."""
+    if given is None or _is(given, _NULL):
+        return _NO_MODEL
+    return _BAD_LENGTH if bytes(memoryview(given)[:1]) == b'"' else _NO_TEXT
 
 
 def _checked(model: str) -> str:
     if not 0 < len(model) <= MODEL_LENGTH_MAX:
-        message = f"'model' must have 1 to {MODEL_LENGTH_MAX} characters."
-        raise Refused(invalid(message, code="invalid_value", param="model"))
+        raise Refused(_BAD_LENGTH)
     return model
+
+
+def _prompt_at(members: Members) -> tuple[int, int]:
+    spans = members.spans(_PROMPTS)
+    return spans.get("messages") or spans.get("prompt") or spans.get("input") or (0, 0)
 
 
 def _stream(given: msgspec.Raw | None) -> bool:
@@ -320,11 +334,11 @@ def _asking_for_usage(body: bytes, members: Members) -> Edit | None:
     return begin + at, begin + until, _TRUE
 
 
-def _tokens_max(values: Mapping[str, msgspec.Raw], n: int) -> int | None:
-    each = _integer(values.get("max_completion_tokens"))
-    if each is None:
-        each = _integer(values.get("max_tokens"))
-    return None if each is None else each * max(n, _integer(values.get("best_of")) or 1, 1)
+def _tokens_max(values: Mapping[str, msgspec.Raw]) -> int | None:
+    """Longest of its answers."""
+    newer = values.get("max_completion_tokens")
+    tokens = None if newer is None else _integer(newer)
+    return _integer(values.get("max_tokens")) if tokens is None else tokens
 
 
 def _moved(span: tuple[int, int], edit: Edit) -> tuple[int, int]:
@@ -344,7 +358,7 @@ def _integer(given: msgspec.Raw | None) -> int | None:
         number = _NUMBER.decode(given)
     except msgspec.DecodeError:
         return None
-    return int(number) if number == int(number) else None
+    return number if isinstance(number, int) else int(number) if number == int(number) else None
 
 
 def _is(given: msgspec.Raw | None, literal: bytes) -> bool:

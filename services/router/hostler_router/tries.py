@@ -244,7 +244,7 @@ class Tries:
     def _forget_body(self, attempt: Attempt) -> None:
         """A stream that has begun and can't be resumed is never sent again, and may last long: its prompt takes no memory."""
         if isinstance(self.asked.body, bytes):
-            self.asked = replace(self.asked, body=b"", prompt_at=(0, 0))
+            self.asked = replace(self.asked, body=b"", members=None, prompt_at=(0, 0))
             attempt.forget_body()
 
     def on_stream_done(self, attempt: Attempt, data: bytes) -> None:
