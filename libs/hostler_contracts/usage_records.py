@@ -10,17 +10,13 @@ from typing import Final
 
 import msgspec
 
-_COUNT_MAX: Final = 2**53
+COUNT_MAX: Final = 2**53
 """The largest count that every reader of JSON takes as it is written."""
 _TYPE: Final = "dev.hostler.usage.recorded.v1"
 
 
-class UsageRecord(msgspec.Struct, gc=False):
-    """One finished request; `hostler_contracts.usage.FinishedRequest` says what the fields are.
-
-    Readers refuse a whole batch for one number that can't be, so a duration below zero becomes zero here, and a count below zero,
-    or one that is beyond all reason, becomes unknown.
-    """
+class SoundRecord(msgspec.Struct, gc=False):
+    """One finished request, whose numbers are known to be what they can be; `hostler_contracts.usage.FinishedRequest` says what the fields are."""
 
     usage_id: str
     request_id: str
@@ -44,26 +40,34 @@ class UsageRecord(msgspec.Struct, gc=False):
     first_token_seconds: float | None = None
     traceparent: str | msgspec.UnsetType = msgspec.UNSET
 
+
+class UsageRecord(SoundRecord, gc=False):
+    """The same, of any numbers.
+
+    Readers refuse a whole batch for one number that can't be, so a duration below zero becomes zero here, and a count below zero,
+    or one that is beyond all reason, becomes unknown.
+    """
+
     def __post_init__(self) -> None:
         """Put right what readers refuse; a comparison with what is no number is false as well."""
-        if not 0 <= self.duration_seconds < _COUNT_MAX:
+        if not 0 <= self.duration_seconds < COUNT_MAX:
             self.duration_seconds = 0.0
-        if self.prompt_tokens is not None and not 0 <= self.prompt_tokens < _COUNT_MAX:
+        if self.prompt_tokens is not None and not 0 <= self.prompt_tokens < COUNT_MAX:
             self.prompt_tokens = None
-        if self.completion_tokens is not None and not 0 <= self.completion_tokens < _COUNT_MAX:
+        if self.completion_tokens is not None and not 0 <= self.completion_tokens < COUNT_MAX:
             self.completion_tokens = None
-        if self.audio_seconds is not None and not 0 <= self.audio_seconds < _COUNT_MAX:
+        if self.audio_seconds is not None and not 0 <= self.audio_seconds < COUNT_MAX:
             self.audio_seconds = None
-        if self.cached_tokens is not None and not 0 <= self.cached_tokens < _COUNT_MAX:
+        if self.cached_tokens is not None and not 0 <= self.cached_tokens < COUNT_MAX:
             self.cached_tokens = None
-        if self.first_token_seconds is not None and not 0 <= self.first_token_seconds < _COUNT_MAX:
+        if self.first_token_seconds is not None and not 0 <= self.first_token_seconds < COUNT_MAX:
             self.first_token_seconds = None
 
 
 class _Batch(msgspec.Struct, kw_only=True, gc=False):
     router: str
     job_id: str
-    requests: list[UsageRecord]
+    requests: list[SoundRecord]
     writer: str
     number: int
 
@@ -85,7 +89,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def encode_batch(
-    requests: list[UsageRecord],
+    requests: list[SoundRecord],
     *,
     event_id: str,
     router: str,

@@ -97,6 +97,7 @@ class Keeper:
     def now(self) -> float:
         return self.time
 
+    @property
     def date_line(self) -> bytes:
         return b"date: x\r\n"
 

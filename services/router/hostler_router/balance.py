@@ -33,16 +33,16 @@ class Rng(Protocol):
 
 def pick(
     candidates: Sequence[Endpoint],
-    *,
     outstanding: Mapping[str, int | float],
     rng: Rng,
     exclude: Collection[str] = (),
     bound: int | None = None,
     counts: Mapping[str, int] | None = None,
-    choices: int = 0,
-    affinity: bytes = b"",
-    load_bound: float = 1.25,
     elsewhere: Mapping[str, int | float] | None = None,
+    affinity: bytes = b"",
+    *,
+    choices: int = 0,
+    load_bound: float = 1.25,
 ) -> Endpoint | None:
     """The candidate that is to take the request; None when nobody may.
 
@@ -53,10 +53,10 @@ def pick(
         exclude: Ids of replicas that are not to be picked, because they were tried or are ejected.
         bound: A replica with so many requests gets no more; None for no bound.
         counts: Requests under way by replica id, for `bound`; left out where `outstanding` is that already.
-        choices: Of so many random candidates the least busy one is taken; of all where it is 0.
-        affinity: What requests that should meet on one replica have in common; empty for none. Goes before `choices`.
-        load_bound: How many times the mean load a replica may have before it passes its own requests on; no less than 1.
         elsewhere: What each has to do for other routers, in the unit of `outstanding`; it counts towards the load, not towards `bound`.
+        affinity: What requests that should meet on one replica have in common; empty for none. Goes before `choices`.
+        choices: Of so many random candidates the least busy one is taken; of all where it is 0.
+        load_bound: How many times the mean load a replica may have before it passes its own requests on; no less than 1.
     """
     load_of: _Of = _sums(outstanding, elsewhere) if elsewhere else outstanding.get
     requests_of: _Of = (outstanding if counts is None else counts).get

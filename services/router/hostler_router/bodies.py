@@ -11,6 +11,7 @@ from typing import Annotated, Final, TypeGuard
 
 import msgspec
 
+from hostler_contracts.usage_records import COUNT_MAX
 from hostler_router.json_reading import Edit, Members, insertion, read_body, read_members, spliced
 from hostler_router.openai_errors import ErrorReply, Refused, invalid
 from hostler_router.resumable import is_resumable
@@ -31,9 +32,7 @@ _BAD_LENGTH: Final = invalid(
     f"'model' must have 1 to {MODEL_LENGTH_MAX} characters.", code="invalid_value", param="model"
 )
 _NO_TEXT: Final = invalid("'model' must be a string.", code="invalid_type", param="model")
-_MODEL: Final = msgspec.json.Decoder(
-    Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_LENGTH_MAX)]
-)
+_MODEL: Final = msgspec.json.Decoder(Annotated[str, msgspec.Meta(min_length=1, max_length=MODEL_LENGTH_MAX)])
 _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
 _TELL_USAGE: Final = frozenset({"/v1/responses"})
@@ -56,13 +55,16 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
     cached_tokens: int | None = None
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=COUNT_MAX)]
+
+
 class _Details(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
+    cached_tokens: _Count | None = None
 
 
 class _Tokens(msgspec.Struct, gc=False):
-    prompt_tokens: int
-    completion_tokens: int = 0
+    prompt_tokens: _Count
+    completion_tokens: _Count = 0
     prompt_tokens_details: _Details | None = None
     type: str | None = None
     input_tokens: int | None = None
@@ -245,7 +247,7 @@ def read_usage_of(content: bytes) -> Usage | None:
     except msgspec.ValidationError:
         pass  # in other words, or not at all
     else:
-        if _is_plain(counted):
+        if counted.type is None and counted.input_tokens is None:  # nothing beside them says it otherwise
             details = counted.prompt_tokens_details
             cached = None if details is None else details.cached_tokens
             return Usage(counted.prompt_tokens, counted.completion_tokens, 0, cached)
@@ -365,18 +367,6 @@ def _is(given: msgspec.Raw | None, literal: bytes) -> bool:
     return given is not None and len(given) == len(literal) and bytes(given) == literal
 
 
-def _is_plain(tokens: _Tokens) -> bool:
-    """Whether these are counts, and there is nothing beside them that would say it otherwise."""
-    details = tokens.prompt_tokens_details
-    return (
-        tokens.prompt_tokens >= 0
-        and tokens.completion_tokens >= 0
-        and tokens.input_tokens is None
-        and tokens.type is None
-        and (details is None or details.cached_tokens is None or details.cached_tokens >= 0)
-    )
-
-
 def _audio(seconds: object) -> Usage | None:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
         return None
@@ -389,4 +379,4 @@ def _is_object(value: object) -> TypeGuard[JsonObject]:
 
 
 def _is_count(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < COUNT_MAX

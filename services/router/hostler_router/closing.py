@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Final
 
 from hostler_contracts.usage_records import UsageRecord
-from hostler_kit.ids import new_id
 from hostler_router.bodies import Usage
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.exchange import Exchange, Outcome
@@ -18,7 +17,7 @@ from hostler_router.parts import RouterParts
 from hostler_router.running import UnderWay
 from hostler_router.table import Entry
 from hostler_router.tracing import Span
-from hostler_router.usage import finished
+from hostler_router.usage import finished, usage_id_of
 
 _BYTES_PER_TOKEN: Final = 4
 """What a prompt is taken to be, where nobody has counted its tokens."""
@@ -93,8 +92,7 @@ def record_of(
         status=status,
         now=parts.clock.now(),
         duration_seconds=max(ended - exchange.started, 0.0),
-        # An id that was made here is nobody else's; one that a client gave may come again.
-        usage_id=new_id() if exchange.named_by_client else exchange.request_id,
+        usage_id=usage_id_of(exchange),
         measured=measured,
     )
 

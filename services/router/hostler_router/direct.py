@@ -26,7 +26,8 @@ from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, praise
 from hostler_router.table import Endpoint, Entry, Route
 from hostler_router.upload_spool import FormBody
-from hostler_router.upstream_head import upstream_head
+from hostler_router.upstream_head import json_head, upstream_head
+from hostler_router.usage import answered
 from hostler_router.wire.heads import Head
 from hostler_router.wire.replica_connection import ReplicaConnection
 from hostler_router.wire.reply import JSON, Reply
@@ -182,7 +183,7 @@ class DirectRequest:
         parts, exchange = self._parts, self._exchange
         self._entry = entry = target.entry
         endpoint = connection = key = None
-        if not parts.lines.waiting(entry.job_id):
+        if entry.job_id not in parts.lines.jobs or not parts.lines.waiting(entry.job_id):
             endpoint = choose(parts, entry, asked, self._head, _NOBODY)
         if endpoint is not None:
             try:
@@ -205,7 +206,12 @@ class DirectRequest:
         body = asked.body if endpoint.upstream is None else asked.body_naming(endpoint.upstream.model)
         if isinstance(body, FormBody):
             raise TypeError("a form is none of this way")
-        head = upstream_head(asked, exchange, parts.pool.address(endpoint.url), key=key, body=body)
+        address = parts.pool.address(endpoint.url)
+        head = (
+            json_head(exchange, address, key=key, length=len(body))
+            if exchange.trace is None
+            else upstream_head(asked, exchange, address, key=key, body=body)
+        )
         connection.send(self, head, body)
 
     # The replica's connection.
@@ -262,9 +268,14 @@ class DirectRequest:
             praise(parts, entry.job_id, exchange.replica_id)
         parts.looks.end(self)
         exchange.replica_seconds = now - self._began
-        parts.lines.pump(entry.job_id)
+        if entry.job_id in parts.lines.jobs:
+            parts.lines.pump(entry.job_id)
         self._pieces = [content]
-        record = record_of(parts, exchange, entry, status=200, ended=now, measured=exchange.usage is not None)
+        record = (
+            answered(exchange, entry, now=parts.clock.now(), seconds=now - exchange.started)
+            if exchange.trace is None
+            else record_of(parts, exchange, entry, status=200, ended=now, measured=exchange.usage is not None)
+        )
         parts.committer.commit(entry.project, entry.job_id, record, self._release)
 
     def _release(self) -> None:

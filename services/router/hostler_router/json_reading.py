@@ -139,9 +139,7 @@ def read_members(text: bytes) -> Members:
     if not more:
         return Members(values, form.dense)
     if more == form.spaces and (
-        text == form.spaced % tuple(values.values())
-        if len(text) < _SMALL_BYTES
-        else _is_spaced(text, values)
+        text == form.spaced % tuple(values.values()) if len(text) < _SMALL_BYTES else _is_spaced(text, values)
     ):
         return Members(values, form.spaced, 1)
     return Members(values, None, 0, _walk(text, values))

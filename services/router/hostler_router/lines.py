@@ -4,8 +4,8 @@ Requests join here when every replica has as many requests as it may, or when th
 `pump`: a request that ended, a replica that became ready, a job that stopped, so that those who wait for it are told.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, Protocol
 
 from hostler_router.waiting_line import Ticket, WaitingLine
 
@@ -21,7 +21,11 @@ class Waiter(Protocol):
 
 
 class Lines:
-    """Every job's line."""
+    """Every job's line.
+
+    Attributes:
+        jobs: Those of which some may wait; of all others none does. It is the living map, not a copy.
+    """
 
     def __init__(self, has_room: Callable[[str], bool], now: Callable[[], float]) -> None:
         """Make lines without anybody in them.
@@ -33,6 +37,7 @@ class Lines:
         self._has_room = has_room
         self._now = now
         self._lines: dict[str, WaitingLine[Waiter]] = {}
+        self.jobs: Final[Collection[str]] = self._lines
         self._pumping: set[str] = set()
 
     def waiting(self, job_id: str) -> int:

@@ -32,23 +32,20 @@ class Hold:
 
 
 class Outstanding:
-    """Requests and work by replica id."""
+    """Requests and work by replica id.
 
-    __slots__ = ("_counts", "_work")
+    Attributes:
+        counts: Requests under way; a replica without any is absent. It is the living map, not a copy.
+        work: Work under way, in the unit that `begin` was given, likewise.
+    """
+
+    __slots__ = ("_counts", "_work", "counts", "work")
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._work: dict[str, float] = {}
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Requests under way; a replica without any is absent. It is the living map, not a copy."""
-        return self._counts
-
-    @property
-    def work(self) -> Mapping[str, float]:
-        """Work under way, in the unit that `begin` was given; a replica without requests is absent."""
-        return self._work
+        self.counts: Final[Mapping[str, int]] = self._counts
+        self.work: Final[Mapping[str, float]] = self._work
 
     def begin(self, replica_id: str, work: float = 1.0) -> Hold:
         """A request goes to the replica.

@@ -62,25 +62,22 @@ def averaged(
 
 
 class PeerLoads:
-    """Sums over the other routers."""
+    """Sums over the other routers.
 
-    __slots__ = ("_counts", "_parts", "_peers", "_work")
+    Attributes:
+        counts: Requests that others have under way; a replica without any is absent. It is the living map, not a copy.
+        work: Their work, likewise.
+    """
+
+    __slots__ = ("_counts", "_parts", "_peers", "_work", "counts", "work")
 
     def __init__(self) -> None:
         self._peers: dict[str, _Peer] = {}
         self._parts: dict[str, tuple[int, int]] = {}
         self._counts: dict[str, float] = {}
         self._work: dict[str, float] = {}
-
-    @property
-    def counts(self) -> Mapping[str, float]:
-        """Requests that others have under way; a replica without any is absent. It is the living map, not a copy."""
-        return self._counts
-
-    @property
-    def work(self) -> Mapping[str, float]:
-        """Their work, likewise."""
-        return self._work
+        self.counts: Final[Mapping[str, float]] = self._counts
+        self.work: Final[Mapping[str, float]] = self._work
 
     def hear(self, load: RouterLoad, now: float) -> bool:
         """Take in what another router says; False for what is older than what it said before."""

@@ -15,6 +15,7 @@ from hostler_router.table import Endpoint, Entry
 from hostler_router.upload_spool import FormBody
 from hostler_router.wire.heads import Head
 
+_LEAST: Final = Balancing.LEAST_OUTSTANDING
 _BYTES_PER_AUDIO_SECOND: Final = 32_000
 """Of speech as it is recorded for recognition, 16 kHz with 16 bits; compressed audio is taken for shorter than it is."""
 
@@ -50,7 +51,7 @@ def choose(
         tried: Replicas that failed at it.
         bounded: Whether the bound on requests per replica holds; a retry goes beyond it, within its budget.
     """
-    outliers = parts.outliers.get(entry.job_id)
+    outliers = parts.outliers.get(entry.job_id) if parts.outliers else None
     if outliers is None:
         return _pick(parts, entry, asked, head, tried, bounded=bounded)
     ejected = outliers.ejected([each.replica_id for each in entry.endpoints], parts.clock.monotonic())
@@ -93,16 +94,17 @@ def _pick(
 ) -> Endpoint | None:
     outstanding, peers, routing, endpoints = parts.outstanding, parts.peers, entry.routing, entry.endpoints
     speech = isinstance(asked.body, FormBody)
+    # In the order of its arguments: to name nine of them costs a request as much as what they say.
     return pick(
         endpoints,
-        outstanding=outstanding.work if speech else outstanding.counts,
-        elsewhere=peers.work if speech else peers.counts,
-        counts=outstanding.counts,
-        rng=parts.rng,
-        exclude=excluded,
-        bound=bound_of(parts, entry) if bounded else None,
+        outstanding.work if speech else outstanding.counts,
+        parts.rng,
+        excluded,
+        bound_of(parts, entry) if bounded else None,
+        outstanding.counts,
+        peers.work if speech else peers.counts,
+        b"" if routing.balancing is _LEAST else _affinity(routing, asked, head),
         choices=parts.choices() if len(endpoints) > 2 else 0,
-        affinity=b"" if routing.balancing is Balancing.LEAST_OUTSTANDING else _affinity(routing, asked, head),
     )
 
 

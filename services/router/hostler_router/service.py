@@ -207,7 +207,7 @@ class Router:
         self._parts = RouterParts(
             settings=settings,
             table=self._table,
-            callers=KnownCallers(self._find_key),
+            callers=KnownCallers(self.keys.records.get),
             project_limits=self._project_limits,
             on_key=self._key_uses.note,
             caught_up=lambda: self.jobs.caught_up and self.keys.caught_up,
@@ -381,9 +381,6 @@ class Router:
         if turns is None:
             turns = self._resume_turns[job_id] = ResumeTurns()
         return turns
-
-    def _find_key(self, key_hash: str) -> ApiKey | None:
-        return self.keys.records.get(key_hash)
 
     def _project_limits(self, project: str) -> Limits | None:
         found = self.projects.records.get(project)

@@ -10,9 +10,26 @@ from hostler_router.wire.addresses import Address
 _UPSTREAM_ROUTES: Final = {"/v1/tokenize": b"/tokenize", "/v1/detokenize": b"/detokenize"}
 """Where runtimes have a route elsewhere than the router."""
 _HEAD: Final = (
-    b"POST %b%b HTTP/1.1\r\n%bcontent-type: %b\r\n%b\r\naccept: %b\r\naccept-encoding: identity\r\n"
+    b"%bcontent-type: %b\r\n%b\r\naccept: %b\r\naccept-encoding: identity\r\n"
     b"user-agent: hostler-router\r\nx-request-id: %b\r\n%b\r\n"
 )
+
+
+_JSON_HEAD: Final = (
+    b"%bcontent-type: application/json\r\ncontent-length: %d\r\naccept: application/json\r\n"
+    b"accept-encoding: identity\r\nuser-agent: hostler-router\r\nx-request-id: %b\r\n%b\r\n"
+)
+
+
+def json_head(exchange: Exchange, address: Address, *, key: str | None, length: int) -> bytes:
+    """`upstream_head` as nearly all need it: JSON of this length is sent, JSON is wanted, and no trace goes with it."""
+    route = exchange.route
+    return _JSON_HEAD % (
+        address.begins.get(route) or _begin(address, route),
+        length,
+        exchange.request_id.encode(),
+        b"" if key is None else b"authorization: Bearer %b\r\n" % key.encode(),
+    )
 
 
 def upstream_head(
@@ -44,12 +61,17 @@ def upstream_head(
         if exchange.tracestate is not None:
             more += b"tracestate: %b\r\n" % exchange.tracestate.encode()
     return _HEAD % (
-        address.base,
-        _UPSTREAM_ROUTES.get(exchange.route) or exchange.route.encode(),
-        address.host_line,
+        address.begins.get(exchange.route) or _begin(address, exchange.route),
         content_type,
         b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length,
         b"text/event-stream" if asked.stream else accept,
         exchange.request_id.encode(),
         more,
     )
+
+
+def _begin(address: Address, route: str) -> bytes:
+    """The first two lines; of each replica they are the same for all requests, and few are the routes."""
+    path = _UPSTREAM_ROUTES.get(route) or route.encode()
+    begin = address.begins[route] = b"POST %b%b HTTP/1.1\r\n%b" % (address.base, path, address.host_line)
+    return begin

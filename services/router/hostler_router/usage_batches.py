@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from hostler_contracts import subjects
-from hostler_contracts.usage_records import UsageRecord, encode_batch
+from hostler_contracts.usage_records import SoundRecord, encode_batch
 
 _BYTES_MAX: Final = 512 * 1024
 """Of one message; half of the largest that a server takes by default."""
@@ -45,7 +45,7 @@ class BatchMaker:
         self._now = now
         self._made = 0
 
-    def make(self, project: str, job_id: str, records: list[UsageRecord]) -> Iterator[Batch | int]:
+    def make(self, project: str, job_id: str, records: list[SoundRecord]) -> Iterator[Batch | int]:
         """Batches that hold all of the records; as a number, how many of them can't be written at all."""
         msg_id = self._new_id()
         try:

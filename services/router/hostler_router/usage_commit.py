@@ -24,7 +24,7 @@ from typing import Final
 
 from hostler_bus.errors import BadSubject, BusUnavailable, MessageTooLarge
 from hostler_bus.port import Appended, Bus
-from hostler_contracts.usage_records import UsageRecord
+from hostler_contracts.usage_records import SoundRecord
 from hostler_kit.logs import Logger
 from hostler_router.usage_backlog import Backlog, Lost, Place
 from hostler_router.usage_batches import Batch, BatchMaker
@@ -72,7 +72,7 @@ class _Lane:
 
     project: str
     job_id: str
-    records: list[UsageRecord] = field(default_factory=list)
+    records: list[SoundRecord] = field(default_factory=list)
     thens: list[Then] = field(default_factory=list)
     since: float = 0.0
     on_the_way: int = 0
@@ -142,7 +142,7 @@ class UsageCommitter:
         self._later: asyncio.TimerHandle | None = None
         self._answering = True
 
-    def commit(self, project: str, job_id: str, request: UsageRecord, then: Then) -> None:
+    def commit(self, project: str, job_id: str, request: SoundRecord, then: Then) -> None:
         """A request has ended. `then` is called once: when it is stored, or when it is kept because it was not stored in time.
 
         With a bound of 0 that is before this returns, else never.

@@ -79,8 +79,9 @@ class WindowRecorder:
 
     def arrived(self, job_id: str) -> None:
         """A request for the job is under way."""
-        self._of(job_id).arrivals += 1
-        self._in_flight[job_id] = self._in_flight.get(job_id, 0) + 1
+        (self._counts.get(job_id) or self._of(job_id)).arrivals += 1
+        in_flight = self._in_flight
+        in_flight[job_id] = in_flight.get(job_id, 0) + 1
 
     def left(self, job_id: str) -> None:
         """It is not under way any more, however it ended."""

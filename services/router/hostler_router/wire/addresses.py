@@ -4,7 +4,7 @@ Pure; called by the pool for addresses that it has not seen yet.
 """
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 
@@ -22,6 +22,7 @@ class Address:
         tls: What an encrypted connection is made with; None for a plain one.
         base: Path before every route, without the last slash.
         host_line: The `host` header.
+        begins: How heads of requests to it begin, by route; for whoever writes them.
     """
 
     host: str
@@ -29,6 +30,7 @@ class Address:
     tls: ssl.SSLContext | None
     base: bytes
     host_line: bytes
+    begins: dict[str, bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 def read_address(url: str) -> Address:

@@ -311,7 +311,7 @@ class ClientConnection(asyncio.Protocol):
         self._body_done = False
         keeper = self._keeper
         keep_alive = head.keep_alive and not keeper.closing
-        reply = self._reply = Reply(self, head, keep_alive=keep_alive, date_line=keeper.date_line())
+        reply = self._reply = Reply(self, head, keep_alive=keep_alive, date_line=keeper.date_line)
         asks_first = b"expect" in head.headers and head.headers[b"expect"].lower() == b"100-continue"
         if asks_first:
             # Refused before the go-ahead: whether the body comes all the same can't be known.
@@ -390,7 +390,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if self.transport is not None:
             content_type, content = self._keeper.refuse(message)
-            reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line())
+            reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line)
             reply.whole(status, content, content_type=content_type)
             self.close()
 

@@ -52,20 +52,9 @@ class Head(msgspec.Struct, gc=False):
     one_point_one: bool
 
 
-class DateLine:
-    """The `date` header, made once a second."""
-
-    def __init__(self) -> None:
-        self._second = -1
-        self._line = b""
-
-    def at(self, unix_seconds: float) -> bytes:
-        """The line for this moment."""
-        second = int(unix_seconds)
-        if second != self._second:
-            self._second = second
-            self._line = b"date: " + formatdate(second, usegmt=True).encode() + b"\r\n"
-        return self._line
+def date_line(unix_seconds: float) -> bytes:
+    """The `date` header."""
+    return b"date: " + formatdate(int(unix_seconds), usegmt=True).encode() + b"\r\n"
 
 
 def answer_head(status: int, date_line: bytes, headers: Iterable[Header], more: bytes = b"") -> bytes:

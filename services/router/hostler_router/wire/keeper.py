@@ -17,6 +17,8 @@ class Keeper(Protocol):
     """What a connection asks of its server."""
 
     closing: bool
+    date_line: bytes
+    """The `date` header as of this second."""
     outbox: Outbox
     keep_alive_seconds: float
     head_timeout_seconds: float
@@ -29,9 +31,6 @@ class Keeper(Protocol):
 
     def now(self) -> float:
         """Monotonic seconds."""
-
-    def date_line(self) -> bytes:
-        """The `date` header as of now."""
 
     def opened(self, connection: "ClientConnection") -> None:
         """A connection was made."""

@@ -67,6 +67,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_home",
         "_keep",
         "_listener",
+        "_outbox",
         "_parser",
         "_paused",
         "_size",
@@ -76,6 +77,7 @@ class ReplicaConnection(asyncio.Protocol):
         "_whole",
         "idle_since",
         "on_header",
+        "on_message_begin",
         "requests",
         "sending",
         "url",
@@ -89,9 +91,11 @@ class ReplicaConnection(asyncio.Protocol):
         self.writable = True
         self.sending = False
         self._home = home
+        self._outbox = home.outbox
         self._transport: asyncio.Transport | None = None
         self._given: dict[bytes, bytes] = {}
-        # The parser calls this for every header. A method here would cost more than its parsing does.
+        # The parser calls these for every head and header. Methods here would cost more than the parsing does.
+        self.on_message_begin: Final = self._given.clear
         self.on_header: Final = self._given.setdefault
         self._parser = httptools.HttpResponseParser(self)
         self._listener: Listener | None = None
@@ -123,12 +127,11 @@ class ReplicaConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        outbox = self._home.outbox
         if len(body) <= _SMALL_BYTES:
-            self._waits_for = outbox.put(transport, head + body)
+            self._waits_for = self._outbox.put(transport, head + body)
         else:
-            outbox.put(transport, head)
-            self._waits_for = outbox.put(transport, body)
+            self._outbox.put(transport, head)
+            self._waits_for = self._outbox.put(transport, body)
 
     def open(self, listener: Listener) -> None:
         """Begin a request whose bytes come with `write`."""
@@ -145,8 +148,8 @@ class ReplicaConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send a piece of the request at once, so that `writable` says whether there is room for another."""
         if self._transport is not None:
-            if self._waits_for == self._home.outbox.turn:
-                self._home.outbox.flush()
+            if self._waits_for == self._outbox.turn:
+                self._outbox.flush()
             self._transport.write(data)
 
     def settle(self) -> None:
@@ -228,10 +231,6 @@ class ReplicaConnection(asyncio.Protocol):
 
     # What the parser calls.
 
-    def on_message_begin(self) -> None:
-        """A head begins."""
-        self._given.clear()
-
     def on_headers_complete(self) -> None:
         """The head is whole."""
         status = self._parser.get_status_code()
@@ -239,7 +238,13 @@ class ReplicaConnection(asyncio.Protocol):
             return
         self._announced = True
         self._status = status
-        self._headers = {name.lower(): value for name, value in reversed(self._given.items())}
+        given = self._given
+        # Most servers write lower case, and then each name is there once.
+        self._headers = (
+            given.copy()
+            if b"".join(given).islower()
+            else {name.lower(): value for name, value in reversed(given.items())}
+        )
         self._keep = self._parser.should_keep_alive()
         if self._listener is not None and not self._whole:
             self._listener.on_head(status, self._headers)
@@ -250,9 +255,11 @@ class ReplicaConnection(asyncio.Protocol):
 
     def _hand_on(self) -> None:
         """Give the listener in one piece what came in one, in however many chunks: one write for one read."""
-        bodies, self._bodies = self._bodies, []
+        bodies = self._bodies
+        data = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+        bodies.clear()
         if self._listener is not None:
-            self._listener.on_data(bodies[0] if len(bodies) == 1 else b"".join(bodies))
+            self._listener.on_data(data)
 
     def on_message_complete(self) -> None:
         """The answer is whole; acted on when everything that came with it was parsed."""
@@ -271,7 +278,7 @@ class ReplicaConnection(asyncio.Protocol):
         sent = (
             not self.sending
             and transport is not None
-            and self._waits_for != self._home.outbox.turn
+            and self._waits_for != self._outbox.turn
             and not transport.get_write_buffer_size()
         )
         if self._keep and sent and not self._broken and transport is not None and not transport.is_closing():

@@ -13,7 +13,7 @@ from typing import Final
 from hostler_kit.sockets import listening_socket
 from hostler_router.timer_wheel import TimerWheel
 from hostler_router.wire.client_connection import ClientConnection
-from hostler_router.wire.heads import DateLine
+from hostler_router.wire.heads import date_line
 from hostler_router.wire.keeper import Begin
 from hostler_router.wire.outbox import Outbox
 from hostler_router.wire.reply import JSON
@@ -31,6 +31,7 @@ class Server:
         outbox: Takes what is written to the connections.
         closing: Nothing new is begun on any connection.
         connections: Open ones.
+        date_line: The `date` header; made once a second, for thousands of answers.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Server:
         self._wheel = wheel
         self._socket = listening_socket(host, port, share=True)
         self._on_open, self._on_close = on_open, on_close
-        self._dates = DateLine()
+        self.date_line = date_line(time.time())
         self._server: asyncio.Server | None = None
         self.head_timeout_seconds = head_timeout_seconds
         self.keep_alive_seconds = keep_alive_seconds
@@ -71,6 +72,7 @@ class Server:
         """Listen; connections are accepted once this returns."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: ClientConnection(self), sock=self._socket)
+        self._wheel.arm(self, self.now())
 
     def stop_listening(self) -> None:
         """Take no new connections, and no new requests on those that wait for one."""
@@ -100,15 +102,17 @@ class Server:
         error = {"message": message, "type": "invalid_request_error", "param": None, "code": "bad_request"}
         return JSON, json.dumps({"error": error}).encode()
 
-    def date_line(self) -> bytes:
-        """The `date` header as of now."""
-        return self._dates.at(time.time())
-
     def opened(self, connection: ClientConnection) -> None:
         """A connection was made."""
         self.connections.add(connection)
         self._on_open()
         self._wheel.arm(connection, self.now() + self.head_timeout_seconds)
+
+    def due_again(self, now: float) -> float:
+        """A second is over."""
+        unix_seconds = time.time()
+        self.date_line = date_line(unix_seconds)
+        return now + 1 - unix_seconds % 1
 
     def linger(self, connection: ClientConnection) -> None:
         """Hang up on it shortly."""
