@@ -13,13 +13,13 @@ import stat
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import BinaryIO, Final
 
 import msgspec
 
 from hostler_domain.redaction import redact
 from hostler_kit.logs import Logger
+from hostler_router.answers import Ended
 from hostler_router.exchange import Exchange, Outcome
 
 _PERIOD_SECONDS: Final = 0.1
@@ -27,6 +27,8 @@ _LINES_MAX: Final = 2000
 """Written at once when so many wait, so that they do not pile up."""
 _PIPE_BYTES: Final = 4096
 """What a pipe takes in one piece (PIPE_BUF): several workers may write to one."""
+
+_at: Final = datetime.fromtimestamp
 
 Value = str | int | float | bool | None
 Fields = dict[str, Value]
@@ -49,7 +51,7 @@ class _Document(msgspec.Struct, gc=False):
     event: str
     service: str
     level: str
-    timestamp: str
+    timestamp: datetime
 
 
 class AccessLog:
@@ -118,11 +120,14 @@ class AccessLog:
         if not self._off:
             self._take((self._wall(), exchange, status, seconds, None))
 
-    def note_all(self, ended: Sequence[tuple[float, Exchange, float]], status: int) -> None:
-        """Write that requests ended: when each did, and how long it took."""
+    def note_all(self, ended: Sequence[Ended], status: int, *, ahead_seconds: float) -> None:
+        """Write that requests ended; `ahead_seconds` is the time of day less that of the clock by which they began."""
         if self._off or not ended:
             return
-        lines: list[_Line] = [(at, exchange, status, seconds, None) for at, exchange, seconds in ended]
+        lines: list[_Line] = [
+            (exchange.started + seconds + ahead_seconds, exchange, status, seconds, None)
+            for exchange, seconds in ended
+        ]
         if self._stream is None:
             for line in lines:
                 self._logger.info("request", **_fields(line))
@@ -169,9 +174,7 @@ class AccessLog:
         except (
             ValueError
         ):  # a text that is no Unicode, out of some header: msgspec refuses it, json writes it down
-            plain = [
-                msgspec.structs.asdict(each) if isinstance(each, _Document) else each for each in documents
-            ]
+            plain = [msgspec.to_builtins(each) for each in documents]
             lines = [json.dumps(document, default=str).encode() + b"\n" for document in plain]
             return lines if self._piece_bytes is None else _pieces(lines, self._piece_bytes)
 
@@ -179,13 +182,14 @@ class AccessLog:
 def _document(line: _Line, service: str) -> Fields | _Document:
     at, exchange, status, seconds, more = line
     if more:
-        place = {"event": "request", "service": service, "level": "info", "timestamp": _timestamp(at)}
+        timestamp = _at(at, UTC).isoformat().replace("+00:00", "Z")
+        place = {"event": "request", "service": service, "level": "info", "timestamp": timestamp}
         return {**_fields(line), **place}
     return _Document(
         # A client may have chosen it.
         redact(exchange.request_id) if exchange.named_by_client else exchange.request_id,
         exchange.route, exchange.job_id or None, exchange.replica_id or None, status, exchange.outcome, exchange.stream,
-        exchange.tries, round(seconds * 1000, 1), "request", service, "info", _timestamp(at),
+        exchange.tries, round(seconds * 1000, 1), "request", service, "info", _at(at, UTC),
     )  # fmt: skip  # one name a line would take a screen
 
 
@@ -205,16 +209,6 @@ def _fields(line: _Line) -> Fields:
     for name, value in (more or {}).items():
         fields[name] = redact(value) if isinstance(value, str) else value
     return fields
-
-
-@lru_cache(maxsize=4)
-def _to_the_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
-
-
-def _timestamp(seconds: float) -> str:
-    second = int(seconds)
-    return f"{_to_the_second(second)}.{int((seconds - second) * 1_000_000):06}Z"
 
 
 def _piece_bytes(stream: BinaryIO | None) -> int | None:

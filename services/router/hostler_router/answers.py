@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from hostler_router.exchange import Exchange
 
-Ended = tuple[float, Exchange, float]
-"""When a request ended by the wall's clock, what is known of it, and how many seconds it took."""
+Ended = tuple[Exchange, float]
+"""What is known of a request that ended, and how many seconds it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,12 @@ class Answers:
 
 def added_up(ended: Sequence[Ended]) -> Answers:
     """What these are together."""
-    seconds = [took for _, _, took in ended]
+    seconds = [took for _, took in ended]
     overheads = [
         took - exchange.body_seconds - exchange.replica_seconds - exchange.queue_seconds
-        for _, exchange, took in ended
+        for exchange, took in ended
     ]
-    usages = [exchange.usage for _, exchange, _ in ended]
+    usages = [exchange.usage for exchange, _ in ended]
     used = [usage for usage in usages if usage is not None]
     written = [usage.completion_tokens for usage in used]
     if len(written) == len(seconds) and 0 not in written:

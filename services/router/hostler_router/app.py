@@ -145,7 +145,7 @@ class RouterApp:
             or known.target != head.target
             or head.method != "POST"
             or (head.length or 0) > parts.settings.body_bytes_max
-            or not parts.callers.holds(known.caller, now=parts.clock.now())
+            or not parts.callers.holds(known.caller, now=parts.clock.now)
         ):
             return None
         caller, request_id = known.caller, new_id()

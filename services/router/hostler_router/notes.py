@@ -36,12 +36,14 @@ class Notes:
         access_log: AccessLog,
         *,
         wall: Callable[[], float] = time.time,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Make it; the last two are the clocks, of which `Exchange.started` is by the second."""
         self._metrics = metrics
         self._recorder = recorder
         self._table = table
         self._access_log = access_log
-        self._wall = wall
+        self._wall, self._now = wall, now
         self._gathered: list[Ended] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -67,7 +69,7 @@ class Notes:
     def answered(self, exchange: Exchange, seconds: float) -> None:
         """A request for a job was answered with a 200 and was no stream, after so many seconds; nothing of it changes any more."""
         gathered = self._gathered
-        gathered.append((self._wall(), exchange, seconds))
+        gathered.append((exchange, seconds))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_PERIOD_SECONDS, self.flush)
         elif len(gathered) >= _GATHERED_MAX:
@@ -81,7 +83,7 @@ class Notes:
         gathered, self._gathered = self._gathered, []
         alike: dict[tuple[str, str, str], list[Ended]] = {}
         for each in gathered:
-            exchange = each[1]
+            exchange = each[0]
             of = (exchange.route, exchange.job_id, exchange.replica_id)
             among = alike.get(of)
             if among is None:
@@ -90,11 +92,11 @@ class Notes:
                 among.append(each)
         for (route, job_id, replica_id), among in alike.items():
             self._count(route, job_id, replica_id, among)
-        self._access_log.note_all(gathered, 200)
+        self._access_log.note_all(gathered, 200, ahead_seconds=self._wall() - self._now())
 
     def _count(self, route: str, job_id: str, replica_id: str, ended: list[Ended]) -> None:
         if self._table.get(job_id) is None:  # its figures went with it
-            for _, _, seconds in ended:
+            for _, seconds in ended:
                 self._metrics.ended(route, 200, seconds)
             return
         answers = added_up(ended)
