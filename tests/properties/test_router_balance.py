@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler_router.balance import pick
+from hostler_router.balance import one_of_two, pick
 from hostler_router.rings import Ring
 from hostler_router.table import Endpoint
 
@@ -64,6 +64,16 @@ def test_a_choice_is_an_eligible_member_and_there_is_one_whenever_one_is_eligibl
     ]
     assert picked[0] == picked[1]
     assert picked[0] in eligible if eligible else picked[0] is None
+
+
+@given(outstanding=LOADS, bound=st.one_of(st.none(), st.integers(0, 9)), seed=st.integers(0, 9))
+def test_the_short_way_between_two_takes_the_same_as_the_long_one(
+    outstanding: dict[str, int], bound: int | None, seed: int
+) -> None:
+    one, other = endpoints("ab")
+    assert one_of_two(one, other, outstanding, Random(seed), bound) == pick(
+        (one, other), outstanding=outstanding, rng=Random(seed), bound=bound
+    )
 
 
 @given(work=st.dictionaries(st.sampled_from(NAMES), st.floats(0, 1e6)), counts=LOADS, bound=st.integers(1, 9))

@@ -79,6 +79,20 @@ def pick(
     return _least(eligible, load_of, rng)
 
 
+def one_of_two(
+    one: Endpoint, other: Endpoint, outstanding: Mapping[str, int], rng: Rng, bound: int | None = None
+) -> Endpoint | None:
+    """`pick` of two by what this router has on them alone: what there is to choose from nearly always, in half of the steps."""
+    load, load_of_other = outstanding.get(one.replica_id, 0), outstanding.get(other.replica_id, 0)
+    if load == load_of_other:
+        chosen, least = (one if rng.random() < 0.5 else other), load
+    elif load < load_of_other:
+        chosen, least = one, load
+    else:
+        chosen, least = other, load_of_other
+    return chosen if bound is None or least < bound else None
+
+
 def _sums(own: Mapping[str, int | float], elsewhere: Mapping[str, int | float]) -> _Of:
     def load_of(replica_id: str, nothing: int) -> float:
         return own.get(replica_id, nothing) + elsewhere.get(replica_id, nothing)

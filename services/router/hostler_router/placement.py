@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from hostler_domain.routing import Balancing, Routing
-from hostler_router.balance import pick
+from hostler_router.balance import one_of_two, pick
 from hostler_router.bodies import Asked
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
@@ -94,16 +94,20 @@ def _pick(
 ) -> Endpoint | None:
     outstanding, peers, routing, endpoints = parts.outstanding, parts.peers, entry.routing, entry.endpoints
     speech = isinstance(asked.body, FormBody)
+    least = routing.balancing is _LEAST
+    bound = bound_of(parts, entry) if bounded else None
+    if least and len(endpoints) == 2 and not (excluded or speech or peers.counts):
+        return one_of_two(*endpoints, outstanding.counts, parts.rng, bound)
     # In the order of its arguments: to name nine of them costs a request as much as what they say.
     return pick(
         endpoints,
         outstanding.work if speech else outstanding.counts,
         parts.rng,
         excluded,
-        bound_of(parts, entry) if bounded else None,
+        bound,
         outstanding.counts,
         peers.work if speech else peers.counts,
-        b"" if routing.balancing is _LEAST else _affinity(routing, asked, head),
+        b"" if least else _affinity(routing, asked, head),
         choices=parts.choices() if len(endpoints) > 2 else 0,
     )
 
