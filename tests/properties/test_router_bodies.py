@@ -133,6 +133,26 @@ def test_another_model_changes_that_and_no_other_byte(body: bytes, model: str, m
     assert changes_one_stretch(asked.body, renamed, len(encoded))
 
 
+@given(
+    st.dictionaries(st.text('model%b"\\ \u00e4', max_size=6), st.text('%b\u00e4"', max_size=5), max_size=5),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+    st.booleans(),
+    st.sampled_from(["", "x" * 5000]),
+)
+def test_a_body_as_clients_write_it_keeps_everything_but_its_model(
+    others: dict[str, str], separators: tuple[str, str], ascii_only: bool, prompt: str
+) -> None:
+    said = {**others, "model": "demo", "messages": prompt}
+    body = json.dumps(said, separators=separators, ensure_ascii=ascii_only).encode()
+    renamed = {**said, "model": "other"}
+    asked = read_request(body, may_stream=False)
+    assert (
+        asked.body_naming("other")
+        == json.dumps(renamed, separators=separators, ensure_ascii=ascii_only).encode()
+    )
+    assert json.loads(asked.prefix_of(10_000)) == prompt
+
+
 @given(bodies(), st.text("xy\u00e4", min_size=1, max_size=5))
 def test_the_model_of_the_head_changes_that_and_no_other_byte(body: bytes, meant: str) -> None:
     before = read_exactly(body)

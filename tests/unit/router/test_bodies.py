@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from hostler_router import json_reading
 from hostler_router.bodies import Asked, Usage, read_audio_seconds, read_request, read_usage, with_model
 from hostler_router.openai_errors import Refused
 
@@ -346,3 +347,12 @@ def test_the_deepest_that_is_let_through_is_read():
 def test_many_objects_side_by_side_are_not_deep():
     body = json.dumps({"model": "m", "messages": [{"content": "[{"}] * 5000}).encode()
     assert read_request(body, may_stream=True).body == body
+
+
+def test_what_callers_name_their_members_fills_no_memory() -> None:
+    for number in range(2000):
+        read_request(b'{"model":"demo","n%d":1}' % number, may_stream=True)
+    read_request(b'{"model":"demo","%b":1}' % (b"x" * 10_000), may_stream=True)
+    kept = json_reading._forms
+    assert len(kept) <= 512
+    assert max(sum(map(len, names)) for names in kept) <= 512
