@@ -25,7 +25,8 @@ def turns(window: int, tick: float, half: float, low: float, high: float, cold: 
 
     def told(seconds: float, _: int):
         rps, rps_20, now = (mean_rate(low, high, half, seconds, over) for over in (60, 20, 2))
-        return load(rps, rps_20=rps_20, in_flight=round(0.3 * now))
+        busiest = max(mean_rate(low, high, half, seconds - ago, 5) for ago in (0, 5, 10, 15))
+        return load(rps, rps_20=rps_20, in_flight=round(0.3 * now), rps_high=busiest)
 
     run = Run(scaling(RPS, window=window, maximum=maximum), cold=cold, tick=tick).go(600, told)
     steps = [1, *(replicas for _, replicas in run.changes)]

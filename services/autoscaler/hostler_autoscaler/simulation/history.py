@@ -5,7 +5,7 @@ are those that came less those that ended, and the sum of their ages is the inte
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from itertools import accumulate
 
@@ -117,6 +117,19 @@ class Observed:
             return 0.0
         history = self._history
         return max(0.0, (history.request_seconds(self.t) - history.request_seconds(self.t - span)) / span)
+
+    def busiest(
+        self, over: Callable[[float], float | None], *, steps: int = 4, seconds: float = 5.0
+    ) -> float | None:
+        """The highest of the last steps of a mean that is known of any length up to now, as `rps_over`."""
+        sums = [(over(seconds * step) or 0.0) * min(seconds * step, self.t) for step in range(1, steps + 1)]
+        spans = [min(seconds * step, self.t) for step in range(1, steps + 1)]
+        known = [
+            (total - before) / (span - shorter)
+            for total, before, span, shorter in zip(sums, [0.0, *sums], spans, [0.0, *spans], strict=False)
+            if span > shorter
+        ]
+        return max(known, default=0.0) if self.metrics_ok else None
 
     @property
     def rps(self) -> float | None:
