@@ -4,14 +4,19 @@ One that swings about once a minute is seen as what it is, surges of half a minu
 the next one wait for longer.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.unit.autoscaler.policy_runs import RPS, Run, load, scaling
+from hostler_domain.scaling import ScalingTarget
+from tests.unit.autoscaler.policy_runs import IN_FLIGHT, RPS, Run, load, scaling
 
 PARTS = 200
+REQUEST_SECONDS = 2.0
+"""How long each request takes, for a target for those under way at a time."""
+CONCURRENCY = replace(IN_FLIGHT, threshold=RPS.threshold * REQUEST_SECONDS)
 
 
 def mean_rate(low: float, high: float, half: float, end: float, seconds: float) -> float:
@@ -20,22 +25,38 @@ def mean_rate(low: float, high: float, half: float, end: float, seconds: float) 
     return sum(high if at >= 0 and at // half % 2 == 0 else low for at in moments) / PARTS
 
 
-def turns(window: int, tick: float, half: float, low: float, high: float, cold: float, maximum: int):
+def turns(
+    target: ScalingTarget,
+    window: int,
+    tick: float,
+    half: float,
+    low: float,
+    high: float,
+    cold: float,
+    maximum: int,
+):
     """How often ten minutes of it turn the number of replicas, and the numbers."""
 
     def told(seconds: float, _: int):
         rps, rps_20, now = (mean_rate(low, high, half, seconds, over) for over in (60, 20, 2))
         busiest = max(mean_rate(low, high, half, seconds - ago, 5) for ago in (0, 5, 10, 15))
-        return load(rps, rps_20=rps_20, in_flight=round(0.3 * now), rps_high=busiest)
+        told = load(rps, rps_20=rps_20, in_flight=round(REQUEST_SECONDS * now), rps_high=busiest)
+        return replace(
+            told,
+            concurrency=REQUEST_SECONDS * rps,
+            concurrency_20=REQUEST_SECONDS * rps_20,
+            concurrency_high=REQUEST_SECONDS * busiest,
+        )
 
-    run = Run(scaling(RPS, window=window, maximum=maximum), cold=cold, tick=tick).go(600, told)
+    run = Run(scaling(target, window=window, maximum=maximum), cold=cold, tick=tick).go(600, told)
     steps = [1, *(replicas for _, replicas in run.changes)]
     return sum((c - b) * (b - a) < 0 for (a, b), (_, c) in pairwise(pairwise(steps))), steps
 
 
 def worlds(half):
     return given(
-        window=st.integers(0, 15),
+        target=st.sampled_from([RPS, CONCURRENCY]),
+        window=st.one_of(st.integers(0, 15), st.integers(0, 80)),
         tick=st.sampled_from([2.0, 5.0, 10.0]),
         half=half,
         low=st.floats(0.2, 2),

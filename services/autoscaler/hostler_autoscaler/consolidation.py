@@ -105,7 +105,7 @@ def lowered(
         window: The windows that hold now.
     """
     desired, now, load = scene.observation.desired, scene.now, scene.load
-    found = [_by_minutes(state, scene, window), _by_seconds(state, scene, spec)]
+    found = [_by_seconds(state, scene, spec), _by_minutes(state, scene, window)]
     carried = [each for each in found if isinstance(each, _Carried)]
     if not carried:
         return next(each for each in found if isinstance(each, Held))

@@ -20,8 +20,6 @@ BELOW_SECONDS = 60
 """Windows from here on have time for the minute."""
 LOOK_SECONDS = 20.0
 """What the busiest 5 s are of."""
-GROWTH_MAX = 4.0
-"""A long cold start makes the window longer, up to so many times the configured one."""
 SURVIVORS_SHARE = 0.8
 """Of what they can, those that stay must carry the busiest 5 s with: fewer that go are a matter of the minute, which chance moves less."""
 REGRET_SECONDS = 60.0
@@ -55,15 +53,13 @@ def regretted_seconds(spec: Scaling) -> float:
 
 
 def quick(backoff: Backoff, scene: Scene, spec: Scaling) -> Quick | None:
-    """The window that holds now; None where minutes decide."""
+    """The window that holds now, which only regrets lengthen; None where minutes decide."""
     if not is_quick(spec) or scene.load.rps_high is None:
         return None
-    configured = float(spec.stabilisation_window_seconds)
-    grown = min(max(configured, scene.cold_start_seconds), GROWTH_MAX * configured)
     alone = regretted_seconds(spec)
     # A window that was longer until now may have been regretted more.
     regretted = min(backoff.window_seconds(scene.now, alone), 2**MILD_LEVEL_MAX * alone)
-    return Quick(max(grown, regretted - LOOK_SECONDS))
+    return Quick(max(regretted - LOOK_SECONDS, 0.0))
 
 
 def remembered(state: PolicyState, scene: Scene, spec: Scaling, *, need: float) -> PolicyState:
