@@ -1,7 +1,7 @@
 """Down: when replicas may go, and how many of them at a time.
 
 Only after a whole window of good news, only if the replicas that stay carry the highest need of the window, never while requests wait, and
-at a limited pace. Needs are told by minutes; where the window is shorter, `quick` tells them by seconds as well. Which of them go is the scheduler's choice: those that still start first, the others drain.
+at a limited pace. Needs are told by minutes, and where the window is shorter by seconds as well. Which of them go is the scheduler's choice: those that still start first, the others drain.
 """
 
 from dataclasses import dataclass
