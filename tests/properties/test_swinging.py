@@ -7,7 +7,7 @@ the next one wait for longer.
 from dataclasses import replace
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hostler_domain.scaling import ScalingTarget
@@ -67,6 +67,8 @@ def worlds(half, ticks):
 
 
 @settings(max_examples=60, deadline=None)
+@example(target=RPS, window=0, tick=2.0, half=12.0, low=0.2, high=20.0, cold=2.0, maximum=6)
+@example(target=CONCURRENCY, window=0, tick=2.0, half=10.0, low=0.2, high=20.0, cold=2.0, maximum=6)
 @worlds(half=st.floats(2, 12), ticks=[2.0, 5.0, 10.0])
 def test_a_load_that_swings_several_times_a_minute_turns_the_replicas_at_most_once(**world):
     turned, steps = turns(**world)

@@ -106,7 +106,18 @@ def test_load_that_comes_back_at_once_makes_the_next_wait_twice_as_long_and_at_m
     assert waits == pytest.approx([5, 30, 80, 80], abs=3)
 
 
-def test_who_has_tried_a_longer_window_before_does_not_wait_for_what_was_learned_in_it():
-    state = PolicyState(backoff=Backoff(level=6.0, at=at(0).timestamp(), down_at=at(0).timestamp()))
-    run = Run(scaling(RPS, window=5), current=4, tick=2, state=state).go(120, load(CALM, rps_high=CALM))
-    assert run.changes[0][0] <= 104
+def test_load_that_comes_back_slowly_is_a_regret_as_well():
+    """More than the window and two cold starts after the step down, because only the minute notices it."""
+    run = Run(scaling(RPS, window=0), cold=4, tick=2).go(60, load(9, rps_high=9))
+    run.go(10, load(CALM, rps_high=CALM)).go(50, load(4, rps_high=4)).go(2, load(9, rps_high=9))
+    assert [replicas for _, replicas in run.changes] == [2, 1, 2]
+    assert run.state.backoff.level == 1.0
+
+
+def test_who_had_a_longer_window_does_not_wait_for_what_was_learned_in_it():
+    learned = Backoff(level=6.0, at=at(0).timestamp(), down_at=at(0).timestamp())
+    run = Run(scaling(RPS, window=5), cold=4, tick=2, state=PolicyState(backoff=learned))
+    run.go(60, load(BUSY, rps_high=BUSY)).go(200, load(CALM, rps_high=CALM))
+    assert [replicas for _, replicas in run.changes] == [4, 2, 1]
+    # Four times 25 s, of which the load that was just told is told for 20 more.
+    assert run.changes[1][0] == pytest.approx(60 + 80, abs=3)
