@@ -170,7 +170,7 @@ def test_load_adds_a_replica_and_its_end_takes_it_away_without_a_failed_request(
         return ready(stack, "busy") == 2
 
     until(call, "load has added a replica")
-    until(lambda: ready(stack, "busy") == 1, "idleness has taken it away", timeout_seconds=300)
+    until(lambda: ready(stack, "busy") == 1, "idleness has taken it away", timeout_seconds=120)
     events = stack.http("GET", "/v1/jobs/busy/events").json()["data"]
     scaled = [event["data"]["change"] for event in events if event["type"] == "dev.hostler.job.scaled.v1"]
     assert [change["desired_replicas"] for change in scaled] == [2, 1]

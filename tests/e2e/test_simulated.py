@@ -101,7 +101,7 @@ class Busy:
 
 @pytest.fixture(scope="module", autouse=True)
 def busy(stack: Stack) -> Iterator[Busy]:
-    """A minute has to pass until the crowd is forgotten, so the other tests run meanwhile."""
+    """It takes a while until the crowd is forgotten, so the other tests run meanwhile."""
     scaling = {"min_replicas": 1, "max_replicas": 2, "stabilisation_window_seconds": 5}
     deploy(stack, "busy", QUICK, scaling=scaling, target_rps=2)
     until(lambda: len(ready_ids(stack, "busy")) == 1, "the first replica is ready")
@@ -193,7 +193,7 @@ def test_what_a_job_did_can_be_read_back_as_series_of_the_job_and_of_its_replica
 
 
 def test_load_scales_from_one_to_two_and_back_without_a_failed_request(stack: Stack, busy: Busy) -> None:
-    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=300)
+    until(lambda: len(ready_ids(stack, "busy")) == 1, "the calm has taken it away", timeout_seconds=120)
     until(lambda: len(replicas_in(stack, "busy", "Terminated")) == 1, "it is gone")
     busy.one.stop()
 

@@ -68,7 +68,7 @@ def scaled(stack: Stack) -> list[int]:
 
 
 def held_for(stack: Stack, seconds: float) -> list[int]:
-    """Every number of replicas that was decided within these seconds."""
+    """Every number of replicas that was decided within these seconds; that nothing happens in them has no condition to wait for."""
     before, until_at = len(scaled(stack)), time.monotonic() + seconds
     while time.monotonic() < until_at:
         assert ready_ids(stack, "steady"), "its last replica was taken away"
@@ -163,6 +163,7 @@ def test_metrics_that_oscillate_do_not_make_the_replicas_oscillate(stack: Stack,
     began = len(scaled(stack))
     for swing in range(SWINGS):
         trace.rps = 0.5 if swing % 2 else 8
+        # The time is what swings.
         time.sleep(SWING_SECONDS)
     steps = [1, *scaled(stack)[began:]]
     turned = sum((c - b) * (b - a) < 0 for (a, b), (_, c) in pairwise(pairwise(steps)))

@@ -87,6 +87,7 @@ def test_a_nats_that_is_killed_again_and_again_costs_no_job_and_no_machine_twice
         jobs = [site.create(hands, f"job-{number}") for number in range(2)]
         for number in range(kills):
             site.services.nats.kill()
+            # It is away for a moment in which others want something of it, which nothing tells from outside.
             time.sleep(0.3)
             site.services.nats.start()
             jobs.append(site.create(hands, f"late-{number}"))

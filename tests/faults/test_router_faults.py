@@ -17,7 +17,7 @@ import pytest
 from hostler_provisioner.local.simulated_server import answer_words
 from tests.faults.callers import Callers, End, Heard, all_begun, all_heard, ends
 from tests.faults.router_site import RouterSite, resident_bytes, router_site
-from tests.support.services import until
+from tests.support.services import Service, until
 
 STALL_SECONDS = 2.0
 NO_RESUME = {"X-Resume": "off"}
@@ -39,9 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RouterSite]:
 
 
 @pytest.fixture(scope="module")
-def addresses() -> dict[str, str]:
-    """Of the router that the tests share, once one has started it."""
-    return {}
+def started() -> list[tuple[Service, str]]:
+    """The router that the tests share, with its address, once one has started it."""
+    return []
 
 
 @pytest.fixture
@@ -51,11 +51,17 @@ async def site(place: RouterSite) -> AsyncIterator[RouterSite]:
 
 
 @pytest.fixture
-async def url(site: RouterSite, addresses: dict[str, str]) -> str:
-    """Of a router that no test kills."""
-    if not addresses:
-        _, addresses["url"] = await site.router("router-1", stall_timeout_seconds=STALL_SECONDS)
-    return addresses["url"]
+async def shared(site: RouterSite, started: list[tuple[Service, str]]) -> tuple[Service, str]:
+    """A router that no test kills, and its address."""
+    if not started:
+        started.append(await site.router("router-1", stall_timeout_seconds=STALL_SECONDS))
+    return started[0]
+
+
+@pytest.fixture
+def url(shared: tuple[Service, str]) -> str:
+    """Of that router."""
+    return shared[1]
 
 
 def expected_text(words: int) -> str:
@@ -198,12 +204,19 @@ async def test_row_13_a_router_that_is_told_to_stop_finishes_its_streams(site: R
     assert router.process.returncode == 0
 
 
-async def test_row_19_a_herd_at_a_cold_start_waits_and_is_served(site: RouterSite, url: str) -> None:
+async def test_row_19_a_herd_at_a_cold_start_waits_and_is_served(
+    site: RouterSite, shared: tuple[Service, str]
+) -> None:
+    router, url = shared
     job = await site.sleeping_job("cold")
     callers = Callers(url, (await site.job(url, replicas=0))[1].key, "cold")
     await until(lambda: knows(url, callers), "the router knows the job")
     asking = [asyncio.create_task(callers.ask(stream=number % 2 == 0)) for number in range(HERD)]
-    await asyncio.sleep(1)
+    in_line = min(HERD, QUEUE_MAX)
+    await until(
+        lambda: router.metric("hostler_router_num_requests_waiting") >= in_line,
+        "the herd stands in line",
+    )
     replica = site.start_replica(
         "cold-r1", first_token_seconds=0.02, tokens_per_second=200, completion_tokens=4
     )
@@ -221,7 +234,7 @@ async def test_row_19_a_herd_at_a_cold_start_waits_and_is_served(site: RouterSit
     assert {each.status for each in heard} <= {200, 429, 503}
     assert all("retry-after" in each.headers for each in heard if each.end is End.REFUSED)
     assert {each.end for each in heard} <= {End.DONE, End.REFUSED}
-    assert len(done) >= 0.8 * min(HERD, QUEUE_MAX), "those that waited were not served"
+    assert len(done) >= 0.8 * in_line, "those that waited were not served"
 
 
 def knows(url: str, callers: Callers) -> bool:
@@ -290,10 +303,11 @@ async def test_row_24_calls_go_on_without_the_log_and_are_all_put_down_afterward
     )
     nats = site.services.nats
     async with asked_all_the_time(callers, pause_seconds=0.2) as heard:
-        await asyncio.sleep(0.5)
+        await until(lambda: len(heard) >= 4, "calls are answered")
         away_from = time.monotonic()
         nats.freeze()
         try:
+            # How long it is away is what is tested, here and below.
             await asyncio.sleep(PARTITION_SECONDS / 2)
         finally:
             nats.thaw()
@@ -301,7 +315,7 @@ async def test_row_24_calls_go_on_without_the_log_and_are_all_put_down_afterward
         await asyncio.sleep(PARTITION_SECONDS / 2)
         nats.start()
         back_at = time.monotonic()
-        await asyncio.sleep(1)
+        await until(lambda: sum(each.began > back_at for each in heard) >= 4, "calls go on")
 
     meanwhile = [each for each in heard if away_from < each.began < back_at]
     errors = [each for each in heard if each.end is not End.DONE]

@@ -62,6 +62,8 @@ loads = st.builds(
     kv_utilisation=st.sampled_from([None, 0.4, 1.0]),
     audio_seconds_per_second=st.sampled_from([None, 0.0, 20.0]),
     idle_seconds=st.sampled_from([None, 0.0, 20.0]),
+    rps_high=st.one_of(st.none(), numbers),
+    concurrency_high=st.one_of(st.none(), numbers),
 )
 
 

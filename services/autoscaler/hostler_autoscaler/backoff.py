@@ -44,7 +44,15 @@ class Backoff:
         """After a scale-down."""
         return replace(self, down_at=now, regretted=False)
 
-    def went_up(self, now: float, *, configured: float, cold_start_seconds: float, surge: bool) -> "Backoff":
+    def went_up(
+        self,
+        now: float,
+        *,
+        configured: float,
+        cold_start_seconds: float,
+        surge: bool,
+        leeway_seconds: float = 0.0,
+    ) -> "Backoff":
         """After a scale-up for load: a regret if it follows soon after a scale-down, a small one once per scale-down.
 
         | a surge | since the scale-down                  | level                 |
@@ -53,6 +61,8 @@ class Backoff:
         | no      | longer                                | as it was             |
         | yes     | within an hour                        | half an hour's hold   |
         | yes     | longer, or there was none             | at least one          |
+
+        `leeway_seconds` is added to the window and the cold starts: how long it may take to be noticed that load is back.
         """
         if configured <= 0:
             return self
@@ -63,7 +73,8 @@ class Backoff:
             level = max(left, hold if since <= REGRET_SECONDS else SURGE_LEVEL)
         elif (
             not self.regretted
-            and since <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds
+            and since
+            <= self.window_seconds(now, configured) + REGRET_COLD_STARTS * cold_start_seconds + leeway_seconds
         ):
             level = max(left, min(left + 1, MILD_LEVEL_MAX))
         else:

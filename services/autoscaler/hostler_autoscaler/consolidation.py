@@ -1,12 +1,13 @@
 """Down: when replicas may go, and how many of them at a time.
 
 Only after a whole window of good news, only if the replicas that stay carry the highest need of the window, never while requests wait, and
-at a limited pace. Which of them go is the scheduler's choice: those that still start first, the others drain.
+at a limited pace. Needs are told by minutes, and where the window is shorter by seconds as well. Which of them go is the scheduler's choice: those that still start first, the others drain.
 """
 
 from dataclasses import dataclass
 from math import ceil
 
+from hostler_autoscaler import quick
 from hostler_autoscaler.backoff import HOLD_SECONDS_MAX, JUDGED_SECONDS_MAX
 from hostler_autoscaler.holding import COMING_SECONDS
 from hostler_autoscaler.policy_state import PolicyState
@@ -19,7 +20,7 @@ SHARE_PER_STEP = 0.25
 STEP_SECONDS = 60.0
 """At most a quarter a minute: enough to follow any day, and slow enough to notice a mistake."""
 WINDOW_SECONDS_MIN = 60.0
-"""Each look tells of the last minute. Within one nobody can tell a load that swings from one that has gone, so the window is no shorter."""
+"""Each look tells of the last minute. Within one nobody can tell a load that swings from one that has gone, so by minutes the window is no shorter."""
 WINDOW_GROWTH_MAX = 4.0
 """A long cold start makes the window longer, up to so many times the configured one,"""
 GROWN_SECONDS_MAX = 300.0
@@ -71,7 +72,7 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
     if scene.latency_ms is not None:
         plain = max(configured, min(plain, GROWN_SECONDS_MAX))
     plain = max(plain, WINDOW_SECONDS_MIN)
-    regretted = regretted_seconds(spec)
+    regretted = max(configured, WINDOW_SECONDS_MIN)
     if scene.latency_ms is None:
         # Nobody knows what each return of load has cost.
         lasting = max(plain, state.backoff.window_seconds(scene.now, regretted))
@@ -84,9 +85,10 @@ def windows(state: PolicyState, scene: Scene, spec: Scaling) -> Windows:
 
 
 def regretted_seconds(spec: Scaling) -> float:
-    """The window that regrets double; whoever wants none is not made to wait by regrets."""
-    configured = float(spec.stabilisation_window_seconds)
-    return max(configured, WINDOW_SECONDS_MIN) if configured > 0 else 0.0
+    """The window that regrets double."""
+    if quick.is_quick(spec):
+        return quick.regretted_seconds(spec)
+    return float(spec.stabilisation_window_seconds)
 
 
 def lowered(
@@ -103,7 +105,40 @@ def lowered(
         window: The windows that hold now.
     """
     desired, now, load = scene.observation.desired, scene.now, scene.load
-    good_seconds = now - state.valid_since if state.valid_since is not None else 0.0
+    found = [_by_seconds(state, scene, spec), _by_minutes(state, scene, window)]
+    carried = [each for each in found if isinstance(each, _Carried)]
+    if not carried:
+        return next(each for each in found if isinstance(each, Held))
+    best = min(carried, key=lambda each: each.need)
+    carry = min(max(ceil(best.need - 1e-9) + extra, lowest), spec.max_replicas)
+    if carry >= desired:
+        return Held(best.told)
+    if load.queued > QUEUED_SHARE_MAX * load.outstanding:
+        return Held(f"{load.queued} requests wait")
+    if spec.stabilisation_window_seconds <= 0:
+        return Lowered(carry, best.told)
+    share, pause_seconds = SHARE_PER_STEP, STEP_SECONDS
+    if quick.is_quick(spec):
+        share, pause_seconds = quick.STEP_SHARE, float(spec.stabilisation_window_seconds)
+    down_at = state.backoff.down_at
+    if down_at is not None and now - down_at < pause_seconds:
+        return Held(f"the last step down was {now - down_at:.0f} s ago, not yet {pause_seconds:.0f} s")
+    step = max(int(desired * share), 1)
+    return Lowered(max(carry, desired - step), best.told)
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What must be carried, not rounded, and how it is told."""
+
+    need: float
+    told: str
+
+
+def _by_minutes(state: PolicyState, scene: Scene, window: Windows) -> _Carried | Held:
+    """The highest need of the window, by what each look tells of a minute."""
+    now = scene.now
+    good_seconds = _good_seconds(state, now)
     if good_seconds < window.plain_seconds:
         return Held(f"{good_seconds:.0f} s of good news, not yet {window.plain_seconds:.0f} s", blind=True)
     peak, seconds = max(
@@ -114,17 +149,21 @@ def lowered(
             window.held_seconds,
         ),
     )
-    told = f"{peak:.2f} were needed within {seconds:.0f} s"
-    carry = ceil(peak / SURVIVORS_SHARE - 1e-9) + extra
-    carry = min(max(carry, lowest), spec.max_replicas)
-    if carry >= desired:
-        return Held(told)
-    if load.queued > QUEUED_SHARE_MAX * load.outstanding:
-        return Held(f"{load.queued} requests wait")
-    if spec.stabilisation_window_seconds <= 0:
-        return Lowered(carry, told)
-    down_at = state.backoff.down_at
-    if down_at is not None and now - down_at < STEP_SECONDS:
-        return Held(f"the last step down was {now - down_at:.0f} s ago, not yet {STEP_SECONDS:.0f} s")
-    step = max(int(desired * SHARE_PER_STEP), 1)
-    return Lowered(max(carry, desired - step), told)
+    return _Carried(peak / SURVIVORS_SHARE, f"{peak:.2f} were needed within {seconds:.0f} s")
+
+
+def _by_seconds(state: PolicyState, scene: Scene, spec: Scaling) -> _Carried | Held | None:
+    """The highest need of a short window, by the busiest seconds that each look tells of; None where minutes decide alone."""
+    window = quick.quick(state.backoff, scene, spec)
+    if window is None:
+        return None
+    good_seconds = _good_seconds(state, scene.now)
+    if good_seconds < window.news_seconds:
+        return Held(f"{good_seconds:.0f} s of good news, not yet {window.news_seconds:.0f} s", blind=True)
+    peak = state.quick.highest(scene.now - window.window_seconds)
+    told = f"{peak:.2f} were needed in the busiest 5 s of {window.news_seconds:.0f} s"
+    return _Carried(peak / quick.SURVIVORS_SHARE, told)
+
+
+def _good_seconds(state: PolicyState, now: float) -> float:
+    return now - state.valid_since if state.valid_since is not None else 0.0

@@ -7,6 +7,7 @@ it holds. To zero after an idle time, awake again with the first request.
 
 from dataclasses import replace
 
+from hostler_autoscaler import quick
 from hostler_autoscaler.advising import advised
 from hostler_autoscaler.capacity import capacity
 from hostler_autoscaler.consolidation import Held, lowered, regretted_seconds, windows
@@ -57,7 +58,7 @@ def _blind(
 ) -> tuple[PolicyState, Decision]:
     """Without news: what there is, within the bounds. Needs from before a gap must not vouch for the time in it."""
     within = spec.clamp(observation.desired)
-    lost = replace(state, valid_since=None, peaks=Peaks(), lasting=Peaks(), settled_at=None)
+    lost = replace(state, valid_since=None, peaks=Peaks(), lasting=Peaks(), quick=Peaks(), settled_at=None)
     held = Proposal(ProposalKind.HOLD, within, f"hold: {load.reason}")
     return lost, Decision(within, f"held at {within}: {load.reason}", (held,), hold=True)
 
@@ -76,7 +77,13 @@ def _scene(
         observation=observation,
         load=load,
         sensed=units,
-        demand=demanded(state.rates, units.rate, units.rate_20, seconds=load.seconds_covered),
+        demand=demanded(
+            state.rates,
+            units.rate,
+            units.rate_20,
+            seconds=load.seconds_covered,
+            high=units.rate_high if quick.is_quick(spec) else None,
+        ),
         capacity=capacity(state, spec, ready=observation.ready),
         now=now,
         latency_ms=latency.effective if latency else None,
@@ -116,6 +123,7 @@ def _awake(
         with_insured = max(need, min(need + insured, float(spec.max_replicas)))
         plain = windows(state, scene, spec).plain_seconds
         state = replace(state, peaks=state.peaks.with_need(scene.now, with_insured, horizon_seconds=plain))
+        state = quick.remembered(state, scene, spec, need=with_insured)
     state, advice = advised(state, scene, spec)
     proposals = [each.proposal for each in wanted]
     if target < floor:
@@ -172,6 +180,9 @@ def _remembered(
         cold_start_seconds=scene.cold_start_seconds,
     )
     state = replace(state, holding=holding)
+    if quick.is_quick(spec):
+        busiest = max((each.need for each in wants(quick.busiest(scene), spec)), default=need)
+        state = quick.remembered(state, scene, spec, need=max(busiest, need))
     window = windows(state, scene, spec)
     return replace(
         state,
@@ -206,7 +217,8 @@ def _gone_up(state: PolicyState, scene: Scene, spec: Scaling, *, surges: bool) -
             scene.now,
             configured=regretted_seconds(spec),
             cold_start_seconds=scene.cold_start_seconds,
-            # What a surge has cost is judged where a latency tells it.
-            surge=surges and scene.latency_ms is None,
+            # What a surge has cost is judged where a latency tells it; whoever wishes for quick steps does not want it held for.
+            surge=surges and scene.latency_ms is None and not quick.is_quick(spec),
+            leeway_seconds=quick.REGRET_SECONDS if quick.is_quick(spec) else 0.0,
         ),
     )

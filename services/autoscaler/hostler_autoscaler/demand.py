@@ -27,6 +27,7 @@ SURGE_ERRORS = 3.0
 """The rate of 20 s replaces that of 60 s when it is so many standard errors above it,"""
 SURGE_SHARE = 1.3
 """and so many times as high: what is smaller is over, or seen by the minute, before a replica could come."""
+HIGH_SECONDS = 5.0
 SUSTAINED_MINUTES = 5
 """A rate is sustained that lasts about as long as it takes to have a replica."""
 SUSTAINED_ERRORS = 2.5
@@ -125,12 +126,22 @@ class Demand:
         return f"{self.rps:.3g} + {self.headroom:.2g} rps over {self.seconds:.0f} s"
 
 
-def demanded(history: RateHistory, rate: float, rate_20: float | None, *, seconds: float) -> Demand:
-    """The demand of now, from the rates of the last minute, of which `seconds` are known, and of the last 20 s."""
+def demanded(
+    history: RateHistory, rate: float, rate_20: float | None, *, seconds: float, high: float | None = None
+) -> Demand:
+    """The demand of now, from the rates of the last minute, of which `seconds` are known, and of the last 20 s.
+
+    Where the job goes by the busiest seconds of late, `high`, there is no more than those.
+    """
     noise = history.noise()
-    present = present_rate(rate, rate_20, noise)
+    present, sustained = present_rate(rate, rate_20, noise), history.sustained(rate)
+    headroom = NOISE_SHARE * noise
     told_seconds = seconds if present == rate else min(SURGE_SECONDS, seconds)
-    return Demand(present, told_seconds, NOISE_SHARE * noise, history.sustained(rate))
+    if high is not None:
+        if high < present:
+            present, told_seconds = high, min(HIGH_SECONDS, seconds)
+        headroom, sustained = min(headroom, high - present), min(sustained, high)
+    return Demand(present, told_seconds, headroom, sustained)
 
 
 def present_rate(rate: float, rate_20: float | None, noise: float) -> float:

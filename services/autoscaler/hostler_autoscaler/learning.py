@@ -35,12 +35,16 @@ class Sensed:
         rate_20: Likewise, of the last 20 s.
         outstanding: Requests under way and waiting, over the last 20 s if that is known.
         x: Likewise per ready replica, over the last minute.
+        rate_high: As `rate`, of the busiest 5 s of the last 20; None where nobody asked for it.
+        outstanding_high: As `outstanding`, likewise.
     """
 
     rate: float
     rate_20: float | None
     outstanding: float
     x: float
+    rate_high: float | None = None
+    outstanding_high: float | None = None
 
 
 def sensed(state: PolicyState, load: LoadSignals, ready: int) -> Sensed:
@@ -54,6 +58,8 @@ def sensed(state: PolicyState, load: LoadSignals, ready: int) -> Sensed:
         rate_20=None if load.rps_20 is None else load.rps_20 * weight,
         outstanding=load.outstanding if load.concurrency_20 is None else load.concurrency_20,
         x=concurrency / max(ready, 1),
+        rate_high=None if load.rps_high is None else load.rps_high * weight,
+        outstanding_high=load.concurrency_high,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from hostler_autoscaler.launches import draining, launches_of, starting_ages
 from hostler_autoscaler.observation import Observation
+from hostler_autoscaler.quick import is_quick
 from hostler_autoscaler.signals import Heard, observe
 from hostler_autoscaler.slices import Slice
 from hostler_domain.job import Job
@@ -22,11 +23,20 @@ def look_at(job: Job, slices: Collection[Slice], heard: Mapping[str, Heard], *, 
     """How a job stands and how busy it is."""
     launches = launches_of(job)
     desired = job.status.desired_replicas
+    scaling = job.spec.scaling
+    quickly = is_quick(scaling) or (scaling.promoted is not None and is_quick(scaling.promoted))
     return Observation(
         now=now,
         desired=desired,
         ready=len(job.ready_replicas),
-        load=observe(slices, heard, now=now, serves=desired > 0, listens=job.spec.runtime in SPEECH_RUNTIMES),
+        load=observe(
+            slices,
+            heard,
+            now=now,
+            serves=desired > 0,
+            listens=job.spec.runtime in SPEECH_RUNTIMES,
+            quickly=quickly,
+        ),
         starting_ages=starting_ages(job, now),
         draining=draining(job),
         cold_start_seconds=launches.cold_start_seconds,

@@ -30,6 +30,8 @@ class LoadSignals:
         seconds_covered: How much of the last minute is known; less soon after a start.
         age_seconds: How old the newest news is.
         idle_seconds: For how long nobody has wanted anything, as far as is known; None asks the policy to work it out from the rest.
+        rps_high: As `rps`, of the busiest 5 s of the last 20; None where nobody asked for it.
+        concurrency_high: As `concurrency`, likewise.
     """
 
     rps: float
@@ -49,6 +51,8 @@ class LoadSignals:
     seconds_covered: float = 60.0
     age_seconds: float = 0.0
     idle_seconds: float | None = None
+    rps_high: float | None = None
+    concurrency_high: float | None = None
 
     @property
     def outstanding(self) -> int:

@@ -12,12 +12,19 @@ class Peaks:
 
     entries: tuple[tuple[float, float], ...] = ()
 
-    def with_need(self, now: float, need: float, *, horizon_seconds: float) -> "Peaks":
+    def with_need(
+        self,
+        now: float,
+        need: float,
+        *,
+        horizon_seconds: float,
+        step_seconds_min: float = STEP_SECONDS_MIN,
+    ) -> "Peaks":
         """With the need of now, and without what is older than the horizon.
 
         Needs of one step of time become one, the highest at the time of the latest, so a scale-down may come a step late, never early.
         """
-        step = max(STEP_SECONDS_MIN, horizon_seconds / STEPS_MAX)
+        step = max(step_seconds_min, horizon_seconds / STEPS_MAX)
         oldest = now - horizon_seconds - step
         need = float(f"{need:.4g}")
         kept = [entry for entry in self.entries if entry[0] > oldest and entry[1] > need]

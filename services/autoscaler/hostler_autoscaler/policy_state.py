@@ -40,6 +40,7 @@ class PolicyState:
         rates: The last half hour.
         peaks: The needs of the window.
         lasting: Likewise without backlogs, for as long as a surge is remembered.
+        quick: The needs of the busiest seconds, of a job with a short window.
         backoff: What was learned from regrets.
         holding: What load that came back has taught.
         bursts: Those that were over before help could come.
@@ -63,6 +64,7 @@ class PolicyState:
     rates: RateHistory = field(default_factory=RateHistory)
     peaks: Peaks = field(default_factory=Peaks)
     lasting: Peaks = field(default_factory=Peaks)
+    quick: Peaks = field(default_factory=Peaks)
     backoff: Backoff = field(default_factory=Backoff)
     holding: Holding = field(default_factory=Holding)
     bursts: Bursts = field(default_factory=Bursts)

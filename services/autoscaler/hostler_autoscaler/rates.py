@@ -24,23 +24,27 @@ def rates(
     *,
     at: float,
     staying: Callable[[str], bool],
-    amount: Callable[[Slice], int],
+    amount: Callable[[Slice], float],
+    steps: int = STEPS,
+    step_seconds: float = STEP_SECONDS,
 ) -> tuple[float | None, ...]:
-    """The rate in each of the last `STEPS` steps, the newest last; None in one that nobody reported.
+    """The rate in each of the last steps, the newest last; None in one that nobody reported.
 
     Args:
         slices: Of one job, in any order.
         at: End of the newest step, in seconds since 1970.
         staying: Whether a router whose newest report is older than the newest step is still there.
         amount: What to count.
+        steps: How many there are.
+        step_seconds: How long each is.
     """
     counted: dict[str, tuple[list[float], list[float]]] = {}
     for each in slices:
-        steps = counted.get(each.router)
-        if steps is None:
-            steps = counted[each.router] = ([0.0] * STEPS, [0.0] * STEPS)
-        _apportion(each, amount(each), steps, at - LOOK_BACK_SECONDS)
-    totals: list[float | None] = [None] * STEPS
+        of_router = counted.get(each.router)
+        if of_router is None:
+            of_router = counted[each.router] = ([0.0] * steps, [0.0] * steps)
+        _apportion(each, amount(each), of_router, at - steps * step_seconds, step_seconds)
+    totals: list[float | None] = [None] * steps
     for router, (came, seconds) in counted.items():
         if any(seconds):
             for number, rate in enumerate(_rates_of(came, seconds, stays=staying(router))):
@@ -58,19 +62,21 @@ def mean(steps: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _apportion(each: Slice, amount: int, steps: tuple[list[float], list[float]], oldest: float) -> None:
+def _apportion(
+    each: Slice, amount: float, steps: tuple[list[float], list[float]], oldest: float, step_seconds: float
+) -> None:
     """Add a report to the steps that it overlaps, evenly over its time: what came, and the seconds that it tells of."""
     came, known = steps
     length = each.end - each.begin
     begin, end = each.begin - oldest, each.end - oldest
-    first = int(begin // STEP_SECONDS) if begin > 0 else 0
-    last = min(int(end // STEP_SECONDS), STEPS - 1)
+    first = int(begin // step_seconds) if begin > 0 else 0
+    last = min(int(end // step_seconds), len(came) - 1)
     if first == last and begin >= 0:
         came[first] += amount
         known[first] += length
         return
     for number in range(first, last + 1):
-        seconds = min(end, (number + 1) * STEP_SECONDS) - max(begin, number * STEP_SECONDS)
+        seconds = min(end, (number + 1) * step_seconds) - max(begin, number * step_seconds)
         if seconds > 0:
             came[number] += amount * seconds / length
             known[number] += seconds
@@ -80,16 +86,17 @@ def _rates_of(came: list[float], seconds: list[float], *, stays: bool) -> list[f
     """A router's rate in each step: 0 before it came and after it went, else that of the nearest step of which enough is known."""
     known = {
         number: came[number] / seconds[number]
-        for number in range(STEPS)
+        for number in range(len(seconds))
         if seconds[number] >= KNOWN_SECONDS_MIN
     }
-    if len(known) == STEPS:
+    if len(known) == len(seconds):
         return list(known.values())
     if not known:
         return [each / ALONE_SECONDS_MIN for each in came]
-    there = [number for number in range(STEPS) if seconds[number] > 0]
-    first, last = there[0], STEPS - 1 if stays else there[-1]
-    return [_nearest(known, number) if first <= number <= last else 0.0 for number in range(STEPS)]
+    numbers = range(len(seconds))
+    there = [number for number in numbers if seconds[number] > 0]
+    first, last = there[0], numbers[-1] if stays else there[-1]
+    return [_nearest(known, number) if first <= number <= last else 0.0 for number in numbers]
 
 
 def _nearest(known: Mapping[int, float], number: int) -> float:

@@ -6,13 +6,13 @@ router that had requests of the job is not heard of, and has not said that it le
 router's last report. Its requests may have moved to the others, which then count anyway, or it may still serve them.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from hostler_autoscaler.observation import LoadSignals, NoData
-from hostler_autoscaler.rates import LOOK_BACK_SECONDS, STEP_SECONDS, mean, rates
+from hostler_autoscaler.rates import KNOWN_SECONDS_MIN, LOOK_BACK_SECONDS, STEP_SECONDS, mean, rates
 from hostler_autoscaler.slices import Slice
 from hostler_domain.histogram import merged, quantile
 
@@ -22,6 +22,9 @@ STALE_SECONDS_MAX: Final = 60.0
 """However long the routers' periods are."""
 RECENT_SECONDS: Final = 2 * STEP_SECONDS
 """What the quick signals look back on."""
+HIGH_STEP_SECONDS: Final = 5.0
+HIGH_STEPS: Final = 4
+"""Of so many the busiest is told, where a job goes by them."""
 RUNTIME_SECONDS: Final = 45.0
 """How long what a runtime said is of use; it is asked every ten seconds or so."""
 
@@ -46,6 +49,7 @@ def observe(
     now: datetime,
     serves: bool = True,
     listens: bool = False,
+    quickly: bool = False,
 ) -> LoadSignals | NoData:
     """How busy a job is.
 
@@ -55,9 +59,10 @@ def observe(
         now: The present time.
         serves: Whether it has replicas or is to have some, which silence must not take away; one that sleeps is woken by news alone.
         listens: Whether it turns speech into text, so that seconds of audio are news also when there were none.
+        quickly: Whether it goes by its busiest seconds as well, which cost some work to find.
     """
     at = now.timestamp()
-    present = _signals(slices, heard, at=at, listens=listens)
+    present = _signals(slices, heard, at=at, listens=listens, quickly=quickly)
     if isinstance(present, NoData):
         return present
     if not serves:
@@ -66,7 +71,12 @@ def observe(
     for since in sorted(silent_since(slices, heard, at=at)):
         # Before it fell silent every router was heard, as far as is known.
         before = _signals(
-            [each for each in slices if each.end <= since], heard, at=since, listens=listens, then=True
+            [each for each in slices if each.end <= since],
+            heard,
+            at=since,
+            listens=listens,
+            quickly=quickly,
+            then=True,
         )
         if isinstance(before, LoadSignals):
             present = _no_less(present, before)
@@ -104,7 +114,13 @@ def silent_since(slices: Collection[Slice], heard: Mapping[str, Heard], *, at: f
 
 
 def _signals(
-    slices: Collection[Slice], heard: Mapping[str, Heard], *, at: float, listens: bool, then: bool = False
+    slices: Collection[Slice],
+    heard: Mapping[str, Heard],
+    *,
+    at: float,
+    listens: bool,
+    quickly: bool,
+    then: bool = False,
 ) -> LoadSignals | NoData:
     """The signals at one moment; `then` takes every router to be there that reported shortly before."""
     recent = [each for each in slices if at - LOOK_BACK_SECONDS < each.end <= at]
@@ -133,6 +149,8 @@ def _signals(
             audio_seconds_per_second=0.0 if listens else None,
             seconds_covered=_seconds_covered(recent),
             age_seconds=age_seconds,
+            rps_high=0.0 if quickly else None,
+            concurrency_high=0.0 if quickly else None,
         )
     standing = [each for router, each in newest.items() if stays(router)]
     came = rates(recent, at=newest_at, staying=stays, amount=_arrivals)
@@ -160,6 +178,8 @@ def _signals(
         age_seconds=age_seconds,
         # As far as is known: nobody can say that the time since then was quiet too.
         idle_seconds=None if active_at is None else newest_at - active_at,
+        rps_high=_highest(recent, standing, newest_at, stays, _arrivals) if quickly else None,
+        concurrency_high=_highest(recent, standing, newest_at, stays, _request_seconds) if quickly else None,
     )
 
 
@@ -177,6 +197,8 @@ def _no_less(present: LoadSignals, before: LoadSignals) -> LoadSignals:
         idle_seconds=min(
             (each for each in (present.idle_seconds, before.idle_seconds) if each is not None), default=None
         ),
+        rps_high=_largest(present.rps_high, before.rps_high),
+        concurrency_high=_largest(present.concurrency_high, before.concurrency_high),
     )
 
 
@@ -186,6 +208,31 @@ def _arrivals(each: Slice) -> int:
 
 def _audio_seconds(each: Slice) -> int:
     return each.audio_seconds
+
+
+def _request_seconds(each: Slice) -> float:
+    return each.outstanding * (each.end - each.begin)
+
+
+def _highest(
+    slices: Collection[Slice],
+    standing: Collection[Slice],
+    newest_at: float,
+    staying: Callable[[str], bool],
+    amount: Callable[[Slice], float],
+) -> float | None:
+    """How much there was of something in the busiest step of the last ones; None while the report of a router that is there tells of none of them."""
+    if any(each.end <= newest_at - HIGH_STEPS * HIGH_STEP_SECONDS + KNOWN_SECONDS_MIN for each in standing):
+        return None
+    steps = rates(
+        slices,
+        at=newest_at,
+        staying=staying,
+        amount=amount,
+        steps=HIGH_STEPS,
+        step_seconds=HIGH_STEP_SECONDS,
+    )
+    return max((each for each in steps if each is not None), default=None)
 
 
 def _newest(slices: Iterable[Slice]) -> dict[str, Slice]:

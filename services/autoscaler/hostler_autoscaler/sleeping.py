@@ -6,6 +6,7 @@ from hostler_autoscaler.decision import Decision, Proposal, ProposalKind
 from hostler_autoscaler.observation import LoadSignals, Observation
 from hostler_autoscaler.peaks import Peaks
 from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.quick import is_quick
 from hostler_autoscaler.scene import Scene, Wanted, replicas_for
 from hostler_domain.scaling import Scaling
 
@@ -17,7 +18,13 @@ def looked(state: PolicyState, observation: Observation, load: LoadSignals, *, n
     """The state after a look at good news; one that comes late begins anew."""
     if state.observed_at is None or now - state.observed_at > GAP_SECONDS or state.valid_since is None:
         state = replace(
-            state, peaks=Peaks(), lasting=Peaks(), valid_since=now, settled_at=None, observed_at=None
+            state,
+            peaks=Peaks(),
+            lasting=Peaks(),
+            quick=Peaks(),
+            valid_since=now,
+            settled_at=None,
+            observed_at=None,
         )
     # A job that is waking up is not idle, however long its weights take to load.
     waking = observation.desired > 0 and observation.ready == 0
@@ -52,7 +59,7 @@ def idle_seconds(spec: Scaling) -> int:
 def fell_asleep(state: PolicyState, scene: Scene, spec: Scaling) -> tuple[PolicyState, Decision]:
     """To zero."""
     quiet = f"no request for {idle_seconds(spec)} s"
-    slept = replace(state, slept_at=scene.now, peaks=Peaks(), lasting=Peaks(), settled_at=None)
+    slept = replace(state, slept_at=scene.now, peaks=Peaks(), lasting=Peaks(), quick=Peaks(), settled_at=None)
     return slept, Decision(0, f"asleep: {quiet}", (Proposal(ProposalKind.IDLE, 0, f"idle: {quiet}"),))
 
 
@@ -67,7 +74,15 @@ def asleep(
     need = max((each.need for each in wanted), default=0.0)
     replicas = spec.clamp(max(spec.activation_replicas, replicas_for(need), 1))
     peaks = Peaks().with_need(scene.now, replicas, horizon_seconds=float(spec.stabilisation_window_seconds))
-    woken = replace(state, slept_at=None, active_at=scene.now, peaks=peaks, lasting=Peaks(), settled_at=None)
+    woken = replace(
+        state,
+        slept_at=None,
+        active_at=scene.now,
+        peaks=peaks,
+        lasting=Peaks(),
+        quick=peaks if is_quick(spec) else Peaks(),
+        settled_at=None,
+    )
     told = Proposal(ProposalKind.WAKE, replicas, f"wake: {scene.load.queued} requests wait")
     return woken, Decision(
         replicas, f"awake with {replicas}: a request came", (told, *(each.proposal for each in wanted))

@@ -50,6 +50,8 @@ def load(
     kv: float | None = None,
     audio: float | None = None,
     idle_seconds: float | None = None,
+    rps_high: float | None = None,
+    concurrency_high: float | None = None,
 ) -> LoadSignals:
     return LoadSignals(
         rps=rps,
@@ -64,6 +66,8 @@ def load(
         kv_utilisation=kv,
         audio_seconds_per_second=audio,
         idle_seconds=idle_seconds,
+        rps_high=rps_high,
+        concurrency_high=concurrency_high,
     )
 
 

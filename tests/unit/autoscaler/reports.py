@@ -71,15 +71,28 @@ def store_of(windows: Iterable[LoadWindow], *, now: float = 60) -> WindowStore:
 
 
 def told(
-    windows: Iterable[LoadWindow], *, now: float = 60, serves: bool = True, listens: bool = False
+    windows: Iterable[LoadWindow],
+    *,
+    now: float = 60,
+    serves: bool = True,
+    listens: bool = False,
+    quickly: bool = False,
 ) -> LoadSignals | NoData:
     """What they say so many seconds after `NOW`."""
     store = store_of(windows, now=now)
-    return observe(store.of(JOB_ID), store.heard, now=at(now), serves=serves, listens=listens)
+    return observe(
+        store.of(JOB_ID), store.heard, now=at(now), serves=serves, listens=listens, quickly=quickly
+    )
 
 
-def seen(*windows: LoadWindow, now: float = 60, serves: bool = True, listens: bool = False) -> LoadSignals:
+def seen(
+    *windows: LoadWindow,
+    now: float = 60,
+    serves: bool = True,
+    listens: bool = False,
+    quickly: bool = False,
+) -> LoadSignals:
     """The same where something is known."""
-    found = told(windows, now=now, serves=serves, listens=listens)
+    found = told(windows, now=now, serves=serves, listens=listens, quickly=quickly)
     assert isinstance(found, LoadSignals)
     return found

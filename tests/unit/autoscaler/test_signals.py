@@ -20,6 +20,38 @@ def test_the_quick_rate_is_that_of_the_last_twenty_seconds() -> None:
     assert load.rps == pytest.approx(4.0)
 
 
+def test_the_busiest_five_seconds_of_the_last_twenty_are_told_where_they_are_asked_for() -> None:
+    course = [*every(0, 45, arrivals=50, in_flight=9), *every(45, 60, arrivals=5, in_flight=1, queued=1)]
+    assert (seen(*course).rps_high, seen(*course).concurrency_high) == (None, None)
+    load = seen(*course, quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (10.0, 9.0)
+    load = seen(*course, *every(60, 65, arrivals=5, in_flight=2), now=65, quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (1.0, 2.0)
+
+
+def test_the_busiest_seconds_of_routers_add_up() -> None:
+    others = every(0, 60, arrivals=10, in_flight=3, router="router-2")
+    load = seen(*every(0, 60, arrivals=5, in_flight=1), *others, quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (3.0, 4.0)
+
+
+def test_of_an_idle_job_the_busiest_seconds_are_none() -> None:
+    load = seen(*every(0, 60), quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (0.0, 0.0)
+
+
+def test_a_router_that_reports_too_seldom_leaves_the_busiest_seconds_unknown() -> None:
+    seldom = window(-25, arrivals=600, seconds=60, router="router-2")
+    load = seen(*every(0, 60, arrivals=5), seldom, quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (None, None)
+
+
+def test_a_router_that_fell_silent_leaves_the_busiest_seconds_as_they_were() -> None:
+    silent = every(0, 60, arrivals=50, in_flight=9, router="router-2")
+    load = seen(*silent, *every(0, 120, arrivals=5), now=120, quickly=True)
+    assert (load.rps_high, load.concurrency_high) == (11.0, 9.0)
+
+
 def test_soon_after_a_start_the_rate_is_over_what_there_is() -> None:
     load = seen(window(50, arrivals=10), window(55, arrivals=20))
     assert (load.rps, load.seconds_covered) == (3.0, 10)

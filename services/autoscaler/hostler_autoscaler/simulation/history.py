@@ -5,14 +5,16 @@ are those that came less those that ended, and the sum of their ages is the inte
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from hostler_autoscaler.simulation.conditions import Conditions
 from hostler_autoscaler.simulation.traffic import Traffic
 
 _WINDOW_SECONDS = 60.0
+_STEP_SECONDS = 5.0
+_STEPS = 4
 
 
 class History:
@@ -117,6 +119,21 @@ class Observed:
             return 0.0
         history = self._history
         return max(0.0, (history.request_seconds(self.t) - history.request_seconds(self.t - span)) / span)
+
+    def busiest(self, over: Callable[[float], float | None]) -> float | None:
+        """The highest of the last steps of a mean that is known of any time up to now, as by `rps_over`."""
+        if not self.metrics_ok:
+            return None
+        spans = [0.0, *(min(_STEP_SECONDS * step, self.t) for step in range(1, _STEPS + 1))]
+        sums = [span * (over(span) or 0.0) for span in spans]
+        return max(
+            (
+                (later - earlier) / (longer - shorter)
+                for (shorter, earlier), (longer, later) in pairwise(zip(spans, sums, strict=True))
+                if longer > shorter
+            ),
+            default=0.0,
+        )
 
     @property
     def rps(self) -> float | None:

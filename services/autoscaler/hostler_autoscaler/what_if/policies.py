@@ -83,4 +83,6 @@ def _load(obs: Observed) -> LoadSignals | NoData:
         mean_ms=obs.mean_ms,
         token_ms=obs.token_ms,
         kv_utilisation=obs.kv_util,
+        rps_high=obs.busiest(obs.rps_over),
+        concurrency_high=obs.busiest(obs.concurrency_over),
     )

@@ -32,6 +32,16 @@ def test_concurrency_is_the_mean_of_what_was_under_way() -> None:
     assert obs.concurrency_over(5) == pytest.approx(6 / 5)
 
 
+def test_the_busiest_five_seconds_are_those_of_the_last_twenty() -> None:
+    # One came in its last five seconds, one ten seconds ago; from 50 s on one was under way, from 58 to 59 s two.
+    obs = at(60.0)
+    assert obs.busiest(obs.rps_over) == pytest.approx(1 / 5)
+    assert obs.busiest(obs.concurrency_over) == pytest.approx(6 / 5)
+    # The one from 50 to 80 s is in the last twenty only as what was under way.
+    obs = at(90.0)
+    assert (obs.busiest(obs.rps_over), obs.busiest(obs.concurrency_over)) == pytest.approx((0, 1))
+
+
 def test_latencies_are_those_of_requests_that_ended_in_the_last_minute() -> None:
     obs = at(60.0)
     assert obs.completions == 2
