@@ -26,7 +26,7 @@ def test_an_answered_request_is_put_down_as_the_long_way_does(
     exchange.named_by_client = False
     exchange.key_id, exchange.key_project, exchange.replica_id = "key-1", "alice", "job-1-r1"
     exchange.usage, exchange.tries = usage, tries
-    short = answered(exchange, ENTRY, now=NOW, seconds=seconds)
+    short = answered(exchange, ENTRY, now=NOW, seconds=seconds, usage_id="request-1")
     long = finished(
         exchange,
         ENTRY,

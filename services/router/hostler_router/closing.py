@@ -7,7 +7,8 @@ answer leaves, since with that the request is over for everyone.
 from collections.abc import Callable
 from typing import Final
 
-from hostler_contracts.usage_records import UsageRecord
+from hostler_contracts.usage_records import SoundRecord, UsageRecord
+from hostler_kit.ids import new_id
 from hostler_router.bodies import Usage
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.exchange import Exchange, Outcome
@@ -17,7 +18,7 @@ from hostler_router.parts import RouterParts
 from hostler_router.running import UnderWay
 from hostler_router.table import Entry
 from hostler_router.tracing import Span
-from hostler_router.usage import finished, usage_id_of
+from hostler_router.usage import answered, finished
 
 _BYTES_PER_TOKEN: Final = 4
 """What a prompt is taken to be, where nobody has counted its tokens."""
@@ -92,13 +93,31 @@ def record_of(
         status=status,
         now=parts.clock.now(),
         duration_seconds=max(ended - exchange.started, 0.0),
-        usage_id=usage_id_of(exchange),
+        usage_id=_usage_id_of(exchange),
         measured=measured,
+    )
+
+
+def record_of_answered(parts: RouterParts, exchange: Exchange, entry: Entry, *, ended: float) -> SoundRecord:
+    """The same of one that was answered with a 200 and was no stream."""
+    if exchange.trace is not None:
+        return record_of(parts, exchange, entry, status=200, ended=ended, measured=exchange.usage is not None)
+    return answered(
+        exchange,
+        entry,
+        now=parts.clock.now(),
+        seconds=ended - exchange.started,
+        usage_id=_usage_id_of(exchange),
     )
 
 
 def nothing() -> None:
     """There is nobody to send it to."""
+
+
+def _usage_id_of(exchange: Exchange) -> str:
+    """An id that was made here is nobody else's; one that a client gave may come again."""
+    return new_id() if exchange.named_by_client else exchange.request_id
 
 
 def _is_measured(exchange: Exchange, answer: ClientAnswer, body_bytes: int) -> bool:

@@ -16,7 +16,7 @@ from hostler_router.arriving import ArrivingBody, ReadBody, WholeBody
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.bodies import Asked, read_request, read_usage_of
-from hostler_router.closing import record_of
+from hostler_router.closing import record_of_answered
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange
 from hostler_router.inference import InferenceRequest
@@ -26,8 +26,7 @@ from hostler_router.parts import RouterParts
 from hostler_router.placement import choose, praise
 from hostler_router.table import Endpoint, Entry, Route
 from hostler_router.upload_spool import FormBody
-from hostler_router.upstream_head import json_head, upstream_head
-from hostler_router.usage import answered
+from hostler_router.upstream_head import json_head
 from hostler_router.wire.heads import Head
 from hostler_router.wire.replica_connection import ReplicaConnection
 from hostler_router.wire.reply import JSON, Reply
@@ -198,20 +197,14 @@ class DirectRequest:
         exchange.replica_id = endpoint.replica_id
         exchange.tries = 1
         parts.outstanding.enter(endpoint.replica_id)
-        self._endpoint = endpoint
-        self._connection = connection
+        self._endpoint, self._connection = endpoint, connection
         self._room = parts.settings.answer_bytes_max
         self._began = self._heard = now
         # Our own runtimes take any name; others know the model by theirs alone.
         body = asked.body if endpoint.upstream is None else asked.body_naming(endpoint.upstream.model)
         if isinstance(body, FormBody):
             raise TypeError("a form is none of this way")
-        address = parts.pool.address(endpoint.url)
-        head = (
-            json_head(exchange, address, key=key, length=len(body))
-            if exchange.trace is None
-            else upstream_head(asked, exchange, address, key=key, body=body)
-        )
+        head = json_head(exchange, parts.pool.address(endpoint.url), key=key, length=len(body))
         connection.send(self, head, body)
 
     # The replica's connection.
@@ -271,11 +264,7 @@ class DirectRequest:
         if entry.job_id in parts.lines.jobs:
             parts.lines.pump(entry.job_id)
         self._pieces = [content]
-        record = (
-            answered(exchange, entry, now=parts.clock.now(), seconds=now - exchange.started)
-            if exchange.trace is None
-            else record_of(parts, exchange, entry, status=200, ended=now, measured=exchange.usage is not None)
-        )
+        record = record_of_answered(parts, exchange, entry, ended=now)
         parts.committer.commit(entry.project, entry.job_id, record, self._release)
 
     def _release(self) -> None:

@@ -22,13 +22,12 @@ _JSON_HEAD: Final = (
 
 
 def json_head(exchange: Exchange, address: Address, *, key: str | None, length: int) -> bytes:
-    """`upstream_head` as nearly all need it: JSON of this length is sent, JSON is wanted, and no trace goes with it."""
-    route = exchange.route
+    """`upstream_head` as nearly all need it: JSON of this length is sent, and JSON is wanted."""
     return _JSON_HEAD % (
-        address.begins.get(route) or _begin(address, route),
+        address.begins.get(exchange.route) or _begin(address, exchange.route),
         length,
         exchange.request_id.encode(),
-        b"" if key is None else b"authorization: Bearer %b\r\n" % key.encode(),
+        b"" if key is None and exchange.trace is None else _more(exchange, key, exchange.trace),
     )
 
 
@@ -55,18 +54,13 @@ def upstream_head(
         content_type, accept, length = body.content_type.encode("latin-1"), b"*/*", body.length
     else:
         content_type, accept, length = b"application/json", b"application/json", len(body)
-    more = b"" if key is None else b"authorization: Bearer %b\r\n" % key.encode()
-    if (traceparent := trace or exchange.trace) is not None:
-        more += b"traceparent: %b\r\n" % traceparent.encode()
-        if exchange.tracestate is not None:
-            more += b"tracestate: %b\r\n" % exchange.tracestate.encode()
     return _HEAD % (
         address.begins.get(exchange.route) or _begin(address, exchange.route),
         content_type,
         b"transfer-encoding: chunked" if length is None else b"content-length: %d" % length,
         b"text/event-stream" if asked.stream else accept,
         exchange.request_id.encode(),
-        more,
+        _more(exchange, key, trace or exchange.trace),
     )
 
 
@@ -75,3 +69,13 @@ def _begin(address: Address, route: str) -> bytes:
     path = _UPSTREAM_ROUTES.get(route) or route.encode()
     begin = address.begins[route] = b"POST %b%b HTTP/1.1\r\n%b" % (address.base, path, address.host_line)
     return begin
+
+
+def _more(exchange: Exchange, key: str | None, traceparent: str | None) -> bytes:
+    """Headers that only some requests have."""
+    more = b"" if key is None else b"authorization: Bearer %b\r\n" % key.encode()
+    if traceparent is not None:
+        more += b"traceparent: %b\r\n" % traceparent.encode()
+        if exchange.tracestate is not None:
+            more += b"tracestate: %b\r\n" % exchange.tracestate.encode()
+    return more

@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import UNSET
 
 from hostler_contracts.usage_records import SoundRecord, UsageRecord
-from hostler_kit.ids import new_id
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.table import Entry
 
@@ -18,7 +17,9 @@ _CLIENT_GONE_CODE: Final = 499
 _NOT_WHOLE: Final = frozenset({Outcome.CLIENT_GONE, Outcome.BROKEN, Outcome.CUT})
 
 
-def answered(exchange: Exchange, entry: Entry, *, now: datetime, seconds: float) -> SoundRecord:
+def answered(
+    exchange: Exchange, entry: Entry, *, now: datetime, seconds: float, usage_id: str
+) -> SoundRecord:
     """`finished` of a request that was answered with a 200, was no stream and is in no trace: what nearly all are."""
     prompt_tokens = completion_tokens = cached_tokens = audio_seconds = None
     usage = exchange.usage  # what can't be was not taken from the answer
@@ -28,7 +29,7 @@ def answered(exchange: Exchange, entry: Entry, *, now: datetime, seconds: float)
         if usage.audio_seconds:
             audio_seconds = float(usage.audio_seconds)
     return SoundRecord(
-        usage_id_of(exchange),
+        usage_id,
         exchange.request_id,
         exchange.key_id,
         exchange.key_project,
@@ -47,11 +48,6 @@ def answered(exchange: Exchange, entry: Entry, *, now: datetime, seconds: float)
         cached_tokens,
         usage is not None,
     )
-
-
-def usage_id_of(exchange: Exchange) -> str:
-    """An id that was made here is nobody else's; one that a client gave may come again."""
-    return new_id() if exchange.named_by_client else exchange.request_id
 
 
 def finished(

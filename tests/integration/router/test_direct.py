@@ -249,7 +249,9 @@ async def test_a_router_that_stops_waits_for_what_is_under_way_and_cuts_what_tak
         assert got.status == 503
 
 
-@pytest.mark.parametrize("broken", ["read_request", "choose", "json_head", "read_usage_of", "answered"])
+@pytest.mark.parametrize(
+    "broken", ["read_request", "choose", "json_head", "read_usage_of", "record_of_answered"]
+)
 async def test_a_bug_looks_like_nothing_but_a_500(
     router: Harness, first: Replica, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:

@@ -8,13 +8,15 @@ from hostler_router.wire.addresses import read_address
 
 @pytest.mark.parametrize("route", ["/v1/chat/completions", "/v1/tokenize"])
 @pytest.mark.parametrize("key", [None, "sk-replica"])
+@pytest.mark.parametrize("trace", [(None, None), ("00-ab-cd-01", None), ("00-ab-cd-01", "vendor=1")])
 @pytest.mark.parametrize("url", ["http://10.0.0.7:8000", "https://models.example/team/"])
-def test_the_head_of_a_plain_request_is_what_the_longer_way_writes(
-    route: str, key: str | None, url: str
+def test_the_head_of_a_request_for_json_is_what_the_longer_way_writes(
+    route: str, key: str | None, url: str, trace: tuple[str | None, str | None]
 ) -> None:
     body = b'{"model":"demo","messages":[]}'
     asked, address = read_request(body, may_stream=True), read_address(url)
     exchange = Exchange("request-1", route, 0.0)
+    exchange.trace, exchange.tracestate = trace
     head = json_head(exchange, address, key=key, length=len(body))
     assert head == upstream_head(asked, exchange, read_address(url), key=key, body=body)
     assert head == json_head(exchange, address, key=key, length=len(body))
