@@ -43,7 +43,7 @@ def test_answers_added_up_are_those_that_were_counted_singly(
     for seconds, elsewhere, usage in ended:
         exchange = Exchange("id", "/v1/completions", 0.0)
         exchange.replica_seconds, exchange.usage = elsewhere, usage
-        exchanges.append((0.0, exchange, seconds))
+        exchanges.append((exchange, seconds))
         if usage is not None:
             singly.used("job", "r0", usage)
         singly.completed("job", "r0", seconds * 1000, 0 if usage is None else usage.completion_tokens)

@@ -201,7 +201,9 @@ class Router:
         self._resume_turns: dict[str, ResumeTurns] = {}
         self._metrics.before_scrape(self._bring_up_to_date)
         self._metrics.before_scrape(partial(_show_in_flight, self._metrics, self._table, recorder))
-        self._notes = notes = Notes(self._metrics, recorder, self._table, self._access_log)
+        self._notes = notes = Notes(
+            self._metrics, recorder, self._table, self._access_log, now=self._given.clock.monotonic
+        )
         self._metrics.before_scrape(notes.flush)
         recorder.before_cut(notes.flush)
         self._parts = RouterParts(

@@ -14,6 +14,7 @@ import structlog
 
 from hostler_kit.logs import Logger
 from hostler_router.access_log import AccessLog
+from hostler_router.exchange import Exchange
 
 TOKEN = "hf_CanaryOfHuggingFace0123456789abcdef"
 PROGRAM = f"""
@@ -69,6 +70,19 @@ def _seconds(timestamp: object) -> float:
     assert isinstance(timestamp, str)
     assert len(timestamp) == len("2026-11-21T10:08:12.852720Z")
     return datetime.fromisoformat(timestamp).timestamp()
+
+
+def test_requests_that_are_noted_together_ended_when_each_did() -> None:
+    out = io.BytesIO()
+    log = AccessLog(structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(0)), out)
+    exchanges = [Exchange(f"id-{number}", "/v1/completions", 40.0 + number) for number in range(2)]
+    log.note_all([(exchange, 0.25) for exchange in exchanges], 200, ahead_seconds=1_800_000_000.0)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["timestamp"] for line in lines] == [
+        "2027-01-15T08:00:40.250000Z",
+        "2027-01-15T08:00:41.250000Z",
+    ]
+    assert [line["ms"] for line in lines] == [250.0, 250.0]
 
 
 async def test_many_lines_are_one_write_a_tenth_of_a_second_later(
