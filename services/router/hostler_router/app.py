@@ -16,7 +16,7 @@ from hostler_kit.ids import new_id
 from hostler_kit.ops import Readiness
 from hostler_kit.trace_context import read_trace
 from hostler_router.admission import admit
-from hostler_router.arriving import ArrivingBody, WholeBody, refuse_too_long
+from hostler_router.arriving import WholeBody, refuse_too_long
 from hostler_router.auth import ANYONE, Caller
 from hostler_router.cors import Cors
 from hostler_router.direct import DirectRequest
@@ -154,8 +154,8 @@ class RouterApp:
         exchange = Exchange(request_id, known.route, parts.clock.monotonic())
         exchange.named_by_client = False
         exchange.key_id, exchange.key_project = caller.key_id, caller.viewer.project
-        return DirectRequest(
-            parts, head, reply, exchange, caller=caller, wishes=known.wishes, may_stream=known.may_stream
+        return self._begun(
+            head, reply, exchange, caller=caller, wishes=known.wishes, may_stream=known.may_stream
         )
 
     def _dispatch(self, head: Head, path: str, reply: Reply, exchange: Exchange) -> Sink | None:
@@ -188,7 +188,7 @@ class RouterApp:
         parts = self._parts
         caller, wishes = admit(parts, head, exchange)
         may_stream = MAY_STREAM.get(path)
-        if may_stream is not None and parts.tracer is None:
+        if may_stream is not None:
             if head.length is not None:
                 refuse_too_long(head, reply, parts.settings.body_bytes_max)
             if (
@@ -198,16 +198,34 @@ class RouterApp:
                 and not self._cors.some
             ):
                 head.headers.known = Known(head.target, path, may_stream, caller, wishes)
+            return self._begun(head, reply, exchange, caller=caller, wishes=wishes, may_stream=may_stream)
+        form = ArrivingForm(parts, head, reply, exchange, wishes.model)
+        span = None if parts.tracer is None else parts.tracer.begin(head.headers, exchange.started)
+        return InferenceRequest(
+            parts, head, reply, exchange, caller=caller, wishes=wishes, body=form, span=span
+        )
+
+    def _begun(
+        self,
+        head: Head,
+        reply: Reply,
+        exchange: Exchange,
+        *,
+        caller: Caller | ErrorReply,
+        wishes: Wishes,
+        may_stream: bool,
+    ) -> Sink:
+        """What takes a request that is no form; one whose trace is kept is told of in stages, which only the longer way has."""
+        parts = self._parts
+        span = None if parts.tracer is None else parts.tracer.begin(head.headers, exchange.started)
+        if span is None:
             return DirectRequest(
                 parts, head, reply, exchange, caller=caller, wishes=wishes, may_stream=may_stream
             )
-        body: ArrivingBody
-        if path in UPLOADS:
-            body = ArrivingForm(parts, head, reply, exchange, wishes.model)
-        else:
-            may_stream = MAY_STREAM[path]
-            body = WholeBody(parts, head, reply, exchange, wishes.model, may_stream=may_stream)
-        return InferenceRequest(parts, head, reply, exchange, caller=caller, wishes=wishes, body=body)
+        body = WholeBody(parts, head, reply, exchange, wishes.model, may_stream=may_stream)
+        return InferenceRequest(
+            parts, head, reply, exchange, caller=caller, wishes=wishes, body=body, span=span
+        )
 
     def _models(self, head: Head, path: str) -> bytes:
         parts = self._parts

@@ -30,6 +30,7 @@ from hostler_router.openai_errors import (
 from hostler_router.outstanding import Hold
 from hostler_router.parts import RouterParts
 from hostler_router.table import Endpoint, Entry
+from hostler_router.tracing import Span
 from hostler_router.tries import Tries
 from hostler_router.wire.heads import Head
 from hostler_router.wire.replica_connection import ReplicaConnection
@@ -73,6 +74,7 @@ class InferenceRequest:
         caller: Caller | ErrorReply,
         wishes: Wishes,
         body: ArrivingBody,
+        span: Span | None = None,
     ) -> None:
         """Take a request whose head has been admitted.
 
@@ -84,6 +86,7 @@ class InferenceRequest:
             caller: Who asks, or why that is nobody.
             wishes: What the head wishes.
             body: Takes its body.
+            span: Of its trace, if that is kept.
         """
         self._parts = parts
         self._head = head
@@ -97,9 +100,9 @@ class InferenceRequest:
         self._lease: Lease | None = None
         self._deadline = _NEVER
         self.over = False
-        self._span = parts.tracer.begin(head.headers, exchange.started) if parts.tracer else None
-        if self._span is not None:
-            exchange.trace = self._span.header().decode("ascii")
+        self._span = span
+        if span is not None:
+            exchange.trace = span.header().decode("ascii")
         # No deadline that a stage of a request brings with it is nearer than this, so the wheel need not hear of stages.
         self._armed = min(exchange.started + parts.look_seconds, body.due)
         parts.wheel.arm(self, self._armed)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,8 +19,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Sent
 from hostler_contracts import subjects
 from hostler_contracts.envelope import TraceContext
 from hostler_contracts.load import decode_window
-from hostler_router import genai_names
+from hostler_router import app, genai_names
+from hostler_router.direct import DirectRequest
+from hostler_router.exchange import Exchange
+from hostler_router.parts import RouterParts
 from hostler_router.tracing import Tracer, open_tracer
+from hostler_router.wire.heads import Head
+from hostler_router.wire.reply import Reply
 from tests.integration.router.harness import Harness, running_router
 from tests.integration.router.replicas import Replica
 
@@ -198,6 +204,31 @@ async def test_a_request_that_wakes_a_job_says_of_which_trace_it_is(router: Harn
             await asyncio.sleep(0.01)
     await asking
     assert decode_window(found[0].data).trace == TraceContext(parent, "rojo=1")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+async def test_only_a_request_whose_trace_is_kept_leaves_the_straight_way(
+    collector: Collector, first: Replica, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    direct: list[str] = []
+    chance = Random(5)  # the tracer's
+    kept = sum(chance.random() < share for _ in range(8))
+
+    class Counted(DirectRequest):
+        def __init__(
+            self, parts: RouterParts, head: Head, reply: Reply, exchange: Exchange, **more: Any
+        ) -> None:
+            direct.append(exchange.request_id)
+            super().__init__(parts, head, reply, exchange, **more)
+
+    monkeypatch.setattr(app, "DirectRequest", Counted)
+    async with running_router(tracer=tracer_for(share)) as router:
+        await router.add_job(first.url)
+        for _ in range(8):
+            assert (await router.chat()).status == 200
+        told = [record.traceparent for _, record in await router.usage()]
+    assert len(direct) == 8 - kept
+    assert sum(each is not None for each in told) == kept
 
 
 async def test_who_is_traced_is_the_callers_choice_and_else_chances(collector: Collector) -> None:
