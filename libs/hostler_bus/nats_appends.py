@@ -31,7 +31,7 @@ _EXPECTED_STREAM: Final = Header.EXPECTED_STREAM.value
 class _Answer(msgspec.Struct, gc=False):
     """What the server says to an append; read hundreds of times a second."""
 
-    seq: int = 0
+    seq: int | None = None
     duplicate: bool = False
     error: dict[str, object] | None = None
 
@@ -47,6 +47,24 @@ class _Begun:
     headers: dict[str, str]
     future: asyncio.Future[Appended]
     until: float
+
+
+def outcome_of(answer: bytes, doing: str) -> Appended | BusError:
+    """What the server says has become of a message; what does not say that it is stored says that it is not known to be."""
+    try:
+        read = _ANSWER.decode(answer)
+    except msgspec.DecodeError as error:
+        return BusUnavailable(f"{doing}: an answer that can't be read: {error}")
+    if read.error is not None:
+        try:
+            APIError.from_error(read.error)  # which raises it
+        except FOREIGN as error:
+            return translate(error, doing)
+        except (KeyError, TypeError):  # in words that the library does not know
+            return BusUnavailable(f"{doing}: {read.error}")
+    if read.seq is None:
+        return BusUnavailable(f"{doing}: an answer without a sequence")
+    return Appended(read.seq, read.duplicate)
 
 
 class NatsAppends:
@@ -130,11 +148,7 @@ class NatsAppends:
         if message.headers and message.headers.get(Header.STATUS.value) == "503":
             self._end(begun, translate(NoStreamResponseError(), self._doing(begun)))
             return
-        answer = _ANSWER.decode(message.data)
-        if answer.error is not None:
-            self._end(begun, translate(APIError.from_error(answer.error), self._doing(begun)))
-        else:
-            self._end(begun, Appended(answer.seq, answer.duplicate))
+        self._end(begun, outcome_of(message.data, self._doing(begun)))
 
     def _look(self) -> None:
         """Give up what was not answered in time; what was begun first comes first.

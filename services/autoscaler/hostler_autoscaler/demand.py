@@ -28,6 +28,7 @@ SURGE_ERRORS = 3.0
 SURGE_SHARE = 1.3
 """and so many times as high: what is smaller is over, or seen by the minute, before a replica could come."""
 HIGH_SECONDS = 5.0
+"""How long the busiest seconds are, by which a job with a short window goes as well."""
 SUSTAINED_MINUTES = 5
 """A rate is sustained that lasts about as long as it takes to have a replica."""
 SUSTAINED_ERRORS = 2.5

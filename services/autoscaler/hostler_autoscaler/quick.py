@@ -10,7 +10,7 @@ Pure; `decide` asks it where the routers' reports tell of so short a time.
 from dataclasses import dataclass, replace
 
 from hostler_autoscaler.backoff import MILD_LEVEL_MAX, Backoff
-from hostler_autoscaler.demand import Demand
+from hostler_autoscaler.demand import HIGH_SECONDS, Demand
 from hostler_autoscaler.peaks import Peaks
 from hostler_autoscaler.policy_state import PolicyState
 from hostler_autoscaler.scene import Scene
@@ -85,6 +85,6 @@ def busiest(scene: Scene) -> Scene:
     outstanding = sensed.outstanding if sensed.outstanding_high is None else sensed.outstanding_high
     return replace(
         scene,
-        demand=Demand(rate, 5.0, 0.0, rate),
+        demand=Demand(rate, HIGH_SECONDS, 0.0, rate),
         sensed=replace(sensed, outstanding=outstanding),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from hostler_autoscaler.demand import HIGH_SECONDS
 from hostler_autoscaler.observation import LoadSignals, NoData
 from hostler_autoscaler.rates import KNOWN_SECONDS_MIN, LOOK_BACK_SECONDS, STEP_SECONDS, mean, rates
 from hostler_autoscaler.slices import Slice
@@ -22,7 +23,7 @@ STALE_SECONDS_MAX: Final = 60.0
 """However long the routers' periods are."""
 RECENT_SECONDS: Final = 2 * STEP_SECONDS
 """What the quick signals look back on."""
-HIGH_STEP_SECONDS: Final = 5.0
+HIGH_STEP_SECONDS: Final = HIGH_SECONDS
 HIGH_STEPS: Final = 4
 """Of so many the busiest is told, where a job goes by them."""
 RUNTIME_SECONDS: Final = 45.0
