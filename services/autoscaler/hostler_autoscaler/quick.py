@@ -18,6 +18,8 @@ from hostler_domain.scaling import Scaling
 
 BELOW_SECONDS = 60
 """Windows from here on have time for the minute."""
+OFTEN_SECONDS = 5.0
+"""Who looks more seldom than that may miss for minutes the surges that come each minute, and then their return is no regret."""
 LOOK_SECONDS = 20.0
 """What the busiest 5 s are of."""
 SURVIVORS_SHARE = 0.8
@@ -45,6 +47,13 @@ class Quick:
 def is_quick(spec: Scaling) -> bool:
     """Whether a job wishes for quick steps down."""
     return spec.stabilisation_window_seconds < BELOW_SECONDS
+
+
+def honoured(spec: Scaling, *, tick_seconds: float) -> Scaling:
+    """What can be gone by with a look each `tick_seconds`: where that is seldom, a short window counts as a minute."""
+    if not is_quick(spec) or tick_seconds <= OFTEN_SECONDS:
+        return spec
+    return replace(spec, stabilisation_window_seconds=BELOW_SECONDS)
 
 
 def regretted_seconds(spec: Scaling) -> float:

@@ -20,6 +20,7 @@ from hostler_autoscaler.look import look_at, scalable
 from hostler_autoscaler.memory import PolicyMemory
 from hostler_autoscaler.metrics import AutoscalerMetrics
 from hostler_autoscaler.policy_state import PolicyState
+from hostler_autoscaler.quick import honoured
 from hostler_autoscaler.recorder import Recorder
 from hostler_autoscaler.records import Made
 from hostler_autoscaler.settings import AutoscalerSettings
@@ -185,13 +186,14 @@ class Autoscaler:
         before = kept_for(remembered, fingerprint(job.spec), mixed=bool(job.outdated_replicas))
         observation = look_at(job, self._windows.of(job.job_id), self._windows.heard, now=now)
         bounds = bounds_at(job.spec.scaling, now, hold=job.status.hold)
-        state, decision = decide(before, observation, bounds.scaling)
+        scaling = honoured(bounds.scaling, tick_seconds=self._settings.tick_seconds)
+        state, decision = decide(before, observation, scaling)
         self._metrics.told(job, decision, observation)
         changes = decision.replicas != observation.desired
         reasons = (*decision.reasons, *bounds.reasons)
         if changes and not await self._append(job, decision, reasons, state, now):
             return
-        made = Made(before, observation, bounds.scaling, decision)
+        made = Made(before, observation, scaling, decision)
         shadow = self._memory.shadows.decide(job, made)
         self._recorder.note(job, made, bounds=bounds.reasons, shadow=shadow)
         await self._advise(job, made)

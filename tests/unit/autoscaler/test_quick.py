@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from hostler_autoscaler import quick
 from hostler_autoscaler.backoff import Backoff
 from hostler_autoscaler.observation import LoadSignals
 from hostler_autoscaler.policy_state import PolicyState
@@ -121,3 +122,12 @@ def test_who_had_a_longer_window_does_not_wait_for_what_was_learned_in_it():
     assert [replicas for _, replicas in run.changes] == [4, 2, 1]
     # Four times 25 s, of which the load that was just told is told for 20 more.
     assert run.changes[1][0] == pytest.approx(60 + 80, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("window", "tick", "honoured_as"),
+    [(0, 2.0, 0), (5, 5.0, 5), (5, 10.0, 60), (60, 10.0, 60), (90, 10.0, 90)],
+)
+def test_a_short_window_takes_looks_that_come_often(window: int, tick: float, honoured_as: int) -> None:
+    spec = quick.honoured(scaling(RPS, window=window), tick_seconds=tick)
+    assert spec == scaling(RPS, window=honoured_as)
