@@ -18,10 +18,16 @@ SPEECH_SOURCES := --extra speech --group speech pyproject.toml -c requirements.t
 # What a cluster needs beyond requirements.txt, likewise.
 KUBERNETES_SOURCES := --extra kubernetes pyproject.toml -c requirements.txt -c requirements-dev.txt \
 	$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt)
+# What compiles modules for a wheel, beyond requirements.txt, which has the build backend.
+COMPILE_SOURCES := --group compile -c requirements.txt -c requirements-dev.txt \
+	$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 # Foreign clients, each in an environment of its own (scripts/compat_environment.sh).
 COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
+# The router's own tests, again, with its modules compiled.
+COMPILED := $(wildcard tests/unit/router tests/properties/test_router_*.py tests/integration/router tests/integration/router_limits)
+AS_COMPILED := HOSTLER_TEST_COMPILED=1 PYTHONPATH=$(CURDIR)/build/compiled
 ARGS ?=
 # Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. Some have
 # the machine to themselves: they look at how soon something is over. Files come in their order, in which the long ones are first.
@@ -34,7 +40,7 @@ export DEMO_STARTED_AT := $(shell date +%s)
 
 export PYTHON INSTALLER
 
-.PHONY: help setup setup-dev setup-speech demo up down test test-unit wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router bench-autoscaler storm storm-kubernetes
+.PHONY: help setup setup-dev setup-speech demo up down test test-unit compiled test-compiled wheels manifests compose-test fmt lint lock lock-check check clean test-cluster bench bench-relist bench-append bench-placement bench-router bench-autoscaler storm storm-kubernetes
 
 help: ## Show these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,11 +68,19 @@ test: setup-dev lint ## Everything that must pass: lint, types, layers, all test
 		$(BIN)/pytest --junitxml=build/tests/beside.xml $(PARALLEL) $(BESIDE) || status=$$?; \
 		$(BIN)/pytest --junitxml=build/tests/two.xml $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
 		$(BIN)/pytest --junitxml=build/tests/alone.xml $(ALONE) || status=$$?; \
-		$(BIN)/python scripts/test_total.py build/tests/beside.xml build/tests/two.xml build/tests/alone.xml || status=$$?; \
+		compiled=; scripts/compile.sh && compiled=build/tests/compiled.xml || [ $$? = 69 ] || status=1; \
+		[ -z "$$compiled" ] || $(AS_COMPILED) $(BIN)/pytest --junitxml=$$compiled $(TWO) $(COMPILED) || status=$$?; \
+		$(BIN)/python scripts/test_total.py build/tests/beside.xml build/tests/two.xml build/tests/alone.xml $$compiled || status=$$?; \
 		exit $$status)
 
 test-unit: setup-dev ## The tests without servers; seconds.
 	@$(BIN)/pytest $(PARALLEL) $(wildcard tests/unit tests/properties tests/contract) $(ARGS)
+
+compiled: setup-dev ## Compile the router's modules into build/compiled, for PYTHONPATH (needs a C compiler; a minute).
+	@scripts/compile.sh
+
+test-compiled: compiled ## The router's tests with its modules compiled.
+	@$(AS_COMPILED) $(BIN)/pytest $(TWO) $(COMPILED) $(ARGS)
 
 test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against the cluster of KUBECONFIG (the fake one as well).
 	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG must name the file of a cluster to test" >&2; exit 2; }
@@ -125,6 +139,7 @@ lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer version
 	@$(COMPILE) $(DEV_SOURCES) -o requirements-dev.txt
 	@$(COMPILE) $(SPEECH_SOURCES) -o requirements-speech.txt
 	@$(COMPILE) $(KUBERNETES_SOURCES) -o requirements-kubernetes.txt
+	@$(COMPILE) $(COMPILE_SOURCES) -o requirements-compile.txt
 	@$(UV_LINES) requirements-dev.txt > requirements-uv.txt
 	@for each in $(COMPAT); do $(COMPILE) $$each -o $${each%.in}.txt || exit 1; done
 
@@ -132,10 +147,12 @@ lock: ## Renew the lock files from pyproject.toml (UPGRADE=1 takes newer version
 lock-check: setup-dev ## Tell whether the lock files fit pyproject.toml.
 	@mkdir -p build && cp requirements.txt build/lock-run.txt && cp requirements-dev.txt build/lock-dev.txt
 	@cp requirements-speech.txt build/lock-speech.txt && cp requirements-kubernetes.txt build/lock-kubernetes.txt
+	@cp requirements-compile.txt build/lock-compile.txt
 	@$(COMPILE) $(RUN_SOURCES) -o build/lock-run.txt && diff -u requirements.txt build/lock-run.txt
 	@$(COMPILE) $(DEV_SOURCES) -o build/lock-dev.txt && diff -u requirements-dev.txt build/lock-dev.txt
 	@$(COMPILE) $(SPEECH_SOURCES) -o build/lock-speech.txt && diff -u requirements-speech.txt build/lock-speech.txt
 	@$(COMPILE) $(KUBERNETES_SOURCES) -o build/lock-kubernetes.txt && diff -u requirements-kubernetes.txt build/lock-kubernetes.txt
+	@$(COMPILE) $(COMPILE_SOURCES) -o build/lock-compile.txt && diff -u requirements-compile.txt build/lock-compile.txt
 	@$(UV_LINES) requirements-dev.txt | diff -u requirements-uv.txt -
 	@for each in $(COMPAT:.in=); do cp $$each.txt build/lock-compat.txt && \
 		$(COMPILE) $$each.in -o build/lock-compat.txt && diff -u $$each.txt build/lock-compat.txt || exit 1; done

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from hostler_domain.histogram import bucket, buckets
+from hostler_router.answer_usage import Usage
 from hostler_router.answers import added_up
-from hostler_router.bodies import Usage
 from hostler_router.exchange import Exchange
 from hostler_router.figures import SHORT_SECONDS, Histogram
 from hostler_router.metrics import RouterMetrics

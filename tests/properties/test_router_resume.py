@@ -8,7 +8,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler_router.bodies import read_request, read_usage
+from hostler_router.answer_usage import read_usage
+from hostler_router.bodies import read_request
 from hostler_router.resume import Resume
 from hostler_router.sse import DONE, data_of, event_of
 

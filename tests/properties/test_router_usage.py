@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.entries import entry_of
 from hostler_router.exchange import Exchange
 from hostler_router.usage import answered, finished

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hostler_router.bodies import JsonObject, Usage, as_object, read_usage
+from hostler_router.answer_usage import JsonObject, Usage, as_object, read_usage
 from hostler_router.openai_errors import BROKEN_OFF, ErrorReply
 from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of
 from hostler_router.upstream_errors import in_stream, is_error

@@ -6,7 +6,8 @@ which is understood before that.
 
 from typing import Final, Protocol
 
-from hostler_router.bodies import Asked, read_request
+from hostler_router.asked import Asked
+from hostler_router.bodies import read_request
 from hostler_router.exchange import Exchange
 from hostler_router.openai_errors import ErrorReply, Refused, body_too_large, body_too_slow
 from hostler_router.parts import RouterParts

@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from hostler_router.answer_stream import AnswerStream, Passed
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.delivery import Delivery, HeadOf
 from hostler_router.openai_errors import (
     BROKEN_OFF,

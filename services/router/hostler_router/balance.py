@@ -157,7 +157,7 @@ def _preferred(
     in_service = ids if not exclude else [replica_id for replica_id in ids if replica_id not in exclude]
     if not in_service:
         return None
-    total = 1 + sum([load_of(replica_id, 0) for replica_id in in_service])
+    total = sum([load_of(replica_id, 0) for replica_id in in_service], 1.0)
     capacity = ceil(load_bound * total / len(in_service))
     for owner in ring_of(ids).owners(affinity):
         replica_id = ids[owner]

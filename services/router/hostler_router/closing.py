@@ -9,7 +9,7 @@ from typing import Final
 
 from hostler_contracts.usage_records import SoundRecord, UsageRecord
 from hostler_kit.ids import new_id
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.exchange import Exchange, Outcome
 from hostler_router.genai_names import Attributes, operation_of

@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from hostler_router.json_reading import Edit, Members, insertion, read_members, spliced
+from hostler_router.json_reading import read_members
+from hostler_router.members import Edit, Members, insertion, spliced
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from typing import Final
 import msgspec
 
 from hostler_router.admission import ask_limits
+from hostler_router.answer_usage import read_usage_of
 from hostler_router.arriving import ArrivingBody, ReadBody, WholeBody
+from hostler_router.asked import Asked
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
-from hostler_router.bodies import Asked, read_request, read_usage_of
+from hostler_router.bodies import read_request
 from hostler_router.closing import record_of_answered
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange

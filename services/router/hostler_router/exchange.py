@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 
 
 class Outcome(StrEnum):
@@ -68,7 +68,6 @@ class Exchange:
     body_seconds: float = 0.0
     first_event_seconds: float | None = None
     usage: Usage | None = None
-    outcome: Outcome = Outcome.ANSWERED
     named_by_client: bool = True
     trace: str | None = None
     tracestate: str | None = None
@@ -77,3 +76,4 @@ class Exchange:
         self.request_id = request_id
         self.route = route
         self.started = started
+        self.outcome = Outcome.ANSWERED

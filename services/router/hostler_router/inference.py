@@ -12,9 +12,9 @@ from typing import Final
 
 from hostler_router.admission import ask_limits, resolve
 from hostler_router.arriving import ArrivingBody
+from hostler_router.asked import Asked
 from hostler_router.attempt import Attempt
 from hostler_router.auth import Caller
-from hostler_router.bodies import Asked
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.closing import conclude, nothing
 from hostler_router.exchange import Exchange, Outcome

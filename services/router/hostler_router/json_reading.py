@@ -1,26 +1,23 @@
-"""JSON objects read without decoding them whole, and changed without writing them anew.
+"""JSON objects read without decoding them whole.
 
 Pure; called by `bodies` and `resume`. One pass of msgspec checks all of the text and finds the members; their values stay as they
-are written, as views of it. A change puts bytes in one place, so spellings, order and unknown members travel untouched.
+are written, as views of it. What was found, and how it is changed, is in `members`.
 
 An object that names a member twice is refused: who reads the first and who reads the last would not read the same request. msgspec
 keeps the last of them, so twins are found by measure: what it gave must add up to the whole text.
 """
 
 import re
-from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
 import pydantic_core
 
+from hostler_router.members import SMALL_BYTES, Form, Members
 from hostler_router.openai_errors import Refused, invalid
 
 DEPTH_MAX: Final = 200
 """How deep objects and lists may nest. It is jiter's limit, too; msgspec's depends on the interpreter."""
-
-Edit = tuple[int, int, bytes]
-"""Begin and end of what goes, and what comes instead."""
 
 _NAME_SHOWN_MAX: Final = 64
 _FORMS_MAX: Final = 512
@@ -28,79 +25,16 @@ _FORM_NAMES_MAX: Final = 32
 _FORM_LENGTH_MAX: Final = 512
 """So that what callers make up fills no memory: forms of more, or longer, names are not kept."""
 _OPENING: Final = (b"[", b"{")
-_SMALL_BYTES: Final = 4096
-"""Copying a text of this size once more costs less than views of it."""
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _TEXT: Final = msgspec.json.Decoder(str)
 # A member up to its value. Possessive, so that no text makes the search go back; used only where there is space between members.
 _NAME: Final = re.compile(rb'[ \t\n\r]*+[{,][ \t\n\r]*+("[^"\\]*+(?:\\.[^"\\]*+)*+")[ \t\n\r]*+:[ \t\n\r]*+')
 _END: Final = re.compile(rb"[ \t\n\r]*+\}")
-_forms: Final[dict[tuple[str, ...], "Form"]] = {}
+_forms: Final[dict[tuple[str, ...], Form]] = {}
 _NOT_JSON: Final = invalid("The request body is not valid JSON.", code="invalid_json")
 _NO_OBJECT: Final = invalid("The request body must be a JSON object.", code="invalid_type")
 _TOO_DEEP: Final = invalid(f"The request body nests deeper than {DEPTH_MAX} levels.", code="invalid_json")
-
-
-class Form(msgspec.Struct, frozen=True, gc=False):
-    """How an object with members of certain names, in this order, is mostly written.
-
-    Attributes:
-        size: Of everything but the values where there is no space between them; in a text with escapes in names it is too little.
-        spaces: How many there are where one follows each colon and comma, as Python's json has it.
-        dense: The object without spaces, with a `%b` for each value.
-        spaced: The same with those.
-    """
-
-    size: int
-    spaces: int
-    dense: bytes
-    spaced: bytes
-
-
-class Members(msgspec.Struct, frozen=True, gc=False):
-    """The members of an object.
-
-    Attributes:
-        values: What is written as their values, by name, in order.
-        form: The object with a `%b` for each value; None where it is spaced in no way that is known.
-        gap: How many spaces follow each colon and comma.
-        begins: Where each value begins; None where the spaces are so even that it can be counted.
-    """
-
-    values: dict[str, msgspec.Raw]
-    form: bytes | None
-    gap: int = 0
-    begins: dict[str, int] | None = None
-
-    def span(self, name: str) -> tuple[int, int]:
-        """Where the value of `name`, which must be there, begins and ends."""
-        return self.spans((name,))[name]
-
-    def spans(self, names: Collection[str]) -> dict[str, tuple[int, int]]:
-        """The same of those of `names` that are there, in order."""
-        if self.begins is not None:
-            return {
-                name: (self.begins[name], self.begins[name] + len(value))
-                for name, value in self.values.items()
-                if name in names
-            }
-        spans: dict[str, tuple[int, int]] = {}
-        # That no name has an escape or takes more bytes than characters was seen by the length of the text.
-        at, named, apart = 1, 3 + self.gap, 1 + self.gap  # its quotes and colon; the comma
-        for name, value in self.values.items():
-            at += len(name) + named
-            end = at + len(value)
-            if name in names:
-                spans[name] = at, end
-            at = end + apart
-        return spans
-
-    def replaced(self, text: bytes, name: str, instead: bytes) -> bytes:
-        """`text`, which has these members, with `instead` as the value of `name`, which must be there."""
-        if self.form is not None and len(text) < _SMALL_BYTES:
-            return self.form % tuple({**self.values, name: instead}.values())
-        return spliced(text, ((*self.span(name), instead),))
 
 
 def read_body(body: bytes) -> Members:
@@ -139,32 +73,10 @@ def read_members(text: bytes) -> Members:
     if not more:
         return Members(values, form.dense)
     if more == form.spaces and (
-        text == form.spaced % tuple(values.values()) if len(text) < _SMALL_BYTES else _is_spaced(text, values)
+        text == form.spaced % tuple(values.values()) if len(text) < SMALL_BYTES else _is_spaced(text, values)
     ):
         return Members(values, form.spaced, 1)
     return Members(values, None, 0, _walk(text, values))
-
-
-def spliced(text: bytes, edits: Sequence[Edit]) -> bytes:
-    """`text` with edits, which must not overlap, in order."""
-    if len(text) < _SMALL_BYTES:
-        for begin, end, instead in reversed(edits):
-            text = text[:begin] + instead + text[end:]
-        return text
-    view = memoryview(text)
-    pieces: list[bytes | memoryview] = []
-    at = 0
-    for begin, end, instead in edits:
-        pieces += (view[at:begin], instead)
-        at = end
-    pieces.append(view[at:])
-    return b"".join(pieces)
-
-
-def insertion(text: bytes, members: Members, added: bytes) -> Edit:
-    """The edit that adds `added`, a member as it is written, at the end of the object."""
-    at = text.rindex(b"}")
-    return at, at, b"," + added if members.values else added
 
 
 def _form_of(names: tuple[str, ...]) -> Form:

@@ -7,8 +7,8 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from hostler_domain.routing import Balancing, Routing
+from hostler_router.asked import Asked
 from hostler_router.balance import one_of_two, pick
-from hostler_router.bodies import Asked
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
 from hostler_router.table import Endpoint, Entry

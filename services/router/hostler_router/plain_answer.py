@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from hostler_router.bodies import Usage, read_audio_seconds, read_usage_of
+from hostler_router.answer_usage import Usage, read_audio_seconds, read_usage_of
 from hostler_router.openai_errors import REPLICA_FAILED, ErrorReply
 from hostler_router.outliers import Failure
 from hostler_router.upstream_errors import TRY_ELSEWHERE, normalised

@@ -10,7 +10,7 @@ import msgspec
 
 from hostler_domain.redaction import redact
 from hostler_router.answer_stream import Passed
-from hostler_router.bodies import Usage, as_object, read_usage
+from hostler_router.answer_usage import Usage, as_object, read_usage
 from hostler_router.openai_errors import BROKEN_OFF, ErrorReply
 from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of
 from hostler_router.upstream_errors import in_stream

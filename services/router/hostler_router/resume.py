@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from hostler_router.bodies import Asked, JsonObject, as_object
+from hostler_router.answer_usage import JsonObject, as_object
+from hostler_router.asked import Asked
 from hostler_router.continuation import RUNTIMES, continued
 from hostler_router.sse import DONE, EventSplitter, EventTooLong, data_of, event_of
 

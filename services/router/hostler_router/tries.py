@@ -9,8 +9,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from hostler_router.admission import no_replica
+from hostler_router.asked import Asked
 from hostler_router.attempt import Attempt
-from hostler_router.bodies import Asked, with_model
+from hostler_router.bodies import with_model
 from hostler_router.broken_stream import BrokenStream
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.continuation import RUNTIMES

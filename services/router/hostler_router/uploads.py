@@ -9,7 +9,8 @@ that has not taken yet lies with the rest, within the cap on uploads, and a clie
 from typing import Final
 
 from hostler_router.arriving import refuse_too_long
-from hostler_router.bodies import Asked, read_form
+from hostler_router.asked import Asked
+from hostler_router.bodies import read_form
 from hostler_router.exchange import Exchange
 from hostler_router.forms import FormReader
 from hostler_router.openai_errors import ErrorReply, Refused, body_stalled, body_too_large, body_too_slow

@@ -9,7 +9,7 @@ from typing import Final
 
 import pydantic_core
 
-from hostler_router.bodies import JsonObject, as_object
+from hostler_router.answer_usage import JsonObject, as_object
 from hostler_router.openai_errors import (
     INVALID_REQUEST,
     REPLICA_FAILED,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hostler_router.bodies import Asked
+from hostler_router.asked import Asked
 from hostler_router.exchange import Exchange
 from hostler_router.upload_spool import FormBody
 from hostler_router.wire.addresses import Address

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from hostler_contracts.load import LoadWindow, ReplicaLoad, RuntimeLoad
 from hostler_domain.histogram import bucket, buckets
+from hostler_router.answer_usage import Usage
 from hostler_router.answers import Answers
-from hostler_router.bodies import Usage
 
 
 @dataclass(slots=True)

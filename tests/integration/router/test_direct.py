@@ -23,6 +23,7 @@ from tests.integration.router.replicas import (
     truncates,
 )
 from tests.integration.router.wire_client import BODY, request, wire_client
+from tests.support.compiled import interpreted_only
 
 JOB = "job-1"
 
@@ -249,6 +250,7 @@ async def test_a_router_that_stops_waits_for_what_is_under_way_and_cuts_what_tak
         assert got.status == 503
 
 
+@interpreted_only
 @pytest.mark.parametrize(
     "broken", ["read_request", "choose", "json_head", "read_usage_of", "record_of_answered"]
 )

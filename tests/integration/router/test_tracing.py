@@ -28,6 +28,7 @@ from hostler_router.wire.heads import Head
 from hostler_router.wire.reply import Reply
 from tests.integration.router.harness import Harness, running_router
 from tests.integration.router.replicas import Replica
+from tests.support.compiled import interpreted_only
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {b"traceparent": f"00-{TRACE}-{SPAN}-01".encode()}
@@ -206,6 +207,7 @@ async def test_a_request_that_wakes_a_job_says_of_which_trace_it_is(router: Harn
     assert decode_window(found[0].data).trace == TraceContext(parent, "rojo=1")
 
 
+@interpreted_only
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
 async def test_only_a_request_whose_trace_is_kept_leaves_the_straight_way(
     collector: Collector, first: Replica, monkeypatch: pytest.MonkeyPatch, share: float

@@ -14,6 +14,7 @@ import structlog
 
 from hostler_kit.logs import Logger
 from hostler_router.access_log import AccessLog
+from hostler_router.exchange import Outcome
 from hostler_router.exchange import Exchange
 
 TOKEN = "hf_CanaryOfHuggingFace0123456789abcdef"
@@ -21,14 +22,15 @@ PROGRAM = f"""
 import asyncio, sys
 from hostler_kit.logs import configure_logs, json_stream
 from hostler_router.access_log import AccessLog
+from hostler_router.exchange import Outcome
 
 logger = configure_logs(service="router-1-w1", level="info", form="json")
 
 async def main():
     for stream in (None, json_stream("json")):
         log = AccessLog(logger, stream, service="router-1-w1")
-        log.note("id-{TOKEN}", "/v1/models", "", "", 200, "answered", False, 0, 0.00123, model="\\u00fc {TOKEN}", tokens=3, cached=None)
-        log.note("id-2", "/v1/chat/completions", "job-1", "r1", 499, "client_gone", True, 2, 1.5)
+        log.note("id-{TOKEN}", "/v1/models", "", "", 200, Outcome.ANSWERED, False, 0, 0.00123, model="\\u00fc {TOKEN}", tokens=3, cached=None)
+        log.note("id-2", "/v1/chat/completions", "job-1", "r1", 499, Outcome.CLIENT_GONE, True, 2, 1.5)
         log.flush()
 
 asyncio.run(main())
@@ -48,7 +50,7 @@ def capture() -> structlog.testing.LogCapture:
 
 
 def note(log: AccessLog, request_id: str = "id-1", **more: str | int) -> None:
-    log.note(request_id, "/v1/models", "", "", 200, "answered", False, 0, 0.001, **more)
+    log.note(request_id, "/v1/models", "", "", 200, Outcome.ANSWERED, False, 0, 0.001, **more)
 
 
 def test_a_line_from_here_is_what_the_logger_would_have_written() -> None:

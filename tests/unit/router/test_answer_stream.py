@@ -1,7 +1,7 @@
 import pytest
 
 from hostler_router.answer_stream import AnswerStream, Passed
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.openai_errors import BROKEN_OFF
 
 TEXT = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'

@@ -3,7 +3,9 @@ import json
 import pytest
 
 from hostler_router import json_reading
-from hostler_router.bodies import Asked, Usage, read_audio_seconds, read_request, read_usage, with_model
+from hostler_router.answer_usage import Usage, read_audio_seconds, read_usage
+from hostler_router.asked import Asked
+from hostler_router.bodies import read_request, with_model
 from hostler_router.openai_errors import Refused
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.openai_errors import ErrorReply
 from hostler_router.outliers import Failure
 from hostler_router.plain_answer import PlainAnswer, Unfit

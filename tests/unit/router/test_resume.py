@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from hostler_router.bodies import Asked, read_request
+from hostler_router.asked import Asked
+from hostler_router.bodies import read_request
 from hostler_router.continuation import Continuing, continued
 from hostler_router.resume import Resume
 from hostler_router.sse import DONE, data_of, event_of

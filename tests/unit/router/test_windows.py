@@ -1,6 +1,6 @@
 from hostler_contracts.load import LoadWindow, ReplicaLoad, RuntimeLoad
 from hostler_domain.histogram import bucket
-from hostler_router.bodies import Usage
+from hostler_router.answer_usage import Usage
 from hostler_router.windows import Present, WindowRecorder
 from tests.support.builders import NOW
 
