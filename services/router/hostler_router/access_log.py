@@ -19,6 +19,7 @@ import msgspec
 
 from hostler_domain.redaction import redact
 from hostler_kit.logs import Logger
+from hostler_router.access_line import AccessLine
 from hostler_router.answers import Ended
 from hostler_router.exchange import Exchange, Outcome
 
@@ -34,24 +35,6 @@ Value = str | int | float | bool | None
 Fields = dict[str, Value]
 _Line = tuple[float, Exchange, int, float, Fields | None]
 """When it was noted, the request, its status, how long it took, and what only some lines have."""
-
-
-class _Document(msgspec.Struct, gc=False):
-    """A line without anything that only some have, which is written in a fifth of the time."""
-
-    request_id: str
-    route: str
-    job: str | None
-    replica: str | None
-    status: int
-    outcome: str
-    stream: bool
-    tries: int
-    ms: float
-    event: str
-    service: str
-    level: str
-    timestamp: datetime
 
 
 class AccessLog:
@@ -164,7 +147,7 @@ class AccessLog:
         except (OSError, ValueError):  # a full disk, a closed pipe; the requests were answered all the same
             self.lost += len(lines)
 
-    def _encode(self, documents: list[Fields | _Document]) -> list[bytes]:
+    def _encode(self, documents: list[Fields | AccessLine]) -> list[bytes]:
         """Texts that may go out in one write each."""
         try:
             if self._piece_bytes is None:
@@ -179,13 +162,13 @@ class AccessLog:
             return lines if self._piece_bytes is None else _pieces(lines, self._piece_bytes)
 
 
-def _document(line: _Line, service: str) -> Fields | _Document:
+def _document(line: _Line, service: str) -> Fields | AccessLine:
     at, exchange, status, seconds, more = line
     if more:
         timestamp = _at(at, UTC).isoformat().replace("+00:00", "Z")
         place = {"event": "request", "service": service, "level": "info", "timestamp": timestamp}
         return {**_fields(line), **place}
-    return _Document(
+    return AccessLine(
         # A client may have chosen it.
         redact(exchange.request_id) if exchange.named_by_client else exchange.request_id,
         exchange.route, exchange.job_id or None, exchange.replica_id or None, status, exchange.outcome, exchange.stream,

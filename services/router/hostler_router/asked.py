@@ -3,17 +3,10 @@
 Pure; made by `bodies`. A struct of msgspec, so it stands apart from what can be compiled (pyproject.toml says which modules are).
 """
 
-from dataclasses import replace
-from functools import lru_cache
-from typing import Final
-
 import msgspec
 
-from hostler_router.members import Members, spliced
+from hostler_router.members import Members
 from hostler_router.upload_spool import FormBody
-
-_PROMPTS: Final = ("messages", "prompt", "input")
-"""What is asked, by whichever of these names is there."""
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
@@ -46,34 +39,3 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
     n: int = 1
     tokens_max: int | None = None
     resumable: bool = False
-
-    @property
-    def content_type(self) -> str:
-        """Of the body."""
-        return self.body.content_type if isinstance(self.body, FormBody) else "application/json"
-
-    def prefix_of(self, chars: int) -> bytes:
-        """The beginning of what is asked, as it is written: a byte for a character, more where they are not ASCII."""
-        if isinstance(self.body, FormBody):
-            return b""
-        begin, end = self.prompt_at if self.members is None else prompt_span(self.members)
-        return self.body[begin : min(begin + chars, end)]
-
-    def body_naming(self, model: str) -> bytes | FormBody:
-        """The body, asking for `model` instead."""
-        if isinstance(self.body, FormBody):
-            return replace(self.body, model=model)
-        if self.members is not None:
-            return self.members.replaced(self.body, "model", _written(model))
-        return spliced(self.body, ((*self.model_at, _written(model)),))
-
-
-def prompt_span(members: Members) -> tuple[int, int]:
-    """Where what is asked begins and ends."""
-    spans = members.spans(_PROMPTS)
-    return spans.get("messages") or spans.get("prompt") or spans.get("input") or (0, 0)
-
-
-@lru_cache(maxsize=256)
-def _written(model: str) -> bytes:
-    return msgspec.json.encode(model)

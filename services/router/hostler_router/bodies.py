@@ -5,13 +5,15 @@ Pure; called by the request and by its tries.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 
-from hostler_router.asked import Asked, prompt_span
+from hostler_router.asked import Asked
+from hostler_router.json_changes import Edit, insertion, replaced, span, spans, spliced
 from hostler_router.json_reading import read_body, read_members
-from hostler_router.members import Edit, Members, insertion, spliced
+from hostler_router.members import Members
 from hostler_router.openai_errors import ErrorReply, Refused, invalid
 from hostler_router.resumable import is_resumable
 from hostler_router.upload_spool import FormBody
@@ -35,6 +37,8 @@ _TEXT: Final = msgspec.json.Decoder(str)
 _NUMBER: Final = msgspec.json.Decoder(int | float)
 _TELL_USAGE: Final = frozenset({"/v1/responses"})
 """Routes whose streams end with the usage unasked, and that don't know the option which asks for it."""
+_PROMPTS: Final = ("messages", "prompt", "input")
+"""What is asked, by whichever of these names is there."""
 _OPTIONS: Final = frozenset({"best_of", "n", "priority", "service_tier"})
 """What is read beside its length of a request that asks for no stream."""
 
@@ -69,7 +73,7 @@ def read_request(body: bytes, *, may_stream: bool, meant: str | None = None, rou
     edit = _asking_for_usage(body, members) if stream and route not in _TELL_USAGE else None
     model_at = prompt_at = (0, 0)
     if edit is not None:
-        model_at, prompt_at = _moved(members.span("model"), edit), _moved(prompt_span(members), edit)
+        model_at, prompt_at = _moved(span(members, "model"), edit), _moved(_prompt_span(members), edit)
         body = spliced(body, (edit,))
     n = _integer(values.get("n")) or 1
     tokens_max = _tokens_max(values)
@@ -109,8 +113,25 @@ def read_form(values: Mapping[bytes, bytes], body: FormBody) -> Asked:
     return Asked(model, stream=stream, strip_usage=False, body=named)
 
 
+def prefix_of(asked: Asked, chars: int) -> bytes:
+    """The beginning of the prompt, as it is written: a byte for a character, more where they are not ASCII."""
+    if isinstance(asked.body, FormBody):
+        return b""
+    begin, end = asked.prompt_at if asked.members is None else _prompt_span(asked.members)
+    return asked.body[begin : min(begin + chars, end)]
+
+
+def body_naming(asked: Asked, model: str) -> bytes | FormBody:
+    """The body of what is asked, asking for `model` instead."""
+    if isinstance(asked.body, FormBody):
+        return replace(asked.body, model=model)
+    if asked.members is not None:
+        return replaced(asked.members, asked.body, "model", _written(model))
+    return spliced(asked.body, ((*asked.model_at, _written(model)),))
+
+
 def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:
-    """A body of `Asked`, asking for `model` instead; `Asked.body_naming` does the same and knows where to look."""
+    """A body of `Asked`, asking for `model` instead; `body_naming` does the same and knows where to look."""
     if isinstance(body, FormBody):
         return replace(body, model=model)
     return _naming(body, read_members(body), model)
@@ -119,7 +140,7 @@ def with_model(body: bytes | FormBody, model: str) -> bytes | FormBody:
 def _naming(body: bytes, members: Members, model: str) -> bytes:
     encoded = msgspec.json.encode(model)
     if "model" in members.values:
-        return spliced(body, ((*members.span("model"), encoded),))
+        return spliced(body, ((*span(members, "model"), encoded),))
     return spliced(body, (insertion(body, members, b'"model":' + encoded),))
 
 
@@ -143,6 +164,17 @@ def _checked(model: str) -> str:
     return model
 
 
+def _prompt_span(members: Members) -> tuple[int, int]:
+    """Where what is asked begins and ends."""
+    found = spans(members, _PROMPTS)
+    return found.get("messages") or found.get("prompt") or found.get("input") or (0, 0)
+
+
+@lru_cache(maxsize=256)
+def _written(model: str) -> bytes:
+    return msgspec.json.encode(model)
+
+
 def _stream(given: msgspec.Raw | None) -> bool:
     if given is None or _is(given, _NULL) or _is(given, _FALSE):
         return False
@@ -156,7 +188,7 @@ def _asking_for_usage(body: bytes, members: Members) -> Edit | None:
     given = members.values.get("stream_options")
     if given is None:
         return insertion(body, members, b'"stream_options":{' + _WANTED + b"}")
-    begin, end = members.span("stream_options")
+    begin, end = span(members, "stream_options")
     if _is(given, _NULL):
         return begin, end, b"{" + _WANTED + b"}"
     text = bytes(given)
@@ -171,7 +203,7 @@ def _asking_for_usage(body: bytes, members: Members) -> Edit | None:
         return begin + at, begin + at, added
     if _is(wanted, _TRUE):
         return None
-    at, until = options.span("include_usage")
+    at, until = span(options, "include_usage")
     return begin + at, begin + until, _TRUE
 
 

@@ -10,8 +10,9 @@ from typing import Final
 
 import msgspec
 
+from hostler_router.json_changes import Edit, insertion, span, spliced
 from hostler_router.json_reading import read_members
-from hostler_router.members import Edit, Members, insertion, spliced
+from hostler_router.members import Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +87,12 @@ def _longer_chat(members: Members, said: str) -> Edit | None:
             return None  # a turn of the assistant that the client wrote; another one after it would be a new turn
     except msgspec.ValidationError:
         return None
-    at = members.span("messages")[1] - 1
+    at = span(members, "messages")[1] - 1
     return at, at, b',{"role":"assistant","content":' + msgspec.json.encode(said) + b"}"
 
 
 def _longer_prompt(members: Members, said: str) -> Edit:
-    at = members.span("prompt")[1] - 1
+    at = span(members, "prompt")[1] - 1
     return at, at, msgspec.json.encode(said)[1:-1]
 
 
@@ -105,7 +106,7 @@ def _limits(members: Members, tokens: int) -> list[Edit] | None:
         left = limit - tokens
         if left <= 0 and name in _MOST:
             return None
-        edits.append((*members.span(name), b"%d" % max(left, 0)))
+        edits.append((*span(members, name), b"%d" % max(left, 0)))
     return edits
 
 

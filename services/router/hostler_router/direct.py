@@ -1,9 +1,8 @@
 """A request that goes straight to a replica and whose answer comes straight back: the way of nearly all that are no streams.
 
-Made by the application in place of an `InferenceRequest`, and called by the same: the client's connection, the clock, the limits,
-the replica's connection. It takes the same steps with one object where the other has seven, and knows none of the turns: as soon as
-anything is out of the ordinary, be it a stream, no replica with a free connection, an error, silence, a client that hangs up, it makes
-the `InferenceRequest` that there would have been, as far as it has come, and from then on passes everything on to that.
+Made by the application in place of an `InferenceRequest`, and called by the same. It takes the same steps with one object where the other
+has seven, and knows none of the turns: as soon as anything is out of the ordinary (a stream, no free connection, an error, silence, a
+client that hangs up), it makes the `InferenceRequest` that there would have been, as far as it has come, and passes everything on to that.
 """
 
 import sys
@@ -17,7 +16,7 @@ from hostler_router.arriving import ArrivingBody, ReadBody, WholeBody
 from hostler_router.asked import Asked
 from hostler_router.attempt import Attempt
 from hostler_router.auth import ANYONE, Caller
-from hostler_router.bodies import read_request
+from hostler_router.bodies import body_naming, read_request
 from hostler_router.closing import record_of_answered
 from hostler_router.ending import fail_reply
 from hostler_router.exchange import Exchange
@@ -203,7 +202,7 @@ class DirectRequest:
         self._room = parts.settings.answer_bytes_max
         self._began = self._heard = now
         # Our own runtimes take any name; others know the model by theirs alone.
-        body = asked.body if endpoint.upstream is None else asked.body_naming(endpoint.upstream.model)
+        body = asked.body if endpoint.upstream is None else body_naming(asked, endpoint.upstream.model)
         if isinstance(body, FormBody):
             raise TypeError("a form is none of this way")
         head = json_head(exchange, parts.pool.address(endpoint.url), key=key, length=len(body))

@@ -1,7 +1,7 @@
 """JSON objects read without decoding them whole.
 
 Pure; called by `bodies` and `resume`. One pass of msgspec checks all of the text and finds the members; their values stay as they
-are written, as views of it. What was found, and how it is changed, is in `members`.
+are written, as views of it. `json_changes` changes it.
 
 An object that names a member twice is refused: who reads the first and who reads the last would not read the same request. msgspec
 keeps the last of them, so twins are found by measure: what it gave must add up to the whole text.
@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 import pydantic_core
 
-from hostler_router.members import SMALL_BYTES, Form, Members
+from hostler_router.json_changes import SMALL_BYTES
+from hostler_router.members import Form, Members
 from hostler_router.openai_errors import Refused, invalid
 
 DEPTH_MAX: Final = 200

@@ -9,6 +9,7 @@ from typing import Final
 from hostler_domain.routing import Balancing, Routing
 from hostler_router.asked import Asked
 from hostler_router.balance import one_of_two, pick
+from hostler_router.bodies import prefix_of
 from hostler_router.outliers import Failure, Outliers
 from hostler_router.parts import RouterParts
 from hostler_router.table import Endpoint, Entry
@@ -115,4 +116,4 @@ def _pick(
 def _affinity(routing: Routing, asked: Asked, head: Head) -> bytes:
     if routing.balancing is Balancing.SESSION:
         return head.headers.get(routing.session_header.encode(), b"")
-    return asked.prefix_of(routing.prefix_chars)
+    return prefix_of(asked, routing.prefix_chars)

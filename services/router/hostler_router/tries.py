@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hostler_router.admission import no_replica
 from hostler_router.asked import Asked
 from hostler_router.attempt import Attempt
-from hostler_router.bodies import with_model
+from hostler_router.bodies import body_naming, with_model
 from hostler_router.broken_stream import BrokenStream
 from hostler_router.client_answer import ClientAnswer
 from hostler_router.continuation import RUNTIMES
@@ -159,7 +159,7 @@ class Tries:
         if body is not None:
             sent = body if upstream is None else with_model(body, upstream.model)
         else:
-            sent = asked.body if upstream is None else asked.body_naming(upstream.model)
+            sent = asked.body if upstream is None else body_naming(asked, upstream.model)
         if self._resume is None and asked.resumable and self._may_resume(entry):
             self._resume = Resume()
         if self._span is not None:
@@ -202,7 +202,7 @@ class Tries:
             self._parts,
             endpoint,
             head_of=self._head_for,
-            body=asked.body if upstream is None else asked.body_naming(upstream.model),
+            body=asked.body if upstream is None else body_naming(asked, upstream.model),
             strip_usage=asked.strip_usage,
             hold=hold,
         )

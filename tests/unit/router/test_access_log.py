@@ -14,8 +14,7 @@ import structlog
 
 from hostler_kit.logs import Logger
 from hostler_router.access_log import AccessLog
-from hostler_router.exchange import Outcome
-from hostler_router.exchange import Exchange
+from hostler_router.exchange import Exchange, Outcome
 
 TOKEN = "hf_CanaryOfHuggingFace0123456789abcdef"
 PROGRAM = f"""

@@ -5,7 +5,7 @@ import pytest
 from hostler_router import json_reading
 from hostler_router.answer_usage import Usage, read_audio_seconds, read_usage
 from hostler_router.asked import Asked
-from hostler_router.bodies import read_request, with_model
+from hostler_router.bodies import body_naming, prefix_of, read_request, with_model
 from hostler_router.openai_errors import Refused
 
 
@@ -239,7 +239,7 @@ def test_a_name_with_an_escape_is_the_name_that_it_spells():
 def test_the_wish_for_usage_is_put_in_place_and_no_other_byte_changes(body, sent):
     asked = read_request(body, may_stream=True)
     assert (asked.strip_usage, asked.body) == (True, sent)
-    renamed = asked.body_naming("their/n\u00e4me")
+    renamed = body_naming(asked, "their/n\u00e4me")
     assert (
         renamed == sent.replace(b'"m"', '"their/n\u00e4me"'.encode()) == with_model(sent, "their/n\u00e4me")
     )
@@ -294,7 +294,7 @@ def test_what_is_asked_about_urgency_is_read(more, priority, flex):
 )
 def test_a_prefix_is_the_beginning_of_the_prompt_as_it_is_written(more, prefix):
     asked = read_request(json.dumps({"model": "m", **more}, separators=(",", ":")).encode(), may_stream=True)
-    assert asked.prefix_of(7) == prefix
+    assert prefix_of(asked, 7) == prefix
 
 
 def test_the_prefix_of_another_model_or_longer_talk_is_the_same():
@@ -303,7 +303,7 @@ def test_the_prefix_of_another_model_or_longer_talk_is_the_same():
         read_request(json.dumps({"model": model, "messages": messages}).encode(), may_stream=True)
         for model, messages in (("a", talk), ("b", [*talk, {"role": "assistant", "content": "y"}]))
     )
-    assert one.prefix_of(40) == two.prefix_of(40) != b""
+    assert prefix_of(one, 40) == prefix_of(two, 40) != b""
 
 
 CHAT = "/v1/chat/completions"
