@@ -108,7 +108,7 @@ def test_every_dependency_has_its_reason():
     wishes = [
         *project["project"]["dependencies"],
         *(wish for group in project["project"]["optional-dependencies"].values() for wish in group),
-        *(wish for group in project["dependency-groups"].values() for wish in group),
+        *(wish for group in project["dependency-groups"].values() for wish in group if isinstance(wish, str)),
         *(path.read_text() for path in (ROOT / "tests" / "compat").glob("requirements-*.in")),
     ]
     wanted = {re.split(r"[<>=!~;\[ ]", wish)[0] for wish in wishes}
