@@ -10,11 +10,10 @@ python=.venv/bin/python
 made=build/compiled
 say() { printf '%s\n' "$*" >&2; }
 
-stamp_text=$({ cat pyproject.toml requirements-dev.txt scripts/compile.sh scripts/compile_hook.py &&
+stamp_text=$({ $python -VV && cat pyproject.toml requirements-dev.txt scripts/compile.sh scripts/compile_hook.py &&
     find libs services cli -name '*.py' -type f -exec cksum {} + | sort -k 3; } | cksum)
 [ "$(cat $made/.stamp 2>/dev/null || :)" != "$stamp_text" ] || exit 0
 
-# shellcheck disable=SC2016  # the program is Python's
 compiler=$($python -c 'import sysconfig; print(sysconfig.get_config_var("CC"))')
 headers=$($python -c 'import sysconfig; print(sysconfig.get_path("include"))')
 # The command without its options.
