@@ -34,4 +34,6 @@ HATCH_BUILD_HOOK_ENABLE_CUSTOM=true $python -m hatchling build -t wheel -d build
     exit 1
 }
 $python -m zipfile -e build/wheel/*.whl $made
+# What is not compiled to C is to bytecode: every start would do it anew otherwise, and keep some of the memory that it takes.
+env -u PYTHONDONTWRITEBYTECODE $python -m compileall -q $made
 printf '%s\n' "$stamp_text" >$made/.stamp
