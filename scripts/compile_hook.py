@@ -19,7 +19,7 @@ _COMPILE_ARGS: Final = (
     "-fvisibility=hidden",  # a call from one module into another needs no detour then
     "-ffunction-sections",  # so that what nothing calls is left out
     "-fdata-sections",
-    "-fno-asynchronous-unwind-tables",  # of use to C++ alone, and held in memory by every worker
+    "-fno-asynchronous-unwind-tables",  # for debuggers and profilers, and held in memory by every worker
 )
 
 
