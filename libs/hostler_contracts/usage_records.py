@@ -12,6 +12,8 @@ import msgspec
 
 COUNT_MAX: Final = 2**53
 """The largest count that every reader of JSON takes as it is written."""
+AFTER_RECORDS: Final = b'],"writer":'
+"""What comes after the last record of an event, and nowhere behind that."""
 _TYPE: Final = "dev.hostler.usage.recorded.v1"
 
 
@@ -115,3 +117,12 @@ def encode_batch(
             data=batch,
         )
     )
+
+
+def encode_records(requests: list[SoundRecord]) -> bytes:
+    """These requests as they stand in such an event, with commas between: what is put before `AFTER_RECORDS` adds them to one.
+
+    Raises:
+        UnicodeEncodeError: a text in it is no Unicode.
+    """
+    return _encode(requests)[1:-1]

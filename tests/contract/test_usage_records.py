@@ -16,7 +16,7 @@ from hostler_contracts.usage import (
     decode_usage,
     encode_usage,
 )
-from hostler_contracts.usage_records import UsageRecord, encode_batch
+from hostler_contracts.usage_records import AFTER_RECORDS, UsageRecord, encode_batch, encode_records
 from tests.support.builders import NOW
 from tests.support.usage import record, request
 
@@ -71,6 +71,34 @@ def meant(requests: tuple[FinishedRequest, ...]) -> UsageRecordedV1:
 def test_what_a_router_writes_is_what_readers_read(requests: tuple[FinishedRequest, ...]) -> None:
     records = [UsageRecord(**each.model_dump()) for each in requests]
     assert decode_usage(encoded(records)) == meant(requests)
+
+
+@given(
+    st.lists(_requests, min_size=1, max_size=3),
+    st.lists(st.lists(_requests, min_size=1, max_size=3), max_size=3),
+    st.text(st.characters(categories=["L", "N"], include_characters="-._:"), max_size=20),
+)
+def test_records_that_are_added_to_an_event_make_the_event_of_all(
+    first: list[FinishedRequest], more: list[list[FinishedRequest]], name: str
+) -> None:
+    def event_of(requests: list[FinishedRequest]) -> bytes:
+        return encode_batch(
+            [UsageRecord(**each.model_dump()) for each in requests],
+            event_id=name,
+            router=name,
+            project=name,
+            job_id=name,
+            writer=name,
+            number=3,
+            time=NOW,
+        )
+
+    begun = event_of(first)
+    at = begun.rindex(AFTER_RECORDS)
+    added = [encode_records([UsageRecord(**each.model_dump()) for each in some]) for some in more]
+    assert b",".join((begun[:at], *added)) + begun[at:] == event_of(
+        first + [r for some in more for r in some]
+    )
 
 
 def test_the_bytes_are_the_same_as_the_models_give() -> None:

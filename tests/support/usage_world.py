@@ -22,6 +22,7 @@ from hostler_router.usage_spool import UsageSpool
 from tests.support.usage import record
 
 BOUND_SECONDS = 0.25
+GATHER_SECONDS = 0.1
 
 
 class HeldBus(MemoryBus):
@@ -93,6 +94,7 @@ class World:
             journal=self.journal,
             commit_timeout_seconds=timeout_seconds,
             batch_seconds=0.002,
+            journal_gather_seconds=GATHER_SECONDS,
         )
         self.told: list[tuple[str, float]] = []
         self.begun = self.now

@@ -24,7 +24,7 @@ from hostler_router.settings import RouterSettings
 from hostler_router.table import RouteTable
 from hostler_router.timer_wheel import TimerWheel
 from hostler_router.tracing import Tracer
-from hostler_router.usage_commit import UsageCommitter
+from hostler_router.usage_commit import Committer
 from hostler_router.windows import WindowRecorder
 from hostler_router.wire.replica_pool import ReplicaPool
 
@@ -65,7 +65,7 @@ class RouterParts:
     resume_turns: Callable[[str], ResumeTurns]
     lines: Lines
     limiter: Limiter
-    committer: UsageCommitter
+    committer: Committer
     recorder: WindowRecorder
     running: Running
     metrics: RouterMetrics

@@ -88,12 +88,14 @@ class RouterSettings(OpsSettings):
     one the process that was started looks after the others, and answers for all of them on the ops port."""
     usage_commit: UsageCommit = UsageCommit.STREAM
     """What the end of an answer waits for: `stream`, that its usage is stored by NATS; `journal`, that it is in a file of the folder below, from
-    which it goes to NATS right after. The second is quicker, and outlives the router but not the loss of its disk."""
+    which it goes to NATS a moment later. The second is quicker, and outlives the router but not the loss of its disk."""
     usage_commit_timeout_seconds: float = Field(default=0.25, ge=0)
     """How long the end of an answer is held back until its usage is stored; then it is kept in the folder below and stored later. 0 holds
     nothing back: what ended less than 0.25 seconds before a router is killed is lost then."""
     usage_batch_seconds: float = Field(default=0.002, ge=0)
     """How long finished requests are collected while earlier ones of their job are being stored."""
+    usage_journal_gather_seconds: float = Field(default=0.1, ge=0, le=10)
+    """How long finished requests of a job are collected in the journal before they are sent to NATS in one message; no answer waits for it."""
     data_dir: Path = Field(default=Path(".hostler"), validation_alias="HOSTLER_DATA_DIR")
     """Folder beneath which the folder below lies where it is not named."""
     usage_spool_dir: Path | None = None

@@ -1,6 +1,6 @@
 """Batches that wait to be stored again: on the disk, or in memory where the disk takes none.
 
-`UsageCommitter` keeps here what could not be stored in time, and settles what was stored late after all; `UsageReporter` has the rest
+`UsageSender` keeps here what could not be stored in time, and settles what was stored late after all; `UsageReporter` has the rest
 stored again. What is held in memory is lost with the process, and the oldest of it is given up where it becomes too much.
 """
 

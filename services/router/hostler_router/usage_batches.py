@@ -1,19 +1,23 @@
 """Finished requests put into batches, each the bytes of one message under an id that never changes again.
 
-`usage_commit` makes them. A batch is what is stored, put aside, and sent again, always to the byte, and its number is what readers
+The committers make them. A batch is what is stored, put aside, and sent again, always to the byte, and its number is what readers
 tell a repeat by.
+
+A journal is written while a batch still grows: its first line is the batch as it began, and each further one holds what was added, a
+*part*. What they make together is decided by the bytes alone, so that whoever reads the journal makes the same of it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from hostler_contracts import subjects
-from hostler_contracts.usage_records import SoundRecord, encode_batch
+from hostler_contracts.usage_records import AFTER_RECORDS, SoundRecord, encode_batch, encode_records
 
 _BYTES_MAX: Final = 512 * 1024
 """Of one message; half of the largest that a server takes by default."""
+_PART_BEGINS: Final = b","
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,30 @@ class Batch:
     msg_id: str
     requests: int
     data: bytes
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is what was added to a batch."""
+        return self.data.startswith(_PART_BEGINS)
+
+
+def with_parts(batch: Batch, parts: Sequence[Batch]) -> Batch:
+    """A batch as it was when these had been added."""
+    if not parts:
+        return batch
+    requests = batch.requests + sum(part.requests for part in parts)
+    at = batch.data.rindex(AFTER_RECORDS)
+    data = b"".join((batch.data[:at], *(part.data for part in parts), batch.data[at:]))
+    return Batch(batch.subject, batch.msg_id, requests, data)
+
+
+def part_of(batch: Batch, records: list[SoundRecord]) -> Batch | None:
+    """What adds these records to a batch; None where one of them can't be written at all."""
+    try:
+        data = encode_records(records)
+    except (UnicodeEncodeError, OverflowError):
+        return None
+    return Batch(batch.subject, batch.msg_id, len(records), _PART_BEGINS + data)
 
 
 class BatchMaker:

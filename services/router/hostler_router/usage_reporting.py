@@ -18,7 +18,9 @@ from hostler_kit.logs import Logger
 from hostler_router.settings import RouterSettings, UsageCommit
 from hostler_router.usage_backlog import Backlog, Place
 from hostler_router.usage_batches import Batch, BatchMaker
-from hostler_router.usage_commit import NEVER, UsageCommitter, UsageFigures
+from hostler_router.usage_commit import Committer, StreamCommitter
+from hostler_router.usage_journal import JournalCommitter
+from hostler_router.usage_sending import NEVER, UsageFigures, UsageSender
 from hostler_router.usage_spool import UsageSpool
 
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9.-]")
@@ -89,6 +91,7 @@ def usage_reporter(
         journal=journal,
         commit_timeout_seconds=settings.usage_commit_timeout_seconds,
         batch_seconds=settings.usage_batch_seconds,
+        journal_gather_seconds=settings.usage_journal_gather_seconds,
     )
 
 
@@ -115,6 +118,7 @@ class UsageReporter:
         journal: UsageSpool | None = None,
         commit_timeout_seconds: float = 0.25,
         batch_seconds: float = 0.002,
+        journal_gather_seconds: float = 0.1,
     ) -> None:
         """Make one.
 
@@ -130,6 +134,7 @@ class UsageReporter:
             journal: Where batches are written before their answers end; None has the answers wait for the stream.
             commit_timeout_seconds: How long an answer may be held back; 0 for not at all.
             batch_seconds: How long requests are collected while a batch is on its way.
+            journal_gather_seconds: How long requests are collected in the journal before they are sent.
         """
         self._period_seconds = period_seconds
         self._bus = bus
@@ -140,18 +145,38 @@ class UsageReporter:
         self._journal = journal
         self.figures = UsageFigures()
         self.backlog = Backlog(spool, self._lost, metrics.usage_spooled)
-        self.committer = UsageCommitter(
+        self._sender = UsageSender(
             bus,
-            BatchMaker(router=name, writer=writer or new_id(), new_id=new_id, now=clock.now),
             self.backlog,
-            commit_timeout_seconds=commit_timeout_seconds,
-            batch_seconds=batch_seconds,
+            bound_seconds=commit_timeout_seconds,
             figures=self.figures,
             stored=metrics.usage_committed,
             lost=self._lost,
             logger=logger,
             journal=journal,
         )
+        maker = BatchMaker(router=name, writer=writer or new_id(), new_id=new_id, now=clock.now)
+        self.committer: Committer
+        if journal is None:
+            self.committer = StreamCommitter(
+                self._sender,
+                maker,
+                holds=commit_timeout_seconds > 0,
+                batch_seconds=batch_seconds,
+                figures=self.figures,
+                lost=self._lost,
+                logger=logger,
+            )
+        else:
+            self.committer = JournalCommitter(
+                self._sender,
+                maker,
+                journal,
+                gather_seconds=journal_gather_seconds,
+                figures=self.figures,
+                lost=self._lost,
+                logger=logger,
+            )
 
     async def run(self) -> None:
         """Look after what is kept each period, until cancelled."""
@@ -172,7 +197,7 @@ class UsageReporter:
     async def close(self) -> None:
         """Store or keep everything, and let go of the files; nothing may end any more."""
         await self._finish()
-        if self.committer.answering:  # else the process that comes next takes the files over
+        if self._sender.answering:  # else the process that comes next takes the files over
             await self._send_again()
         await self._synchronise()
         self.backlog.close()
@@ -211,7 +236,7 @@ class UsageReporter:
         """Whether a batch that was sent again needs no more trying."""
         if error is None:
             self.figures.stored += batch.requests
-            self.committer.heard()
+            self._sender.heard()
         elif isinstance(error, NEVER):
             self._lost(batch.requests, batch.subject, str(error))
         else:

@@ -1,7 +1,7 @@
 """The files of the usage spool: a line per batch, whole or not there. The spool is the only caller.
 
 A line is `crc32 subject msg_id requests event`, the checksum over all that follows it, so that a line whose end was never written is
-told from a whole one wherever it stands. A file is appended to by one process, which holds a lock on it as long as it lives; a file
+told from a whole one wherever it stands. What is added to a batch stands in a further line with the same id (`usage_batches`). A file is appended to by one process, which holds a lock on it as long as it lives; a file
 without a lock is a dead process's, and whoever locks it first may take it over. A file is removed when all of its batches are stored.
 
 What was written outlives the process at once, and the machine from the next `sync` on, which the spool's owner calls once a second.
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from zlib import crc32
 
-from hostler_router.usage_batches import Batch
+from hostler_router.usage_batches import Batch, with_parts
 
 _READ_BYTES: Final = 256 * 1024
 
@@ -44,7 +44,7 @@ class Segment:
         self.path = path
         self.size = size
         self._fd = fd
-        self._lines: int | None = (
+        self._batches: int | None = (
             None if adopted else 0
         )  # those of a file taken over are known when it was read
         self._settled: set[str] = set()
@@ -85,10 +85,10 @@ class Segment:
     @property
     def done(self) -> bool:
         """Whether all that is in it is stored, as far as known."""
-        return self._lines is not None and len(self._settled) >= self._lines
+        return self._batches is not None and len(self._settled) >= self._batches
 
     def write(self, batches: list[Batch]) -> None:
-        """Append batches, all of them or none.
+        """Append batches, all of them or none; or parts of batches that are in it.
 
         Raises:
             OSError: none, because the disk can't take them.
@@ -104,7 +104,7 @@ class Segment:
                 os.ftruncate(self._fd, self.size)
             raise
         self.size += written
-        self._lines = (self._lines or 0) + len(batches)
+        self._batches = (self._batches or 0) + sum(not batch.is_part for batch in batches)
         self._dirty = True
 
     def settle(self, msg_id: str) -> None:
@@ -112,23 +112,24 @@ class Segment:
         self._settled.add(msg_id)
 
     def unsettled(self) -> Iterator[Batch | Torn]:
-        """What is not stored yet, in the order in which it was written, and once a sign for each line that is not whole.
+        """What is not stored yet, in the order in which it was begun, and once a sign for each line that is not whole.
 
         It ends when the file is removed meanwhile.
         """
+        parts = self._parts()
         whole = 0
         for line in self._read():
             batch = batch_of(line)
             if isinstance(batch, Torn):
                 if not self._torn_told:
                     yield batch
-                continue
-            whole += 1
-            if batch.msg_id not in self._settled:
-                yield batch
+            elif not batch.is_part:
+                whole += 1
+                if batch.msg_id not in self._settled:
+                    yield with_parts(batch, parts.get(batch.msg_id, ()))
         self._torn_told = True
-        if self._lines is None:
-            self._lines = whole
+        if self._batches is None:
+            self._batches = whole
 
     def copy_to_sync(self) -> int | None:
         """A descriptor of it, to be synchronised and closed by the caller; None where nothing new was written."""
@@ -144,7 +145,7 @@ class Segment:
             OSError: that does not work; it stays as it is.
         """
         os.ftruncate(self._fd, 0)
-        self.size, self._lines = 0, 0
+        self.size, self._batches = 0, 0
         self._settled.clear()
 
     def remove(self) -> None:
@@ -157,6 +158,15 @@ class Segment:
         """Let go of the lock, for another process to take it over."""
         self._closed = True
         os.close(self._fd)
+
+    def _parts(self) -> dict[str, list[Batch]]:
+        """What was added to batches, by their ids: only journals have any, and those are small."""
+        found: dict[str, list[Batch]] = {}
+        for line in self._read():
+            batch = batch_of(line)
+            if isinstance(batch, Batch) and batch.is_part:
+                found.setdefault(batch.msg_id, []).append(batch)
+        return found
 
     def _read(self) -> Iterator[bytes]:
         """Every line with its end, and what comes after the last one; without moving where it is written."""

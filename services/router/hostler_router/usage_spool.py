@@ -82,16 +82,26 @@ class UsageSpool:
     def keep(self, batches: list[Batch]) -> Segment | None:
         """Write batches down; gives where they are, None where none of them is, and why that is so is logged."""
         size = sum(line_size(batch) for batch in batches)
-        if self.bytes + size > self._bytes_max:
-            self._logger.error("usage.spool_full", bytes=self.bytes, bytes_max=self._bytes_max)
+        if self._full(size):
             return None
         try:
             segment = self._writable(size)
             segment.write(batches)
         except OSError as error:
-            self._logger.error("usage.spool_failed", reason=str(error))  # noqa: TRY400  # the message says it all
+            self._failed(error)
             return None
         return segment
+
+    def add(self, segment: Segment, part: Batch) -> bool:
+        """Write down what was added to a batch, in the file where that is; gives whether it is there, and why not is logged."""
+        if self._full(line_size(part)):
+            return False
+        try:
+            segment.write([part])
+        except OSError as error:
+            self._failed(error)
+            return False
+        return True
 
     def settle(self, segment: Segment, msg_id: str) -> None:
         """A batch in this file is stored, or given up; the file goes with its last one."""
@@ -136,6 +146,15 @@ class UsageSpool:
             else:
                 segment.close()
         self._segments, self._current = [], None
+
+    def _full(self, size: int) -> bool:
+        full = self.bytes + size > self._bytes_max
+        if full:
+            self._logger.error("usage.spool_full", bytes=self.bytes, bytes_max=self._bytes_max)
+        return full
+
+    def _failed(self, error: OSError) -> None:
+        self._logger.error("usage.spool_failed", reason=str(error))
 
     def _writable(self, size: int) -> Segment:
         if self._current is None or (self._current.size and self._current.size + size > self._segment_bytes):

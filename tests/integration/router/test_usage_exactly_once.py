@@ -168,7 +168,7 @@ async def test_a_batch_that_comes_again_when_the_server_has_forgotten_its_id_cou
 ) -> None:
     reporter = reporter_on(bus, tmp_path / "spool")
     place = reporter.backlog.keep([Batch("hostler.usage.p.x", "first", 0, b"{}")])
-    reporter.committer._answering = False  # and something waits, so all is kept
+    reporter._sender.expect_nothing()  # and something waits, so all is kept
     ended = asyncio.Event()
     reporter.committer.commit("p", "job-1", record(usage_id="u1"), ended.set)
     await ended.wait()

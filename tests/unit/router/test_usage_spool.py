@@ -14,7 +14,7 @@ import structlog
 
 from hostler_router import usage_spool
 from hostler_router.usage_backlog import Backlog
-from hostler_router.usage_batches import Batch
+from hostler_router.usage_batches import Batch, with_parts
 from hostler_router.usage_segments import Torn, batch_of, line_of
 from hostler_router.usage_spool import SpoolUnusable, UsageSpool
 
@@ -229,7 +229,7 @@ def test_what_one_leaves_another_takes_over_and_only_one(open_spool: Open) -> No
 _CHILD = """
 import os, signal, sys, time, structlog
 from pathlib import Path
-from hostler_router.usage_batches import Batch
+from hostler_router.usage_batches import Batch, with_parts
 from hostler_router.usage_spool import UsageSpool
 spool = UsageSpool(Path(sys.argv[1]), writer="child", bytes_max=2**24, now=time.time, logger=structlog.get_logger())
 number = 0
@@ -282,6 +282,77 @@ def test_what_is_left_in_a_journal_is_taken_over_like_everything_else(open_spool
     assert other.adopt() == 1
     # The file says nothing of what was stored; the stream and its readers know the ids.
     assert waiting(other) == [batch(1), batch(2)]
+
+
+def event(number: int) -> Batch:
+    return Batch("hostler.usage.p.j", f"id-{number}", 1, b'{"requests":[{"a":1}],"writer":"w","number":1}')
+
+
+def part(number: int, value: int) -> Batch:
+    return Batch("hostler.usage.p.j", f"id-{number}", 1, b',{"a":%d}' % value)
+
+
+def test_what_was_added_to_a_batch_is_found_in_it_whatever_was_written_between(open_spool: Open) -> None:
+    journal = open_spool(journal=True)
+    place = journal.keep([event(1)])
+    assert place is not None
+    assert journal.add(place, part(1, 2))
+    assert journal.keep([event(2)]) is place
+    assert journal.add(place, part(2, 5))
+    assert journal.add(place, part(1, 3))
+    one, two = place.unsettled()
+    assert one == with_parts(event(1), [part(1, 2), part(1, 3)])
+    assert isinstance(one, Batch)
+    assert one.data == b'{"requests":[{"a":1},{"a":2},{"a":3}],"writer":"w","number":1}'
+    assert (one.requests, two) == (3, with_parts(event(2), [part(2, 5)]))
+    journal.settle(place, "id-1")
+    assert list(place.unsettled()) == [two]
+    assert not place.done
+    journal.settle(place, "id-2")
+    assert place.done
+
+
+def test_what_is_added_stands_in_the_file_of_its_batch_however_long_that_is(
+    open_spool: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_spool(journal=True)
+    journal._segment_bytes = 100
+    place = journal.keep([event(1)])
+    assert place is not None
+    assert journal.add(place, part(1, 2))
+    other = journal.keep([event(2)])
+    assert other is not place
+    assert journal.add(place, part(1, 3))
+    journal.close()
+    heir = open_spool("w2")
+    assert heir.adopt() == 2
+    assert waiting(heir) == [with_parts(event(1), [part(1, 2), part(1, 3)]), event(2)]
+
+
+def test_an_addition_that_was_not_finished_or_has_lost_its_batch_is_dropped_and_nothing_else(
+    open_spool: Open, folder: Path
+) -> None:
+    journal = open_spool(journal=True)
+    place = journal.keep([event(1)])
+    assert place is not None
+    assert journal.add(place, part(1, 2))
+    journal.close()
+    (file,) = files(folder)
+    torn = line_of(part(1, 3))[:-2]
+    file.write_bytes(line_of(part(7, 9)) + file.read_bytes() + torn)
+    heir = open_spool("w2")
+    heir.adopt()
+    kept = backlog(heir)
+    assert [found for _, found in kept.waiting()] == [with_parts(event(1), [part(1, 2)])]
+    assert kept.torn == 1
+
+
+def test_an_addition_for_which_there_is_no_room_leaves_the_batch_as_it_was(open_spool: Open) -> None:
+    journal = open_spool(journal=True, bytes_max=200)
+    place = journal.keep([event(1)])
+    assert place is not None
+    assert not journal.add(place, Batch("hostler.usage.p.j", "id-1", 1, b"," + b"x" * 200))
+    assert list(place.unsettled()) == [event(1)]
 
 
 def test_nobody_takes_over_the_journal_of_a_living_process_not_even_that_process(open_spool: Open) -> None:
