@@ -30,6 +30,7 @@ _EVENTS = 64
 _PACE_MILLISECONDS = 20
 _RAMP_PER_SECOND = 2000.0
 _READY_ROUNDS = 10
+_BUSY_POLL_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Plan:
         streams: How many in W4.
         stream_seconds: How long those are watched.
         journal: Also a router with a journal.
+        busy_poll: Also each of them with busy polling.
         only: Parts of the names of figures; empty for all.
     """
 
@@ -50,7 +52,15 @@ class Plan:
     streams: int
     stream_seconds: float
     journal: bool
+    busy_poll: bool
     only: tuple[str, ...]
+
+    def variants(self) -> list[tuple[str, str, float]]:
+        """Routers that are set otherwise than usual: name, what answers wait for, and how long they look without sleeping."""
+        journal = [("journal", "journal", 0.0)] if self.journal else []
+        busy = [("busy", "stream", _BUSY_POLL_SECONDS)] if self.busy_poll else []
+        both = [("journal-busy", "journal", _BUSY_POLL_SECONDS)] if self.journal and self.busy_poll else []
+        return journal + busy + both
 
     def wants(self, *wanted: Figure) -> bool:
         """Whether one of these is to be measured."""
@@ -68,6 +78,7 @@ SMALL = body(900, max_tokens=200)
 LARGE = body(100_000, max_tokens=200)
 PACED = body(200, stream=True, max_tokens=_EVENTS, user=f"pace-{_PACE_MILLISECONDS}")
 FAST = body(200, stream=True, max_tokens=_EVENTS)
+BRIEF = body(200, stream=True, max_tokens=4, user=f"pace-{_PACE_MILLISECONDS}")
 
 
 def measure_once(
@@ -96,11 +107,12 @@ def waits(measured: Measured, plan: Plan, targets: Sequence[Target], direct: Tar
             seen = load.requests(target.port, target.key, SMALL, connections=1, seconds=plan.seconds)
             measured.note(figures.ADDED_P50, target.name, seen.p50_us - base.p50_us)
             measured.note(figures.ADDED_P99, target.name, seen.p99_us - base.p99_us)
-    if plan.wants(figures.FIRST_P50):
-        least = load.streams(direct.port, direct.key, FAST, connections=1, seconds=plan.seconds)
-        for target in targets:
-            heard = load.streams(target.port, target.key, FAST, connections=1, seconds=plan.seconds)
-            measured.note(figures.FIRST_P50, target.name, heard.first_p50_us - least.first_p50_us)
+    for figure, sent in ((figures.FIRST_P50, FAST), (figures.FIRST_PACED_P50, BRIEF)):
+        if plan.wants(figure):
+            least = load.streams(direct.port, direct.key, sent, connections=1, seconds=plan.seconds)
+            for target in targets:
+                heard = load.streams(target.port, target.key, sent, connections=1, seconds=plan.seconds)
+                measured.note(figure, target.name, heard.first_p50_us - least.first_p50_us)
 
 
 def plain_answers(
@@ -214,9 +226,9 @@ async def run(plan: Plan, files: int) -> tuple[Measured, list[str]]:
             targets = [running.enter_context(nginx(folder, ports, files)), router]
             limited = await around.add_key("limited", limited=True)
             targets.append(Target("router, limits", router.port, limited, router.pid))
-            if plan.journal:
-                other = running.enter_context(around.router("journal", key, usage_commit="journal"))
-                targets.append(replace(other, name="router, journal"))
+            for name, commit, poll_seconds in plan.variants():
+                other = around.router(name, key, usage_commit=commit, busy_poll_seconds=poll_seconds)
+                targets.append(replace(running.enter_context(other), name=f"router, {name}"))
             await asyncio.to_thread(_warm, targets)
             for number in range(plan.repeats):
                 print(f"repeat {number + 1} of {plan.repeats}", file=sys.stderr, flush=True)
@@ -245,9 +257,15 @@ def main() -> None:
         action="store_true",
         help="also a router whose answers wait for its journal, not for NATS",
     )
+    parser.add_argument(
+        "--busy-poll", action="store_true", help="also routers that look for the next event without sleeping"
+    )
     parser.add_argument("--json", type=Path, help="write everything that was seen there as well")
     parser.add_argument("--strict", action="store_true", help="end with 1 if a target was missed")
     options = parser.parse_args()
+    only = tuple(filter(None, options.only.split(",")))
+    if only and not any(part in figure.name for part in only for figure in figures.FIGURES):
+        parser.error(f"--only: no figure has {options.only!r} in its name")
     # What was started ends with us, however we end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     configure_logs(service="bench", level="error", form="console")
@@ -263,7 +281,8 @@ def main() -> None:
         streams=streams,
         stream_seconds=4 if options.quick else 8,
         journal=options.journal,
-        only=tuple(filter(None, options.only.split(","))),
+        busy_poll=options.busy_poll,
+        only=only,
     )
     print(f"{description()}; W4 with {streams} streams; best of {plan.repeats}", flush=True)
     measured, names = asyncio.run(run(plan, files))

@@ -258,7 +258,9 @@ class Surroundings:
         return await self._log.append(entry, change)
 
     @contextmanager
-    def router(self, name: str, key: str, *, usage_commit: str = "stream") -> Iterator[Target]:
+    def router(
+        self, name: str, key: str, *, usage_commit: str = "stream", busy_poll_seconds: float = 0.0
+    ) -> Iterator[Target]:
         """One router process with one worker."""
         port, ops_port = free_port(), free_port()
         environment = {key: value for key, value in os.environ.items() if not key.startswith("HOSTLER_")}
@@ -276,6 +278,7 @@ class Surroundings:
             "HOSTLER_ROUTER_WORKERS": "1",
             "HOSTLER_ROUTER_USAGE_SPOOL_DIR": str(self.folder / f"spool-{name}"),
             "HOSTLER_ROUTER_USAGE_COMMIT": usage_commit,
+            "HOSTLER_ROUTER_BUSY_POLL_SECONDS": str(busy_poll_seconds),
         }
         command = pinned(TARGET_CORES, [sys.executable, "-P", "-m", "hostler_router"])
         log = self.folder / f"{name}.log"

@@ -58,7 +58,7 @@ from hostler_router.timer_wheel import TimerWheel
 from hostler_router.tracing import Tracer
 from hostler_router.usage_reporting import usage_reporter
 from hostler_router.windows import Present, WindowRecorder
-from hostler_router.wire.outbox import Outbox
+from hostler_router.wire.outbox import loop_outbox
 from hostler_router.wire.replica_pool import ReplicaPool
 from hostler_router.wire.server import Server
 
@@ -127,7 +127,7 @@ class Router:
         recorder = WindowRecorder(queues=True)
         self._key_uses = KeyUses(given.bus, clock, logger)
         self._replica_keys = ReplicaKeys(given.secret_key, given.bus.bucket(subjects.BUCKET_SECRETS))
-        outbox = Outbox(asyncio.get_running_loop().call_soon, clock.monotonic)
+        outbox = loop_outbox(clock.monotonic, busy_poll_seconds=settings.busy_poll_seconds)
         self._pool = ReplicaPool(
             connect_timeout_seconds=settings.connect_timeout_seconds,
             keep_alive_seconds=settings.replica_keep_alive_seconds,

@@ -15,7 +15,7 @@ from typing import Final
 from hostler_contracts import subjects
 from hostler_contracts.usage_records import AFTER_RECORDS, SoundRecord, encode_batch, encode_records
 
-_BYTES_MAX: Final = 512 * 1024
+BATCH_BYTES_MAX: Final = 512 * 1024
 """Of one message; half of the largest that a server takes by default."""
 _PART_BEGINS: Final = b","
 
@@ -89,7 +89,7 @@ class BatchMaker:
             )
         except (UnicodeEncodeError, OverflowError):  # by what a client or a replica wrote into one of them
             data = b""
-        if data and (len(data) <= _BYTES_MAX or len(records) == 1):
+        if data and (len(data) <= BATCH_BYTES_MAX or len(records) == 1):
             self._made += 1
             yield Batch(subjects.usage(project, job_id), msg_id, len(records), data)
         elif len(records) == 1:

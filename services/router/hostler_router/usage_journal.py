@@ -16,13 +16,11 @@ from typing import Final
 from hostler_contracts.usage_records import SoundRecord
 from hostler_kit.logs import Logger
 from hostler_router.usage_backlog import Lost
-from hostler_router.usage_batches import Batch, BatchMaker, part_of, with_parts
+from hostler_router.usage_batches import BATCH_BYTES_MAX, Batch, BatchMaker, part_of, with_parts
 from hostler_router.usage_segments import Segment
 from hostler_router.usage_sending import Then, UsageFigures, UsageSender, release
 from hostler_router.usage_spool import UsageSpool
 
-_GATHERED_BYTES_MAX: Final = 128 * 1024
-"""Some two hundred requests; a larger batch saves nothing more, and the journal's file would have to be longer."""
 _ON_THE_WAY_MAX: Final = 64
 """Per job; where the stream is so slow, the rest is sent later, some hundreds at once."""
 
@@ -143,7 +141,7 @@ class JournalCommitter:
         part = part_of(growing.first, records)
         if (
             part is None
-            or growing.size + len(part.data) > _GATHERED_BYTES_MAX
+            or growing.size + len(part.data) > BATCH_BYTES_MAX
             or not self._journal.add(growing.segment, part)
         ):
             return False

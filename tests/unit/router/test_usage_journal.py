@@ -80,7 +80,7 @@ def test_what_ends_while_a_batch_is_on_its_way_makes_the_next(play: Callable[...
 def test_a_large_batch_leaves_before_its_time(
     play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(usage_journal, "_GATHERED_BYTES_MAX", 2_000)
+    monkeypatch.setattr(usage_journal, "BATCH_BYTES_MAX", 2_000)
 
     async def story(world: World) -> None:
         names = [str(number) for number in range(10)]

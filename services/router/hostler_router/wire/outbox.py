@@ -12,6 +12,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from hostler_router.wire.busy_poll import BusyPoll
+
 NOT_WAITING: Final = -1
 _QUICK_PER_SECOND: Final = 4000
 _COUNTED_TOGETHER: Final = 64
@@ -24,10 +26,15 @@ class Outbox:
         turn: How often what waited was sent; tells whether something that was put here still waits.
     """
 
-    __slots__ = ("_count", "_now", "_quick", "_since", "_soon", "_waiting", "turn")
+    __slots__ = ("_busy", "_count", "_now", "_quick", "_since", "_soon", "_waiting", "turn")
 
     def __init__(
-        self, soon: Callable[[Callable[[], None]], object], now: Callable[[], float], *, quick: bool = False
+        self,
+        soon: Callable[[Callable[[], None]], object],
+        now: Callable[[], float],
+        *,
+        quick: bool = False,
+        busy: BusyPoll | None = None,
     ) -> None:
         """Make an empty one.
 
@@ -35,10 +42,12 @@ class Outbox:
             soon: Calls back when this turn of the event loop is over.
             now: Monotonic seconds.
             quick: Whether writes are taken to follow each other quickly until it is known.
+            busy: To be stirred by each write.
         """
         self._soon = soon
         self._now = now
         self._quick = quick
+        self._busy = busy
         self._since = now()
         self._count = 0
         self._waiting: list[tuple[asyncio.Transport, bytes]] = []
@@ -47,6 +56,8 @@ class Outbox:
     def put(self, transport: asyncio.Transport, data: bytes) -> int:
         """Send this, after what was put here before; gives the turn whose end it waits for, or `NOT_WAITING`."""
         self._count += 1
+        if self._busy is not None:
+            self._busy.stir()
         if self._count == _COUNTED_TOGETHER:
             self._look()
         if not self._quick:
@@ -83,3 +94,9 @@ class Outbox:
         self._since, self._count = now, 0
         if not self._quick and self._waiting:
             self.flush()
+
+
+def loop_outbox(now: Callable[[], float], *, busy_poll_seconds: float) -> Outbox:
+    """An outbox of the running event loop, which does not sleep for so long after a write; 0 lets it sleep."""
+    soon = asyncio.get_running_loop().call_soon
+    return Outbox(soon, now, busy=BusyPoll(soon, now, busy_poll_seconds) if busy_poll_seconds else None)
