@@ -55,13 +55,6 @@ class Plan:
     busy_poll: bool
     only: tuple[str, ...]
 
-    def variants(self) -> list[tuple[str, str, float]]:
-        """Routers that are set otherwise than usual: name, what answers wait for, and how long they look without sleeping."""
-        journal = [("journal", "journal", 0.0)] if self.journal else []
-        busy = [("busy", "stream", _BUSY_POLL_SECONDS)] if self.busy_poll else []
-        both = [("journal-busy", "journal", _BUSY_POLL_SECONDS)] if self.journal and self.busy_poll else []
-        return journal + busy + both
-
     def wants(self, *wanted: Figure) -> bool:
         """Whether one of these is to be measured."""
         return not self.only or any(part in figure.name for part in self.only for figure in wanted)
@@ -82,9 +75,14 @@ BRIEF = body(200, stream=True, max_tokens=4, user=f"pace-{_PACE_MILLISECONDS}")
 
 
 def measure_once(
-    measured: Measured, plan: Plan, targets: Sequence[Target], direct: Target, nats_pid: int
+    measured: Measured,
+    plan: Plan,
+    targets: Sequence[Target],
+    busy: Sequence[Target],
+    direct: Target,
+    nats_pid: int,
 ) -> None:
-    """Every workload once for every target, one after the other."""
+    """Every workload once for every target, one after the other; of `busy` only what a caller waits for, since they take all the CPU there is."""
     if plan.wants(figures.W4_CPU, figures.W4_RSS):
         for target in targets:
             held_streams(measured, plan, target)
@@ -96,7 +94,7 @@ def measure_once(
         if plan.wants(figure):
             for target in targets:
                 streamed_answers(measured, figure, target, sent, plan.seconds)
-    waits(measured, plan, targets, direct)
+    waits(measured, plan, [*targets, *busy], direct)
 
 
 def waits(measured: Measured, plan: Plan, targets: Sequence[Target], direct: Target) -> None:
@@ -226,16 +224,25 @@ async def run(plan: Plan, files: int) -> tuple[Measured, list[str]]:
             targets = [running.enter_context(nginx(folder, ports, files)), router]
             limited = await around.add_key("limited", limited=True)
             targets.append(Target("router, limits", router.port, limited, router.pid))
-            for name, commit, poll_seconds in plan.variants():
-                other = around.router(name, key, usage_commit=commit, busy_poll_seconds=poll_seconds)
-                targets.append(replace(running.enter_context(other), name=f"router, {name}"))
-            await asyncio.to_thread(_warm, targets)
+            commits = ["stream", "journal"] if plan.journal else ["stream"]
+            if plan.journal:
+                other = running.enter_context(around.router("journal", key, usage_commit="journal"))
+                targets.append(replace(other, name="router, journal"))
+            busy = []
+            for commit in commits if plan.busy_poll else ():
+                other = running.enter_context(
+                    around.router(
+                        f"busy-{commit}", key, usage_commit=commit, busy_poll_seconds=_BUSY_POLL_SECONDS
+                    )
+                )
+                busy.append(replace(other, name=f"router, {'' if commit == 'stream' else 'journal, '}busy"))
+            await asyncio.to_thread(_warm, [*targets, *busy])
             for number in range(plan.repeats):
                 print(f"repeat {number + 1} of {plan.repeats}", file=sys.stderr, flush=True)
-                await asyncio.to_thread(measure_once, measured, plan, targets, direct, around.nats_pid)
+                await asyncio.to_thread(measure_once, measured, plan, targets, busy, direct, around.nats_pid)
             if plan.wants(figures.READY):
                 await ready_to_routed(measured, around, router, ports[0])
-    return measured, [target.name for target in targets]
+    return measured, [target.name for target in (*targets, *busy)]
 
 
 def _warm(targets: Sequence[Target]) -> None:

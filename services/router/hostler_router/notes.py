@@ -1,6 +1,6 @@
 """What is put down of every request when it has ended: the figures, and one line in the log.
 
-Nearly all end alike, with a 200 and no stream. Those are gathered for a tenth of a second and put down many at a time, in a third of what
+Nearly all end alike, with a 200 and no stream. Those are gathered, for a tenth of a second at most, and put down many at a time, in a third of what
 it takes one by one; who asks for figures meanwhile has them put down first. Who is killed loses the lines of that time.
 """
 
@@ -21,8 +21,9 @@ _CLIENT_GONE_CODE: Final = 499
 
 
 _PERIOD_SECONDS: Final = 0.1
-_GATHERED_MAX: Final = 2000
-"""Put down at once when so many wait, so that they do not pile up."""
+_GATHERED_MAX: Final = 64
+"""Put down when so many wait, after what else there is to do in that turn of the event loop: more would hardly be cheaper, and would be what the
+next request waits for."""
 
 
 class Notes:
@@ -72,8 +73,8 @@ class Notes:
         gathered.append((exchange, seconds))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_PERIOD_SECONDS, self.flush)
-        elif len(gathered) >= _GATHERED_MAX:
-            self.flush()
+        if len(gathered) == _GATHERED_MAX:
+            asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
         """Put down what was gathered; also to be called once at the end."""
