@@ -1,4 +1,5 @@
-"""What a request was made of is free when it has ended, and does not wait for the collector: a prompt may be long, and requests are many."""
+"""What a request was made of is free when it has ended, and what a connection was made of likewise, and does not wait for the collector: a prompt may be
+long, requests are many, and what has lived a while is collected seldom."""
 
 import asyncio
 import gc
@@ -17,6 +18,7 @@ from hostler_router.tries import Tries
 from tests.integration.router.harness import Harness, eventually, running_router
 from tests.integration.router.replicas import Replica, answers, closed_port_url, streams
 from tests.integration.router.test_resume import counts
+from tests.integration.router.wire_client import BODY, CHAT, request
 
 STAGES = (Attempt, BrokenStream, Delivery, InferenceRequest, PlaceInLine, Tries)
 
@@ -33,6 +35,51 @@ def left() -> Counter[str]:
     return Counter(type(each).__name__ for each in gc.get_objects() if isinstance(each, STAGES))
 
 
+def rings() -> Counter[str]:
+    """What of the router, and of its parser, nobody knows any more and only the collector would find."""
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    gc.collect()
+    gc.set_debug(0)
+    found = Counter(f"{type(each).__module__}.{type(each).__name__}" for each in gc.garbage)
+    gc.garbage.clear()
+    return Counter(
+        {name: count for name, count in found.items() if name.startswith(("hostler_", "httptools"))}
+    )
+
+
+async def all_closed(router: Harness) -> None:
+    await eventually(lambda: router.figure("hostler_router_client_connections") == 0)
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("how", ["whole", "stream", "hung up on", "refused", "no HTTP"])
+async def test_a_connection_of_a_client(router: Harness, first: Replica, how: str) -> None:
+    first.behaviour = streams(3) if how == "stream" else answers
+    await router.add_job(first.url)
+    body = b'{"model":"chat","stream":true,"messages":[]}' if how == "stream" else BODY
+    reader, writer = await asyncio.open_connection("127.0.0.1", router.router.port)
+    if how == "no HTTP":
+        writer.write(b"\x16\x03\x01\r\n\r\n")
+    else:
+        writer.write(request(CHAT, b"{}" if how == "refused" else body))
+    if how != "hung up on":
+        assert await reader.read(1)
+    writer.transport.abort()
+    await all_closed(router)
+    assert rings() == Counter()
+
+
+@pytest.mark.usefixtures("_no_collector")
+async def test_a_connection_to_a_replica_that_hung_up(router: Harness, first: Replica) -> None:
+    first.behaviour = answers
+    await router.add_job(first.url)
+    for _ in range(3):
+        assert (await router.chat()).status == 200
+    await first.stop()
+    await eventually(lambda: router.figure("hostler_router_upstream_connections") == 0)
+    assert rings() == Counter()
+
+
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 async def test_an_answered_request(router: Harness, first: Replica, stream: bool) -> None:
@@ -40,6 +87,7 @@ async def test_an_answered_request(router: Harness, first: Replica, stream: bool
     await router.add_job(first.url)
     assert (await router.chat(stream=stream)).status == 200
     await eventually(lambda: left() == Counter())
+    assert rings() == Counter()
 
 
 @pytest.mark.usefixtures("_no_collector")
@@ -49,6 +97,7 @@ async def test_one_that_was_tried_again_and_one_that_was_refused(router: Harness
     assert {(await router.chat()).status for _ in range(4)} == {200}
     assert (await router.chat("nobody")).status == 404
     await eventually(lambda: left() == Counter())
+    assert rings() == Counter()
 
 
 @pytest.mark.usefixtures("_no_collector")
@@ -58,6 +107,7 @@ async def test_a_stream_that_went_on_elsewhere(router: Harness, first: Replica, 
     assert (await router.chat(stream=True)).status == 200
     assert router.figure("hostler_router_resumed_total", job="job-1") == 1
     await eventually(lambda: left() == Counter())
+    assert rings() == Counter()
 
 
 @pytest.mark.usefixtures("_no_collector")
@@ -72,3 +122,5 @@ async def test_those_that_waited_and_those_that_waited_in_vain(first: Replica) -
         assert (await router.chat("never")).status == 503
         del got
         await eventually(lambda: left() == Counter())
+        assert rings() == Counter()
+    assert rings() == Counter()

@@ -11,8 +11,9 @@ from typing import Final
 
 import httptools
 
-from hostler_router.wire.heads import Fields, Head
+from hostler_router.wire.heads import Fields, Head, what_is_wrong
 from hostler_router.wire.keeper import Keeper
+from hostler_router.wire.no_parser import NO_REQUEST
 from hostler_router.wire.reply import Reply, Sink
 
 _HEAD_BYTES_MAX: Final = 64 * 1024
@@ -102,7 +103,7 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._give_up(400, "This server does not offer to switch protocols.")
         except httptools.HttpParserError as error:
-            self._give_up(400, f"The request is not valid HTTP: {_why(error)}.")
+            self._give_up(400, f"The request is not valid HTTP: {what_is_wrong(error)}.")
         else:
             # Also of blank lines, trailers and chunk extensions nobody needs more than that.
             if self._unproductive > _HEAD_BYTES_MAX:
@@ -119,6 +120,7 @@ class ClientConnection(asyncio.Protocol):
         """It is over."""
         self.transport = None
         self._broken = True
+        self._parser = NO_REQUEST
         sink, self._sink = self._sink, None
         reply, self._reply = self._reply, None
         self._backlog.clear()
@@ -393,8 +395,3 @@ class ClientConnection(asyncio.Protocol):
             reply = Reply(self, None, keep_alive=False, date_line=self._keeper.date_line)
             reply.whole(status, content, content_type=content_type)
             self.close()
-
-
-def _why(error: Exception) -> str:
-    text = str(error.args[0]) if error.args else ""
-    return text if text.isascii() and text.isprintable() and len(text) < 200 else "it can't be parsed"

@@ -64,3 +64,9 @@ def answer_head(status: int, date_line: bytes, headers: Iterable[Header], more: 
         lines += (name, b": ", value, b"\r\n")
     lines += (more, b"\r\n")
     return b"".join(lines)
+
+
+def what_is_wrong(error: Exception) -> str:
+    """What a parser says of what it can't parse, where that is fit for the client."""
+    text = str(error.args[0]) if error.args else ""
+    return text if text.isascii() and text.isprintable() and len(text) < 200 else "it can't be parsed"

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import httptools
 
+from hostler_router.wire.no_parser import NO_RESPONSE
 from hostler_router.wire.outbox import NOT_WAITING, Outbox
 
 _SMALL_BYTES: Final = 64 * 1024
@@ -216,6 +217,7 @@ class ReplicaConnection(asyncio.Protocol):
     def connection_lost(self, _exc: Exception | None) -> None:
         """It is over."""
         self._transport = None
+        self._parser = NO_RESPONSE
         self._lost()
         self._home.forget(self)
 
