@@ -7,6 +7,7 @@ without a lock is a dead process's, and whoever locks it first may take it over.
 What was written outlives the process at once, and the machine from the next `sync` on, which the spool's owner calls once a second.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ class Segment:
     Attributes:
         path: Where it is.
         size: Its bytes.
+        spoilt: A half line stands at its end, and what was written behind that would be no line either.
     """
 
     def __init__(self, path: Path, fd: int, size: int, *, adopted: bool) -> None:
@@ -47,6 +49,7 @@ class Segment:
         self._batches: int | None = (
             None if adopted else 0
         )  # those of a file taken over are known when it was read
+        self.spoilt = False
         self._settled: set[str] = set()
         self._dirty = False
         self._closed = False
@@ -93,6 +96,8 @@ class Segment:
         Raises:
             OSError: none, because the disk can't take them.
         """
+        if self.spoilt:
+            raise OSError(errno.EIO, "a line before was not finished")
         data = memoryview(b"".join([line_of(batch) for batch in batches]))
         written = 0
         try:
@@ -100,8 +105,10 @@ class Segment:
                 written += os.write(self._fd, data[written:])
         except OSError:
             # Should this fail as well, the half line stays, and whoever reads it passes over it.
+            self.spoilt = True
             with suppress(OSError):
                 os.ftruncate(self._fd, self.size)
+                self.spoilt = False
             raise
         self.size += written
         self._batches = (self._batches or 0) + sum(not batch.is_part for batch in batches)

@@ -18,7 +18,7 @@ from hostler_kit.logs import Logger
 from hostler_router.usage_batches import Batch
 from hostler_router.usage_segments import Segment, line_size
 
-SEGMENT_BYTES: Final = 8 * 1024 * 1024
+_SEGMENT_BYTES: Final = 8 * 1024 * 1024
 """After which a new file is begun, so that disk is given back while the rest is still being stored."""
 SUFFIX: Final = ".usage"
 _JOURNAL_SEGMENT_BYTES: Final = 1024 * 1024
@@ -42,6 +42,7 @@ class UsageSpool:
         now: Callable[[], float],
         logger: Logger,
         journal: bool = False,
+        segment_bytes: int | None = None,
     ) -> None:
         """Use a folder, which is made if it is missing.
 
@@ -53,6 +54,7 @@ class UsageSpool:
             logger: For everything that happens to them.
             journal: Everything passes through, for a moment; a file in which nothing is left is used again, as a new one for
                 each batch would cost more than the batch.
+            segment_bytes: After which a new file is begun; as suits its kind where it is None.
 
         Raises:
             SpoolUnusable: it is not ours alone, or can't be written to.
@@ -63,7 +65,7 @@ class UsageSpool:
         self._now = now
         self._logger = logger
         self._journal = journal
-        self._segment_bytes = _JOURNAL_SEGMENT_BYTES if journal else SEGMENT_BYTES
+        self._segment_bytes = segment_bytes or (_JOURNAL_SEGMENT_BYTES if journal else _SEGMENT_BYTES)
         self._numbers = count(1)
         self._segments: list[Segment] = []
         self._current: Segment | None = None
@@ -157,11 +159,13 @@ class UsageSpool:
         self._logger.error("usage.spool_failed", reason=str(error))
 
     def _writable(self, size: int) -> Segment:
-        if self._current is None or (self._current.size and self._current.size + size > self._segment_bytes):
+        current = self._current
+        full = current is not None and current.size and current.size + size > self._segment_bytes
+        if current is None or current.spoilt or full:
             name = f"{int(self._now() * 1000):014d}-{self._writer}-{next(self._numbers):06d}{SUFFIX}"
-            self._current = Segment.new(self._folder / name)
-            self._segments.append(self._current)
-        return self._current
+            current = self._current = Segment.new(self._folder / name)
+            self._segments.append(current)
+        return current
 
 
 def synchronise(descriptors: list[int]) -> None:

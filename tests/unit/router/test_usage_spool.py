@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hostler_router import usage_spool
 from hostler_router.usage_backlog import Backlog
 from hostler_router.usage_batches import Batch, with_parts
 from hostler_router.usage_segments import Torn, batch_of, line_of
@@ -43,7 +42,14 @@ class Open:
         self.folder = folder
         self.opened = opened
 
-    def __call__(self, writer: str = "w1", bytes_max: int = 2**20, *, journal: bool = False) -> UsageSpool:
+    def __call__(
+        self,
+        writer: str = "w1",
+        bytes_max: int = 2**20,
+        *,
+        journal: bool = False,
+        segment_bytes: int | None = None,
+    ) -> UsageSpool:
         spool = UsageSpool(
             self.folder,
             writer=writer,
@@ -51,6 +57,7 @@ class Open:
             now=time.time,
             logger=structlog.get_logger(),
             journal=journal,
+            segment_bytes=segment_bytes,
         )
         self.opened.append(spool)
         return spool
@@ -104,11 +111,8 @@ def test_a_file_that_goes_while_it_is_read_ends_the_reading(open_spool: Open) ->
     assert spool.segments == ()
 
 
-def test_large_files_are_cut_and_given_back_one_by_one(
-    open_spool: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(usage_spool, "SEGMENT_BYTES", 300)
-    spool = open_spool()
+def test_large_files_are_cut_and_given_back_one_by_one(open_spool: Open, folder: Path) -> None:
+    spool = open_spool(segment_bytes=300)
     for number in range(10):
         assert spool.keep([batch(number)])
     assert len(files(folder)) > 3
@@ -189,6 +193,34 @@ def test_a_full_disk_keeps_what_was_there_and_leaves_no_half_line(
     assert spool.keep([batch(3)])
     assert waiting(spool) == [batch(1), batch(3)]
     assert b"".join(path.read_bytes() for path in files(folder)) == line_of(batch(1)) + line_of(batch(3))
+
+
+def test_what_comes_after_a_half_line_that_stays_is_written_elsewhere(
+    open_spool: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_spool(journal=True)
+    place = journal.keep([event(1)])
+    assert place is not None
+    write = os.write
+
+    def full(fd: int, data: memoryview) -> int:
+        if len(data) <= 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data[:20])
+
+    def stuck(fd: int, size: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        patched.setattr(os, "ftruncate", stuck)
+        assert journal.keep([event(2)]) is None
+    assert not journal.add(place, part(1, 2))
+    assert journal.keep([event(3)]) not in (None, place)
+    journal.close()
+    heir = open_spool("w2")
+    assert heir.adopt() == 2
+    assert waiting(heir) == [event(1), event(3)]
 
 
 def test_what_the_disk_does_not_take_waits_in_memory_and_the_oldest_is_given_up(
@@ -315,8 +347,7 @@ def test_what_was_added_to_a_batch_is_found_in_it_whatever_was_written_between(o
 def test_what_is_added_stands_in_the_file_of_its_batch_however_long_that_is(
     open_spool: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    journal = open_spool(journal=True)
-    journal._segment_bytes = 100
+    journal = open_spool(journal=True, segment_bytes=100)
     place = journal.keep([event(1)])
     assert place is not None
     assert journal.add(place, part(1, 2))
