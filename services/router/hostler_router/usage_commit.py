@@ -117,21 +117,16 @@ class StreamCommitter:
 
     async def finish(self, timeout_seconds: float) -> bool:
         """Send all that has gathered and wait for the answers; gives whether all of it is stored or kept."""
-        until = self._loop.time() + timeout_seconds
-        while True:
-            self._cut(tuple(self._lanes.values()))
-            open_ = self._sender.on_the_way()
-            left = until - self._loop.time()
-            if not open_ or left <= 0:
-                return not open_
-            await asyncio.wait(open_, timeout=left)
-            await asyncio.sleep(0)  # what the answers lead to runs in this turn
+        return await self._sender.finish(self._send_rest, timeout_seconds)
 
     def keep_all(self) -> None:
         """Put everything that is not stored yet into the backlog; the process is about to end."""
         self._sender.expect_nothing()
         self._cut(tuple(self._lanes.values()), keeping=True)
         self._sender.keep_all()
+
+    def _send_rest(self) -> None:
+        self._cut(tuple(self._lanes.values()))
 
     def _send_ready(self) -> None:
         self._soon = None

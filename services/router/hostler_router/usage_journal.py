@@ -100,15 +100,7 @@ class JournalCommitter:
 
     async def finish(self, timeout_seconds: float) -> bool:
         """Send all that has gathered and wait for the answers; gives whether all of it is stored or kept."""
-        until = self._loop.time() + timeout_seconds
-        while True:
-            self._send_all()
-            open_ = self._sender.on_the_way()
-            left = until - self._loop.time()
-            if not open_ or left <= 0:
-                return not open_
-            await asyncio.wait(open_, timeout=left)
-            await asyncio.sleep(0)  # what the answers lead to runs in this turn
+        return await self._sender.finish(self._send_all, timeout_seconds)
 
     def keep_all(self) -> None:
         """Put everything that is not stored yet into the backlog; the process is about to end."""

@@ -135,9 +135,22 @@ class UsageSender:
         self._figures.late += sum(batch.requests for batch in batches)
         return self._backlog.keep(batches)
 
-    def on_the_way(self) -> list[asyncio.Future[Appended]]:
-        """The answers that something waits for."""
-        return [sent.future for sent in self._sent if sent.place is None]
+    async def finish(self, send_rest: Callable[[], None], timeout_seconds: float) -> bool:
+        """Wait for all answers; gives whether everything is stored or kept.
+
+        Args:
+            send_rest: Sends what has gathered, also meanwhile.
+            timeout_seconds: How long to wait.
+        """
+        until = self._loop.time() + timeout_seconds
+        while True:
+            send_rest()
+            waited_for = [sent.future for sent in self._sent if sent.place is None]
+            left = until - self._loop.time()
+            if not waited_for or left <= 0:
+                return not waited_for
+            await asyncio.wait(waited_for, timeout=left)
+            await asyncio.sleep(0)  # what the answers lead to runs in this turn
 
     def expect_nothing(self) -> None:
         """NATS has had its time: it counts as not answering until it does."""
