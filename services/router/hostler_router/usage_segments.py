@@ -1,8 +1,10 @@
 """The files of the usage spool: a line per batch, whole or not there. The spool is the only caller.
 
 A line is `crc32 subject msg_id requests event`, the checksum over all that follows it, so that a line whose end was never written is
-told from a whole one wherever it stands. What is added to a batch stands in a further line with the same id (`usage_batches`). A file is appended to by one process, which holds a lock on it as long as it lives; a file
-without a lock is a dead process's, and whoever locks it first may take it over. A file is removed when all of its batches are stored.
+told from a whole one wherever it stands. What is added to a batch stands in a further line with the same id (`usage_batches`).
+
+A file is appended to by one process, which holds a lock on it as long as it lives; a file without a lock is a dead process's, and
+whoever locks it first may take it over. A file is removed when all of its batches are stored.
 
 What was written outlives the process at once, and the machine from the next `sync` on, which the spool's owner calls once a second.
 """

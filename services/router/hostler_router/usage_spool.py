@@ -163,8 +163,11 @@ class UsageSpool:
         full = current is not None and current.size and current.size + size > self._segment_bytes
         if current is None or current.spoilt or full:
             name = f"{int(self._now() * 1000):014d}-{self._writer}-{next(self._numbers):06d}{SUFFIX}"
-            current = self._current = Segment.new(self._folder / name)
+            before, current = current, Segment.new(self._folder / name)
+            self._current = current
             self._segments.append(current)
+            if before is not None:
+                self.drop_if_done(before)  # nothing else will ask again
         return current
 
 

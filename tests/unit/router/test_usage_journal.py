@@ -38,6 +38,7 @@ def test_those_of_a_turn_are_written_at_once_and_told_before_anything_is_sent(
         await turns()
         assert (world.journalled, world.kept, world.reporter.figures.stored) == ([], [], 3)
         assert (world.reporter.figures.batches, world.reporter.figures.requests) == (1, 3)
+        assert world.reporter.committer._lanes == {}  # jobs come and go
         await world.reporter.close()
         assert list(world.folder.iterdir()) == []
 

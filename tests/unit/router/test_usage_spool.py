@@ -217,10 +217,24 @@ def test_what_comes_after_a_half_line_that_stays_is_written_elsewhere(
         assert journal.keep([event(2)]) is None
     assert not journal.add(place, part(1, 2))
     assert journal.keep([event(3)]) not in (None, place)
+    assert len(files(folder)) == 2
     journal.close()
     heir = open_spool("w2")
     assert heir.adopt() == 2
     assert waiting(heir) == [event(1), event(3)]
+
+
+def test_a_journal_whose_half_line_stays_is_gone_once_nothing_else_is_in_it(
+    open_spool: Open, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = open_spool(journal=True)
+    place = journal.keep([event(1)])
+    assert place is not None
+    journal.settle(place, "id-1")
+    place.spoilt = True  # as above
+    assert journal.keep([event(2)]) not in (None, place)
+    assert not place.path.exists()
+    assert len(files(folder)) == 1
 
 
 def test_what_the_disk_does_not_take_waits_in_memory_and_the_oldest_is_given_up(
