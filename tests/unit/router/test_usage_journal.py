@@ -200,7 +200,9 @@ def test_at_the_end_what_has_gathered_is_stored_or_on_the_disk(play: Callable[..
         world.bus.answer_at_once = False
         world.commit("c")
         await turns()
+        before = len(world.bus.sent)
         world.reporter.committer.keep_all()
+        assert len(world.bus.sent) == before, "nobody would hear the answer"
         assert (world.journalled, world.kept, world.names_told) == ([], ["c"], ["a", "b", "c"])
 
     play(story, journal=True)
